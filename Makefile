@@ -1,0 +1,44 @@
+# What a user types -> the script that does it; `make` alone lists the targets.
+#
+# Options of tools/setup_env.sh: make env SETUP_OPTIONS="--torch_index_url URL". Another Python: make env PYTHON=python3.12
+
+SHELL := /bin/bash
+SETUP_OPTIONS ?=
+venv := tools/venv/bin
+setup := tools/setup_env.sh $(SETUP_OPTIONS)
+setup_test := $(setup) --with_test true
+pytest := $(venv)/python -m pytest
+# Two workers on two cores; more than eight only import torch more often.
+parallel := -n auto --maxprocesses 8 --dist loadfile
+ifdef PYTHON
+export PYTHON
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint bench-gpu check
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+env:  ## build the environment in tools/venv
+	$(setup)
+
+check: env  ## show what works in the environment and what is missing
+	$(venv)/python tools/check_install.py
+
+demo: env  ## environment, then hubert1 and ssl1 on the embedded corpus
+	egs2/mini_espeak/demo.sh
+
+test:  ## environment, then lint and the tests (not cluster, interop, recipes)
+	$(setup_test)
+	$(venv)/ruff check .
+	$(pytest) $(parallel) -m "not cluster and not interop and not recipes"
+
+lint:  ## ruff, shellcheck, links, house rules
+	$(setup_test)
+	$(venv)/ruff check .
+	$(pytest) -q test/contracts
+
+bench-gpu:  ## training speed, k-means, feature dump and resume on one GPU
+	$(setup_test)
+	$(venv)/python benchmark/gpu.py

