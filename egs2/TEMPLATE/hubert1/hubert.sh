@@ -1,0 +1,1 @@
+hubert1.sh

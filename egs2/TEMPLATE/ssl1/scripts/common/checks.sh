@@ -1,0 +1,53 @@
+# Sourced by ssl1.sh and hubert1.sh: what must be there before a stage, said in one line when it is not.
+# shellcheck shell=bash
+
+# need <file or folder> <stage that makes it> [<further options>]: stop unless it exists.
+need() {
+    [ -e "$1" ] || die "$1 is missing: stage $2 makes it; run ./run.sh --stage $2${3:+ $3} first"
+}
+
+# check_options: what no stage can work without.
+# shellcheck disable=SC2154
+check_options() {
+    [ "${feats_type}" = raw ] || die "--feats_type ${feats_type}: only 'raw' exists; features are computed in the model"
+    [ -n "${train_set}" ] || die "--train_set is required: the name of a folder of data/, for example --train_set train"
+    [ -n "${valid_set}" ] || die "--valid_set is required: the name of a folder of data/, for example --valid_set dev"
+    case "${audio_format}" in
+        wav | flac | wav.ark | flac.ark) ;;
+        *) die "--audio_format ${audio_format}: expected wav, flac, wav.ark or flac.ark" ;;
+    esac
+    [[ "${stage}" =~ ^[0-9]+$ && "${stop_stage}" =~ ^[0-9]+$ ]] ||
+        die "--stage '${stage}' --stop_stage '${stop_stage}': expected whole numbers, 1 to 10"
+}
+
+# active <skip flag> <number> <title>: in_stage, unless the flag says true; says why a wanted stage is skipped.
+active() {
+    if [ "$1" = true ]; then
+        if [ "${stage}" -le "$2" ] && [ "${stop_stage}" -ge "$2" ]; then log "stage $2: skipped by --skip_*: $3"; fi
+        return 1
+    fi
+    in_stage "$2" "$3" || return 1
+    note_stage "$2" "$3"
+}
+
+# paths <folder> <sets>: "<folder>/<set> ..." for each set.
+paths() {
+    local folder=$1 out=() dset
+    for dset in $2; do out+=("${folder}/${dset}"); done
+    echo "${out[*]}"
+}
+
+# trained_sets: the sets that training reads: those of --train_set, or their speed-perturbed copies of stage 2.
+# shellcheck disable=SC2154
+trained_sets() {
+    local dset out=()
+    for dset in ${train_set}; do out+=("${dset}${speed_perturb_factors:+_sp}"); done
+    echo "${out[*]}"
+}
+
+# note_stage <number> <title>: one line of ${expdir}/stages.tsv per started stage; the next line's time is its end.
+# shellcheck disable=SC2154
+note_stage() {
+    mkdir -p "${expdir}"
+    printf '%s\t%s\t%s\t%s\n' "$(date +%s)" "${0##*/}" "$1" "$2" >> "${expdir}/stages.tsv"
+}

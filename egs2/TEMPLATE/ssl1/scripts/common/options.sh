@@ -1,0 +1,37 @@
+# Sourced by ssl1.sh and hubert1.sh: the options both have, with their defaults; --help prints this block.
+# shellcheck shell=bash disable=SC2034
+
+# --- Stages (1 data, 2 speed, 3 format, 4 filter, 5 tokens, 6 index, 7 train, 8 evaluate, 9 pack, 10 upload)
+stage=1                   # First stage to run.
+stop_stage=10             # Last stage to run.
+skip_data_prep=false      # Skip stages 1 to 5.
+skip_train=false          # Skip stages 6 and 7.
+skip_eval=false           # Skip stage 8.
+skip_packing=false        # Skip stage 9.
+skip_upload_hf=true       # Skip stage 10.
+# --- Machine
+ngpu=1                    # GPUs per node; 0 trains on the CPU.
+num_nodes=1               # Nodes of the training job.
+nj=4                      # Parallel jobs of data preparation and labelling.
+python=python3            # The interpreter with the toolkit's packages.
+dumpdir=dump              # Formatted audio. A folder of another recipe is used as it is: stages 1 to 4 are skipped.
+expdir=exp                # Experiments.
+# --- Data
+train_set=                # Training set, a folder of data/; several, in quotes, are joined. Required.
+valid_set=                # Validation set, a folder of data/. Required.
+lang=noinfo               # Language of the corpus: part of names only.
+local_data_opts=          # Options for local/data.sh.
+speed_perturb_factors=    # For example "0.9 1.0 1.1"; empty leaves stage 2 out.
+feats_type=raw            # Only raw: features are computed in the model.
+audio_format=flac         # wav, flac, wav.ark or flac.ark.
+fs=16k                    # Sample rate of the formatted audio.
+channel=                  # Channel of multi-channel audio; empty takes the first and says so.
+max_rejected_ratio=0.01   # Share of unreadable utterances at which stage 3 stops.
+min_wav_duration=0.1      # Shortest utterance to keep, seconds.
+max_wav_duration=20       # Longest utterance to keep, seconds.
+# --- Evaluation and sharing
+alignment_phoneme_dir=    # Folder of <set>.ctm phone alignments, where the data folders have no phones.ctm.
+eval_num_clusters=100     # Units of the evaluation's k-means: the same for every model and baseline.
+eval_seeds="0 1 2"        # Seeds of the evaluation's k-means.
+inference_ssl_model=latest # Checkpoint to evaluate, pack and upload: latest, best_<stat>, ave_<n>best or update_<n>.
+hf_repo=                  # Hugging Face repository, for stage 10.

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# A hubert1 recipe in, the folder of its last finished k-means (or that of one iteration) out, on standard output.
+# Usage: scripts/tokens/find_kmeans.sh <hubert1 recipe, or its exp folder> [<iteration>]
+set -euo pipefail
+. utils/log.sh
+
+[ $# -ge 1 ] || { echo "Usage: $0 <hubert1 recipe, or its exp folder> [<iteration>]" >&2; exit 2; }
+recipe=$1
+iteration=${2:-}
+[ -d "${recipe}" ] || die "--pseudo_labels ${recipe}: no such folder; give a hubert1 recipe, for example ../hubert1"
+exp=${recipe}/exp
+[ -d "${exp}" ] || exp=${recipe}
+
+# A k-means is finished when its labels are: the card is written first, then labels/<set>.txt.
+finished=()
+for card in "${exp}"/kmeans/iter"${iteration:-*}"_*/card.json; do
+    folder=$(dirname "${card}")
+    if compgen -G "${folder}/labels/*.txt" > /dev/null; then finished+=("${folder}"); fi
+done
+[ "${#finished[@]}" -gt 0 ] ||
+    die "${exp}/kmeans: no finished labels${iteration:+ of iteration ${iteration}}; run stages 1 to 5 there first: (cd ${recipe} && ./run.sh --stop_stage 5)"
+
+# The name starts with iter<i>_: the largest i wins; two of one iteration are the user's to choose from.
+last=$(printf '%s\n' "${finished[@]}" | sed 's|.*/iter\([0-9]*\)_.*|\1|' | sort -n | tail -n 1)
+chosen=()
+for folder in "${finished[@]}"; do
+    if [[ "${folder##*/}" == iter"${last}"_* ]]; then chosen+=("${folder}"); fi
+done
+[ "${#chosen[@]}" -eq 1 ] ||
+    die "${exp}/kmeans: iteration ${last} has several (${chosen[*]##*/}); copy the labels you mean to ${dumpdir:-dump}/<set>/text and use --token_type word --token_list"
+echo "${chosen[0]}"

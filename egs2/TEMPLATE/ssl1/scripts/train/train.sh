@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Formatted sets and a training config in, exp/<name>/checkpoints out; writes exp/<name>/run.sh, which goes on after a stop.
+# Usage: scripts/train/train.sh --train_sets "dump/a dump/b" --valid_sets dump/dev <config> <exp dir>
+set -euo pipefail
+
+ngpu=1
+num_nodes=1
+cmd=run.pl
+python=python3
+train_sets=
+valid_sets=
+train_labels=
+valid_labels=
+args=             # overrides of the config
+
+. utils/log.sh
+. utils/parse_options.sh
+[ $# -eq 2 ] || die "Usage: $0 [options] <train config> <exp dir>"
+config=$1
+exp=$2
+[ -f "${config}" ] || die "--train_config ${config}: no such file; there are: $(echo conf/train_*.yaml)"
+
+launcher=("${python}" -m)
+if [ "${num_nodes}" -gt 1 ]; then
+    # One call per node; the node's rank and the first node's address come from the environment.
+    launcher=("${python}" -m torch.distributed.run --nnodes "${num_nodes}" --nproc_per_node "$((ngpu > 0 ? ngpu : 1))"
+        --node_rank "${NODE_RANK:?set NODE_RANK (0 to $((num_nodes - 1))) on each node}"
+        --master_addr "${MASTER_ADDR:?set MASTER_ADDR to the first node}" --master_port "${MASTER_PORT:-29500}" -m)
+elif [ "${ngpu}" -gt 1 ]; then
+    launcher=("${python}" -m torch.distributed.run --standalone --nproc_per_node "${ngpu}" -m)
+fi
+
+mkdir -p "${exp}"
+read -ra overrides <<< "${args}"
+command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_dir "${exp}" --ngpu "${ngpu}"
+    --train_sets "${train_sets}" --valid_sets "${valid_sets}")
+[ -z "${train_labels}" ] || command+=(--train_labels "${train_labels}" --valid_labels "${valid_labels}")
+command+=("${overrides[@]}")
+
+{
+    echo "#!/usr/bin/env bash"
+    echo "# Goes on with this training from its last checkpoint; further options override the config."
+    echo "set -euo pipefail"
+    printf 'cd %q\n. ./path.sh\nexec' "${PWD}"
+    printf ' %q' "${command[@]}"
+    # shellcheck disable=SC2016
+    echo ' "$@"'
+} > "${exp}/run.sh.new"
+chmod +x "${exp}/run.sh.new"
+mv "${exp}/run.sh.new" "${exp}/run.sh"
+
+log "training: the log is ${exp}/train.log; after a stop, ${exp}/run.sh goes on"
+if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
+    "${command[@]}"    # on a terminal the progress bar is worth more than a job log; train.log is written all the same
+else
+    # shellcheck disable=SC2086
+    ${cmd} --gpu "${ngpu}" "${exp}/train_job.log" "${command[@]}"
+fi

@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Usage: ./ssl1.sh --train_set <set> --valid_set <set> --train_config conf/train_<objective>_<size>.yaml [options]
+# Pre-trains one self-supervised model: corpus -> dump/ -> exp/<model>/ -> evaluation -> archive.
+# Run it from egs2/<corpus>/ssl1, usually through ./run.sh, which holds the corpus's own values.
+set -euo pipefail
+
+. scripts/common/options.sh
+# --- Labels (stage 5; objectives without labels need none of these)
+token_type=               # word for pseudo-labels in dump/<set>/text; char, bpe, word or phn tokens from transcripts.
+token_list=               # Token list of dump/<set>/text.
+pseudo_labels=            # A hubert1 recipe, such as ../hubert1: takes its last finished k-means.
+pseudo_labels_iter=       # Take this iteration of --pseudo_labels instead.
+labels_dir=               # Packed labels made elsewhere: <labels_dir>/<set> (hubert1.sh passes this).
+cleaner=none              # Cleaner of transcripts: none or tacotron.
+nbpe=30                   # Size of a bpe token list.
+bpe_nlsyms=               # Symbols that bpe never splits, separated by commas.
+# --- Training
+train_config=             # Training config, conf/train_<objective>_<size>.yaml. Required from stage 6 on.
+ssl_args=                 # Overrides of the config, such as "--optim_conf lr=1e-4 --max_update 1000".
+ssl_tag=                  # Suffix of the experiment's name.
+ssl_exp=                  # Folder of the experiment instead of exp/ssl_<config>[_<tag>].
+# --- end of options
+
+case " $* " in *" --help "* | *" -h "*)
+    help_message=$(scripts/common/print_options.sh "$0" scripts/common/options.sh) ;; esac
+. utils/log.sh
+. utils/parse_options.sh
+. scripts/common/checks.sh
+[ $# -eq 0 ] || die "unexpected argument '$1': every option is written --name value; see $0 --help"
+. ./path.sh
+. ./cmd.sh
+check_options
+trap 'note_stage end "exit status $?"' EXIT
+
+read -ra train_sets <<< "${train_set}"
+read -ra trained <<< "$(trained_sets)"
+all_sets=("${trained[@]}" "${valid_set}")
+config_name=$(basename "${train_config:-none}" .yaml)
+ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(tr -d ' =/.' <<< "${ssl_args//--/_}")}
+# The labels of stage 5 have a fixed place, so that a later call with the same options finds them.
+kmeans_dir=
+labels_tag=
+if [ -n "${pseudo_labels}" ] && [ "${stage}" -le 7 ] && [ "${stop_stage}" -ge 5 ]; then
+    kmeans_dir=$(scripts/tokens/find_kmeans.sh "${pseudo_labels}" "${pseudo_labels_iter}")
+    labels_tag=$(basename "${kmeans_dir}")
+elif [ "${token_type}" = word ] && [ -n "${token_list}" ]; then
+    labels_tag=text
+fi
+labels_dir=${labels_dir:-${labels_tag:+${dumpdir}/packed_labels/${labels_tag}}}
+
+if [ "$(realpath -m "$(dirname "${dumpdir}")")" != "${PWD}" ] && [ "${stage}" -le 4 ]; then
+    log "stages 1-4: skipped: --dumpdir ${dumpdir} belongs to another recipe; its index is checked instead"
+    for dset in "${all_sets[@]}"; do scripts/audio/build_index.sh "${dumpdir}/${dset}"; done
+    stage=5
+fi
+
+if active "${skip_data_prep}" 1 "corpus -> data/{${train_set// /,},${valid_set}}"; then
+    [ -x local/data.sh ] || die "local/data.sh is missing: write it (it makes data/<set>; see CONTRIBUTING.md)"
+    # shellcheck disable=SC2086
+    local/data.sh ${local_data_opts}
+    for dset in "${train_sets[@]}" "${valid_set}"; do
+        [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set / --valid_set"
+        [ -e "data/${dset}/text" ] && no_text= || no_text=--no-text
+        utils/validate_data_dir.sh --no-feats ${no_text} "data/${dset}"
+    done
+fi
+
+if [ -z "${speed_perturb_factors}" ]; then
+    if [ "${stage}" -le 2 ] && [ "${stop_stage}" -ge 2 ]; then log "stage 2: skipped: no --speed_perturb_factors"; fi
+elif active "${skip_data_prep}" 2 "data/{${train_set// /,}} -> data/{${trained[*]}}"; then
+    for dset in "${train_sets[@]}"; do
+        need "data/${dset}/wav.scp" 1
+        scripts/audio/perturb_speed.sh --factors "${speed_perturb_factors}" "data/${dset}" "data/${dset}_sp"
+    done
+fi
+
+if active "${skip_data_prep}" 3 "data/ -> ${dumpdir}/org/{${all_sets[*]}}: real ${audio_format} audio at ${fs}Hz"; then
+    for dset in "${all_sets[@]}"; do
+        need "data/${dset}/wav.scp" "$([[ "${dset}" == *_sp ]] && echo 2 || echo 1)"
+        scripts/audio/format_wav_scp.sh --nj "${nj}" --cmd "${train_cmd}" --fs "${fs}" --audio_format "${audio_format}" \
+            --channel "${channel}" --max_rejected_ratio "${max_rejected_ratio}" --python "${python}" \
+            "data/${dset}" "${dumpdir}/org/${dset}"
+    done
+fi
+
+if active "${skip_data_prep}" 4 "${dumpdir}/org/ -> ${dumpdir}/{${all_sets[*]}}: ${min_wav_duration} to ${max_wav_duration} s"; then
+    for dset in "${all_sets[@]}"; do
+        need "${dumpdir}/org/${dset}/wav.scp" 3
+        scripts/audio/filter_by_duration.sh --min_wav_duration "${min_wav_duration}" --python "${python}" \
+            --max_wav_duration "${max_wav_duration}" "${dumpdir}/org/${dset}" "${dumpdir}/${dset}"
+        scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"   # stage 5 reads it
+    done
+fi
+
+if [ -n "${labels_tag}" ]; then
+    if active "${skip_data_prep}" 5 "${kmeans_dir:-${dumpdir}/<set>/text} -> ${labels_dir}"; then
+        for dset in "${all_sets[@]}"; do
+            need "${dumpdir}/${dset}/index/index.json" 4
+            scripts/tokens/import_labels.sh --python "${python}" --token_list "${token_list:-${kmeans_dir}/tokens.txt}" \
+                --text "$([ -n "${kmeans_dir}" ] && echo "${kmeans_dir}/labels/${dset}.txt" || echo "${dumpdir}/${dset}/text")" \
+                "${dumpdir}/${dset}" "${labels_dir}/${dset}"
+        done
+    fi
+elif [ -n "${token_type}" ]; then
+    if active "${skip_data_prep}" 5 "transcripts -> data/${lang}_token_list_${token_type}"; then
+        scripts/tokens/make_token_list.sh --token_type "${token_type}" --cleaner "${cleaner}" --nbpe "${nbpe}" \
+            --bpe_nlsyms "${bpe_nlsyms}" --python "${python}" \
+            "$(paths "${dumpdir}" "${trained[*]}")" "data/${lang}_token_list_${token_type}"
+    fi
+elif [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
+    log "stage 5: skipped: neither --pseudo_labels nor --token_type is given${labels_dir:+; the labels are in ${labels_dir}}"
+fi
+
+if active "${skip_train}" 6 "${dumpdir}/{${all_sets[*]}} -> the memory-mapped index"; then
+    for dset in "${all_sets[@]}"; do
+        need "${dumpdir}/${dset}/wav.scp" 4
+        scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"
+    done
+fi
+
+if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
+    [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
+    for dset in "${all_sets[@]}"; do need "${dumpdir}/${dset}/index/index.json" 6; done
+    if [ -n "${labels_dir}" ]; then
+        for dset in "${all_sets[@]}"; do need "${labels_dir}/${dset}/labels.json" 5; done
+    fi
+    scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --cmd "${cuda_cmd}" --python "${python}" \
+        --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
+        --train_labels "${labels_dir:+$(paths "${labels_dir}" "${trained[*]}")}" \
+        --valid_labels "${labels_dir:+${labels_dir}/${valid_set}}" --args "${ssl_args}" "${train_config}" "${ssl_exp}"
+fi
+
+if [ "${stage}" -eq 8 ] || [ "${stage}" -eq 9 ]; then
+    log "stage numbers differ from ESPnet's: here 8 evaluates, 9 packs and 10 uploads (there 8 packs and 9 uploads)"
+fi
+
+if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/eval"; then
+    need "${ssl_exp}/checkpoints/${inference_ssl_model}" 7
+    scripts/eval/evaluate.sh --num_clusters "${eval_num_clusters}" --seeds "${eval_seeds}" --python "${python}" \
+        --cmd "${train_cmd}" --checkpoint "${inference_ssl_model}" --alignments "${alignment_phoneme_dir}" \
+        "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
+fi
+
+if [ "${stage}" -le 9 ] && [ "${stop_stage}" -ge 9 ]; then
+    log "stage 9: skipped: this version makes no archive; ${ssl_exp}/checkpoints/${inference_ssl_model}/model.safetensors and ${ssl_exp}/config.yaml are the model"
+fi
+if [ "${stage}" -le 10 ] && [ "${stop_stage}" -ge 10 ]; then
+    log "stage 10: skipped: there is no archive to upload${hf_repo:+ to ${hf_repo}}"
+fi
