@@ -1,0 +1,1 @@
+"""Self-supervised speech pre-training: corpora in, trained encoders out."""

@@ -1,0 +1,1 @@
+"""A config in, a model of all its parts out."""

@@ -1,0 +1,1 @@
+"""Transcripts in, token lists and token ids out."""

@@ -1,0 +1,1 @@
+"""Small helpers without a model: files, Kaldi tables, configs, errors."""

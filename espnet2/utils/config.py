@@ -1,0 +1,108 @@
+"""YAML in, frozen typed configs out; an unknown key is refused with the nearest known one."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from espnet2.utils.errors import UserError
+
+
+class Config(BaseModel):
+    """Base of every section: frozen, typed, no unknown keys. Subclasses sit beside the class they configure."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+ConfigType = TypeVar("ConfigType", bound=Config)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader that also reads 5e-4 as a number (YAML 1.2 does; PyYAML asks for 5.0e-4) and no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key.value, str):
+                raise yaml.MarkedYAMLError(problem="a key that is no plain word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' appears twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text, such as one given on a command line; raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)
+
+
+def parse_config(cls: type[ConfigType], values: Mapping[str, Any] | None, where: str) -> ConfigType:
+    """Check `values` and make a `cls` of them.
+
+    Args:
+        where: named in the error, such as "conf/train.yaml: encoder_conf".
+
+    Raises:
+        UserError: an unknown key (with the nearest known one), a missing key or a value of the wrong type.
+    """
+    try:
+        return cls.model_validate(dict(values or {}))
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(cls, where, problem) for problem in error.errors())) from None
+
+
+def _explain(cls: type[Config], where: str, problem: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_known_keys(cls, problem["loc"][:-1]))
+        key = str(problem["loc"][-1])
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        return f"{where}: unknown key '{path}'; {hint}known keys are {', '.join(known)}"
+    if problem["type"] == "missing":
+        return f"{where}: '{path}' is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: '{path}' is {problem['input']!r}: {message}" if path else f"{where}: {message}"
+
+
+def _known_keys(cls: type[Config], location: tuple) -> list[str]:
+    """The keys of the nested section an error points into (falls back to the outer section)."""
+    for part in location:
+        field = cls.model_fields.get(part) if isinstance(part, str) else None
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, Config):
+            cls = inner
+    return list(cls.model_fields)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping with the safe loader.
+
+    Raises:
+        UserError: the file is missing, not YAML, or not a mapping.
+    """
+    path = Path(path)
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such config file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8; convert the file with iconv") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected 'key: value' lines at the top, found a {type(values).__name__}")
+    return values
