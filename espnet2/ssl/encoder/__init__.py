@@ -1,0 +1,18 @@
+"""The name of an encoder in, the one Encoder class of encoder/<name>.py out."""
+
+from espnet2.ssl.encoder.base import Encoder
+from espnet2.utils.registry import part_class, part_names
+
+
+def encoder_names() -> list[str]:
+    """The encoders there are: one file each."""
+    return part_names(__name__)
+
+
+def encoder_class(name: str) -> type[Encoder]:
+    """The class in encoder/<name>.py.
+
+    Raises:
+        UserError: there is no such file; the message lists the files present.
+    """
+    return part_class(__name__, name, Encoder, key="encoder", kind="encoder")

@@ -1,0 +1,78 @@
+"""Frames in, hidden layers out: what every encoder is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from espnet2.utils.config import Config
+from espnet2.utils.errors import UserError
+
+
+class Hidden(NamedTuple):
+    """What an encoder returns."""
+
+    last: Tensor | None  # (batch, frames, dim) after the final norm; None when `layers` ends below the top
+    layers: Mapping[int, Tensor]  # 1-based layer -> (batch, frames, dim); only those asked for
+
+
+class Encoder(nn.Module, ABC):
+    """A stack of blocks with one entry point: sharding and compilation hook into `forward` only.
+
+    One file `espnet2/ssl/encoder/<name>.py` holds one subclass, made as `cls(config)`, and its `Config`.
+    """
+
+    Config: ClassVar[type[Config]]
+    blocks: nn.ModuleList  # compiled and sharded one by one
+    dim: int
+    num_layers: int
+    layerdrop: float  # probability that a training update skips a block
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Tensor,
+        lengths: Tensor | None,
+        *,
+        keep: Tensor | None = None,
+        prefix: Tensor | None = None,
+        layers: Sequence[int] | None = None,
+        branch: str | None = None,
+    ) -> Hidden:
+        """Encode.
+
+        Args:
+            x: (batch, frames, dim).
+            lengths: (batch,) valid frames; None where all frames of all rows are valid (attention needs no mask then).
+            keep: (batch, kept) indices of the frames to go on with, gathered after positions are added
+                (data2vec 2.0: visible frames only); negative = padding, only where `lengths` is given.
+            prefix: (batch, prefixes, dim) put before the frames after positions are added (a time token).
+            layers: 1-based layers to return (0: the input after positions); computes no further than the largest.
+                None: computes everything and returns `last` only.
+            branch: "feed_forward" returns, for `layers`, the feed-forward branch before its residual.
+
+        Raises:
+            UserError: a layer outside 0..num_layers.
+        """
+
+    def set_layerdrop(self, keep: Tensor) -> None:
+        """Choose the blocks of this update: (num_layers,) bool, the same on all ranks, on the host."""
+
+
+def check_layers(layers: Sequence[int] | None, num_layers: int, branch: str | None) -> int:
+    """The number of blocks to compute for `layers`; all of them for None.
+
+    Raises:
+        UserError: a layer outside 0..num_layers, or no such branch there.
+    """
+    if branch not in (None, "feed_forward"):
+        raise UserError(f"branch '{branch}' of a layer is not known; expected 'feed_forward' or none")
+    lowest = 1 if branch else 0
+    for layer in layers or ():
+        if not lowest <= layer <= num_layers:
+            raise UserError(
+                f"the model has no layer {layer}{' with a feed-forward branch' if branch else ''}; "
+                f"it has layers {lowest} to {num_layers}"
+            )
+    return max(layers) if layers else num_layers

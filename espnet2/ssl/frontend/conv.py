@@ -1,0 +1,83 @@
+"""Waveforms to frames: seven convolutions, one frame per 320 samples (20 ms)."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet2.ssl.frontend.base import Frames, Frontend
+from espnet2.ssl.frontend.geometry import FrameGeometry
+from espnet2.ssl.modules.gradient import scale_gradient
+from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm
+from espnet2.utils import config
+
+WAV2VEC2_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # wav2vec 2.0, section 4.2
+
+
+class ConvFrontend(Frontend):
+    """The feature encoder of wav2vec 2.0 and HuBERT (section 2 of both papers), LayerNorm and a linear projection."""
+
+    class Config(config.Config):
+        """`frontend_conf` of `frontend: conv`; the defaults are HuBERT Base."""
+
+        sample_rate: int = Field(16000, gt=0, description="Hz")
+        channels: int = Field(512, gt=0)
+        layers: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(
+            WAV2VEC2_LAYERS, min_length=1, description="(kernel, stride)"
+        )
+        norm: Literal["group", "layer"] = Field(
+            "group", description="group: one norm over time after the first layer (Base); layer: over channels, in all"
+        )
+        bias: bool = Field(False, description="bias of the convolutions")
+        feature_grad_mult: float = Field(0.1, ge=0, description="factor on the gradient of the convolutions")
+        dropout: float = Field(0.1, ge=0, lt=1, description="after the projection")
+        normalize: Literal["none", "utterance"] = Field("none", description="of the waveform; Large uses utterance")
+
+    def __init__(self, config: Config, dim: int) -> None:
+        super().__init__()
+        self.normalize = config.normalize
+        self.geometry = FrameGeometry(config.layers, config.sample_rate)
+        self.feature_grad_mult = config.feature_grad_mult
+        blocks = []
+        for number, (kernel, stride) in enumerate(config.layers):
+            inputs = config.channels if number else 1
+            blocks.append(_ConvBlock(inputs, config.channels, kernel, stride, config.bias, _norm(config, number)))
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(config.channels)
+        self.projection = nn.Linear(config.channels, dim)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, wavs: Tensor, lengths: Tensor | None) -> Frames:
+        """(batch, samples), (batch,) samples -> Frames."""
+        x, frame_lengths = wavs[:, None], lengths
+        for block in self.blocks:
+            x, frame_lengths = block(x, frame_lengths)
+        features = scale_gradient(x, self.feature_grad_mult).transpose(1, 2)
+        projected = self.dropout(self.projection(self.norm(features)))
+        return Frames(projected, frame_lengths, features)
+
+
+class _ConvBlock(nn.Module):
+    """Convolution without padding, norm, GELU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool, norm: nn.Module | None) -> None:
+        super().__init__()
+        self.geometry = FrameGeometry(((kernel, stride),))
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
+        nn.init.kaiming_normal_(self.conv.weight)
+        self.norm = norm
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(batch, inputs, frames in), (batch,) frames in -> (batch, outputs, frames), (batch,) frames."""
+        x = self.conv(x)
+        lengths = None if lengths is None else self.geometry.output_lengths(lengths)
+        if self.norm is not None:
+            x = self.norm(x, lengths)
+        return F.gelu(x), lengths
+
+
+def _norm(config: ConvFrontend.Config, number: int) -> nn.Module | None:
+    if config.norm == "layer":
+        return ChannelLayerNorm(config.channels)
+    return TimeGroupNorm(config.channels) if number == 0 else None

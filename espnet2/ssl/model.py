@@ -1,0 +1,43 @@
+"""Batch in, one Loss per loss entry out: the module the trainer trains, wraps and saves."""
+
+import torch
+from torch import nn
+
+from espnet2.ssl.data.batch import Batch
+from espnet2.ssl.encoder.base import Encoder
+from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.objective.base import Loss, Objective
+
+
+class SSLModel(nn.Module):
+    """One frontend and one encoder, shared by the objectives of the config's `loss:` list."""
+
+    def __init__(
+        self, frontend: Frontend, encoder: Encoder, objectives: dict[str, Objective], weights: dict[str, float]
+    ) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.encoder = encoder
+        self.objectives = nn.ModuleDict(objectives)
+        self.weights = dict(weights)  # of the entries; terms have their own weights besides
+
+    def forward(self, batch: Batch) -> dict[str, Loss]:
+        """One forward pass per loss entry; entry name -> its loss."""
+        return {name: objective(batch) for name, objective in self.objectives.items()}
+
+    def before_update(self, update: int, seed: int) -> None:
+        """Draw what is the same on all ranks for a whole update: the blocks that layerdrop keeps."""
+        if self.encoder.layerdrop > 0:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + update)
+            keep = torch.rand(self.encoder.num_layers, generator=generator) >= self.encoder.layerdrop
+            self.encoder.set_layerdrop(keep)
+
+    def after_step(self, update: int) -> None:
+        """Let every objective move its own state after a finite optimizer step."""
+        for objective in self.objectives.values():
+            objective.after_step(update)
+
+    @property
+    def first(self) -> Objective:
+        """The objective that answers `extract`."""
+        return next(iter(self.objectives.values()))

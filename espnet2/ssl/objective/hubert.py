@@ -1,0 +1,148 @@
+"""HuBERT: name the cluster of hidden frames (Hsu et al., 2021, arXiv 2106.07447, section 2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet2.ssl.data.batch import NO_LABEL, Batch, Draws
+from espnet2.ssl.encoder.base import Encoder
+from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.frontend.geometry import FrameGeometry
+from espnet2.ssl.modules.heads import CosineHead
+from espnet2.ssl.modules.lengths import fit_frames, valid_frames
+from espnet2.ssl.modules.masking import draw_span_mask, equalise_rows
+from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
+from espnet2.utils import config
+
+
+class HubertConfig(config.Config):
+    """`conf` of `name: hubert`; the defaults are HuBERT Base."""
+
+    num_classes: int | None = Field(None, ge=2, description="clusters; left out: as many as the labels have")
+    mask_prob: float = Field(0.8, gt=0, le=1, description="expected share of masked frames if spans did not overlap")
+    mask_span: int = Field(10, gt=0, description="frames")
+    mask_min_spans: int = Field(2, ge=0, description="per utterance")
+    require_same_masks: bool = Field(True, description="as many masked frames in rows of the same length")
+    label_dim: int = Field(256, gt=0, description="width of the label embeddings; Large 768, X-Large 1024")
+    temperature: float = Field(0.1, gt=0)
+    masked_weight: float = Field(1.0, ge=0, description="of the cross-entropy on masked frames")
+    unmasked_weight: float = Field(0.0, ge=0, description="of the cross-entropy on the other frames")
+    features_penalty_weight: float = Field(10.0, ge=0, description="of the mean square of learned features")
+
+
+@dataclass(frozen=True)
+class HubertDraw(Draw):
+    """`mask`: (batch, frames) bool, True where the encoder sees the mask embedding."""
+
+    geometry: FrameGeometry
+    mask_prob: float
+    mask_span: int  # frames
+    min_spans: int
+    same_masks: bool
+
+    def __call__(self, wav_lengths: Tensor, utt_ids: Sequence[str], generator: torch.Generator) -> Draws:
+        lengths = self.geometry.output_lengths(wav_lengths)
+        mask = draw_span_mask(
+            lengths,
+            mask_prob=self.mask_prob,
+            mask_span=self.mask_span,
+            min_spans=self.min_spans,
+            generator=generator,
+        )
+        return {"mask": equalise_rows(mask, lengths, generator) if self.same_masks else mask}
+
+    def min_samples(self) -> int:
+        return self.geometry.num_samples(2)  # one frame to hide, one to see
+
+
+class Hubert(Objective):
+    """Masked prediction of labels by cosine similarity, with the penalty on the features of the frontend."""
+
+    Config = HubertConfig
+    needs_labels = True
+
+    def __init__(self, config: HubertConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
+        super().__init__(frontend, encoder, context)
+        self.config = config
+        self.penalty_weight = config.features_penalty_weight if frontend.learns_features else 0.0
+        self.mask_embedding = nn.Parameter(torch.rand(encoder.dim))  # U(0, 1), as fairseq
+        self.head = CosineHead(encoder.dim, config.label_dim, context.num_classes, config.temperature)
+
+    @property
+    def draw(self) -> HubertDraw:
+        """Span masks."""
+        conf = self.config
+        return HubertDraw(
+            self.context.geometry, conf.mask_prob, conf.mask_span, conf.mask_min_spans, conf.require_same_masks
+        )
+
+    def _targets(self, batch: Batch, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Labels of the masked and of the other frames, (batch, num_frames) each, NO_LABEL elsewhere."""
+        mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
+        labels = fit_frames(batch.labels, num_frames, NO_LABEL)
+        return labels.masked_fill(~mask, NO_LABEL), labels.masked_fill(mask, NO_LABEL)
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Labelled masked frames, also for the penalty; labelled other frames where they have a weight."""
+        masked, unmasked = self._targets(batch, self.context.geometry.output_lengths(batch.wavs.size(1)))
+        counts = {"masked": _labelled(masked)}
+        if self.config.unmasked_weight > 0:
+            counts["unmasked"] = _labelled(unmasked)
+        if self.penalty_weight > 0:
+            counts["features_penalty"] = _labelled(masked)
+        return {name: count.double() for name, count in counts.items()}
+
+    def forward(self, batch: Batch) -> Loss:
+        """Hide, encode, score every frame; sums over the frames that have a label."""
+        frames = self.frontend(batch.wavs, batch.padded_lengths)
+        num_frames = frames.projected.size(1)
+        mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
+        x = torch.where(mask[..., None], self.mask_embedding.to(frames.projected.dtype), frames.projected)
+        # All frames are scored: shapes stay fixed, and the head costs about 1 % of an encoder.
+        logits = self.head(self.encoder(x, frames.lengths).last)
+        masked, unmasked = self._targets(batch, num_frames)
+        count, conf = _labelled(masked), self.config
+        terms = [Term("masked", _cross_entropy(logits, masked), count, conf.masked_weight)]
+        if conf.unmasked_weight > 0:
+            total = _cross_entropy(logits, unmasked)
+            terms.append(Term("unmasked", total, _labelled(unmasked), conf.unmasked_weight))
+        if self.penalty_weight > 0:
+            total = _mean_square(frames.features, frames.lengths) * count
+            terms.append(Term("features_penalty", total, count, self.penalty_weight))
+        prediction = _best_class(logits.detach())
+        accuracies = {"masked_accuracy": masked, "unmasked_accuracy": unmasked}
+        return Loss(tuple(terms), {name: _accuracy(prediction, labels) for name, labels in accuracies.items()})
+
+
+def _labelled(labels: Tensor) -> Tensor:
+    """Number of frames that have a label."""
+    return (labels != NO_LABEL).sum()
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Sum over the frames that have a label."""
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="sum")
+
+
+def _mean_square(features: Tensor, lengths: Tensor | None) -> Tensor:
+    """Mean over valid frames and channels of the squared features, in float32."""
+    square = features.float().square()
+    valid = valid_frames(lengths, features.size(1))
+    if valid is None:
+        return square.mean()
+    return (square.mean(-1) * valid).sum() / valid.sum()
+
+
+def _best_class(logits: Tensor) -> Tensor:
+    """(batch, frames, classes) -> (batch, frames) class of the best score; none if all scores are equal, as fairseq."""
+    best, label = logits.max(-1)
+    return torch.where(best > logits.amin(-1), label, NO_LABEL - 1)
+
+
+def _accuracy(prediction: Tensor, labels: Tensor) -> Ratio:
+    """Share of the labelled frames that are predicted right."""
+    return Ratio((prediction == labels).sum(), _labelled(labels))

@@ -1,0 +1,199 @@
+"""A YAML file and command-line overrides in, one resolved and checked SSLConfig out."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.frontend import frontend_class
+from espnet2.ssl.objective import objective_class
+from espnet2.train.config import TrainConfig
+from espnet2.utils.config import Config, load_yaml, parse_config, parse_yaml
+from espnet2.utils.errors import UserError
+
+MEANT_LOSS = """
+    loss:
+        - name: hubert
+          weight: 1.0
+          conf:
+              num_classes: 500"""
+
+
+class LossEntry(Config):
+    """One entry of `loss:`; the entries share frontend and encoder, and their weighted losses add."""
+
+    name: str = Field(description="the file espnet2/ssl/objective/<name>.py")
+    weight: float = Field(1.0, gt=0)
+    conf: dict[str, Any] = Field({}, description="keys of the objective's Config")
+
+
+class SSLConfig(TrainConfig):
+    """The whole training config: the model's sections here, the training keys in `TrainConfig`."""
+
+    frontend: str = Field("conv", description="the file espnet2/ssl/frontend/<name>.py")
+    frontend_conf: dict[str, Any] = Field({}, description="keys of the frontend's Config")
+    encoder: str = Field("transformer", description="the file espnet2/ssl/encoder/<name>.py")
+    encoder_conf: dict[str, Any] = Field({}, description="keys of the encoder's Config")
+    loss: tuple[LossEntry, ...] = Field(min_length=1)
+
+    def entries(self) -> dict[str, LossEntry]:
+        """Entry name -> entry; a second entry of the same objective is numbered: hubert, hubert_2."""
+        entries: dict[str, LossEntry] = {}
+        for entry in self.loss:
+            count = sum(other.name == entry.name for other in entries.values())
+            entries[f"{entry.name}_{count + 1}" if count else entry.name] = entry
+        return entries
+
+
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> SSLConfig:
+    """Read, override, check and resolve: every section holds every key.
+
+    Args:
+        path: the YAML file; None starts from the defaults.
+        overrides: command-line words: `--max_update 100`, `--optim_conf lr=1e-4`, `--encoder_conf.num_layers 2`,
+            `--encoder_conf num_layers=2 dim=64`, `--loss hubert.conf.mask_span=5`; "key=value" without dashes too.
+
+    Raises:
+        UserError: the file or an override is not well-formed, has an unknown key or a wrong value.
+    """
+    where = str(path) if path is not None else "config"
+    try:
+        values = {} if path is None else load_yaml(path)
+    except UserError as error:
+        raise _loss_error(path) if _has_flat_loss(path) else error from None
+    for keys, value in parse_overrides(overrides):
+        _override(values, keys, value)
+    return resolve_config(values, where)
+
+
+def resolve_config(values: Mapping[str, Any], where: str = "config") -> SSLConfig:
+    """Check the values of a config file and fill every section with its defaults.
+
+    Raises:
+        UserError: an unknown key or part, or a wrong value; the message starts with `where`.
+    """
+    _check_loss(values.get("loss"), where)
+    config = parse_config(SSLConfig, _without_empty_sections(values), where)
+    frontend = parse_config(frontend_class(config.frontend).Config, config.frontend_conf, f"{where}: frontend_conf")
+    encoder = parse_config(encoder_class(config.encoder).Config, config.encoder_conf, f"{where}: encoder_conf")
+    loss = []
+    for entry in config.loss:
+        conf = parse_config(objective_class(entry.name).Config, entry.conf, f"{where}: loss ({entry.name}) conf")
+        loss.append(entry.model_copy(update={"conf": conf.model_dump(mode="json")}))
+    return config.model_copy(
+        update={
+            "frontend_conf": frontend.model_dump(mode="json"),
+            "encoder_conf": encoder.model_dump(mode="json"),
+            "loss": tuple(loss),
+        }
+    )
+
+
+def dump_config(config: SSLConfig) -> str:
+    """The config as YAML that `load_config` reads back to the same config."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def parse_overrides(words: Sequence[str]) -> list[tuple[list[str], Any]]:
+    """Command-line words to (path of keys, value).
+
+    >>> parse_overrides(["--max_update", "100", "--optim_conf", "lr=1e-4"])
+    [(['max_update'], 100), (['optim_conf', 'lr'], 0.0001)]
+    """
+    found: list[tuple[list[str], Any]] = []
+    option: str | None = None
+    used = True
+    for word in words:
+        if word.startswith("--"):
+            _refuse_empty(option, used)
+            option, used = word[2:], False
+            if "=" in option:
+                key, text = option.split("=", 1)
+                found.append((key.split("."), _value(key, text)))
+                option, used = None, True
+            continue
+        nested = re.match(r"(\w[\w.]*)=(.*)", word, re.DOTALL)
+        if nested:
+            keys = [*(option.split(".") if option else []), *nested[1].split(".")]
+            found.append((keys, _value(".".join(keys), nested[2])))
+        elif option is None or used:
+            raise UserError(f"'{word}' is no option; expected '--key value' or 'key=value'")
+        else:
+            found.append((option.split("."), _value(option, word)))
+        used = True
+    _refuse_empty(option, used)
+    return found
+
+
+def _refuse_empty(option: str | None, used: bool) -> None:
+    if not used:
+        raise UserError(f"option --{option} has no value")
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError:
+        raise UserError(f"--{key}: '{text}' is not a YAML value") from None
+
+
+def _override(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    """Set the value at a path; entries of a list (`loss`) are named by number or by their `name`."""
+    node: Any = values
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(node, list):
+            key = _list_index(node, key, ".".join(keys))
+        elif not last and node.get(key) is None:
+            node[key] = {}
+        if last:
+            node[key] = value
+        else:
+            node = node[key]
+            if not isinstance(node, dict | list):
+                raise UserError(f"--{'.'.join(keys)}: '{key}' holds the value {node!r}, not a section")
+
+
+def _list_index(entries: list, key: str, option: str) -> int:
+    names = [str(entry.get("name")) if isinstance(entry, dict) else "" for entry in entries]
+    if key in names:
+        return names.index(key)
+    if key.isdigit() and int(key) < len(entries):
+        return int(key)
+    near = difflib.get_close_matches(key, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise UserError(f"--{option}: there is no entry '{key}'{hint}; expected one of {', '.join(names)} or its number")
+
+
+def _without_empty_sections(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`encoder_conf:` with nothing below it means no keys."""
+    return {key: {} if value is None and key.endswith("_conf") else value for key, value in values.items()}
+
+
+def _check_loss(loss: Any, where: str) -> None:
+    """Refuse the forms of `loss:` that lost their indentation, showing the meant one."""
+    if loss is None:
+        raise UserError(f"{where}: 'loss' is required; expected a list:{MEANT_LOSS}")
+    if not isinstance(loss, list | tuple) or not all(isinstance(entry, Mapping) for entry in loss):
+        raise _loss_error(where)
+    for entry in loss:
+        if "conf" in entry and not isinstance(entry["conf"], Mapping):
+            raise _loss_error(where)
+
+
+def _loss_error(where: str | Path | None) -> UserError:
+    return UserError(
+        f"{where}: 'loss' is not a list of entries whose keys are indented below them; "
+        f"'conf' belongs below 'name', and its keys below 'conf':{MEANT_LOSS}"
+    )
+
+
+def _has_flat_loss(path: str | Path) -> bool:
+    """Whether the file holds "- name: x" with "conf:" at the depth of the dash, which is no YAML."""
+    text = Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).is_file() else ""
+    return re.search(r"^loss:\s*\n([ \t]*)- name:.*\n(?:\1.*\n)*?\1(conf|weight)\s*:", text, re.MULTILINE) is not None
