@@ -1,0 +1,30 @@
+"""The name of a cleaner in, a function from raw to clean text out."""
+
+import warnings
+from collections.abc import Callable
+
+from espnet2.utils.errors import UserError
+
+CLEANERS = ("none", "tacotron")
+
+
+def make_cleaner(name: str) -> Callable[[str], str]:
+    """`none` leaves the text as it is; `tacotron` writes English out in capitals: numbers, abbreviations, symbols.
+
+    Raises:
+        UserError: an unknown name, or espnet_tts_frontend is not installed.
+
+    >>> make_cleaner("tacotron")("Dr. Smith paid 25 dollars")
+    'DOCTOR SMITH PAID TWENTY FIVE DOLLARS'
+    """
+    if name == "none":
+        return str
+    if name != "tacotron":
+        raise UserError(f"--cleaner {name}: expected one of {', '.join(CLEANERS)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its regular expressions hold escapes that newer Pythons warn of
+            from tacotron_cleaner.cleaners import custom_english_cleaners
+    except ImportError:
+        raise UserError("--cleaner tacotron needs espnet_tts_frontend: pip install espnet_tts_frontend") from None
+    return custom_english_cleaners
