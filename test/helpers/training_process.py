@@ -7,11 +7,8 @@ its children may (autograd does not survive a fork).
 import contextlib
 import multiprocessing
 import os
-import signal
 import socket
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -41,7 +38,9 @@ def start_training(words: Sequence[str], *, log: Path, prepare: Callable[[], Non
     return process
 
 
-def run_ranks(words: Sequence[str], world_size: int, *, log: Path, prepare: Callable[[], None] | None = None) -> list[int]:
+def run_ranks(
+    words: Sequence[str], world_size: int, *, log: Path, prepare: Callable[[], None] | None = None
+) -> list[int]:
     """Run ssl_train as torchrun would, with gloo; the exit status of each rank."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
@@ -77,49 +76,3 @@ def _child(words: list[str], log: str, prepare: Callable[[], None] | None, env: 
     sys.argv = ["ssl_train", *words]
     with contextlib.suppress(BrokenPipeError):
         run_main(main)
-
-
-def kill_after_seconds(seconds: float) -> None:
-    """SIGKILL this process after so long."""
-
-    def wait() -> None:
-        time.sleep(seconds)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
-    """Send this process a signal at its `place`-th event: before or after a part of a save, a forward pass or a step."""
-    from torch.optim import AdamW
-
-    import espnet2.train.checkpoint as checkpoint
-    import espnet2.train.updater as updater
-    import espnet2.train.validate as validate
-
-    passed = 0
-
-    def tick() -> None:
-        nonlocal passed
-        passed += 1
-        if passed == place:
-            os.kill(os.getpid(), number)
-
-    def watch(owner: object, name: str) -> None:
-        function = getattr(owner, name)
-
-        def watched(*args, **options):
-            tick()
-            result = function(*args, **options)
-            tick()
-            return result
-
-        setattr(owner, name, watched)
-
-    watch(updater, "tally")  # between the micro-batches of an update
-    watch(validate, "tally")  # inside a validation
-    watch(AdamW, "step")
-    for name in ("save_file", "write_json", "_write_manifest", "_sync_folder"):
-        watch(checkpoint, name)
-    for name in ("save", "link", "prune", "_remove"):
-        watch(checkpoint.CheckpointFolder, name)

@@ -1,0 +1,93 @@
+"""Mishaps to prepare in a training process: killed at an instant, numbers that are none, a full disk."""
+
+import errno
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+
+def kill_after_seconds(seconds: float) -> None:
+    """SIGKILL this process after so long."""
+
+    def wait() -> None:
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
+    """Send this process a signal at its `place`-th event, before or after a part of a save, a forward pass or a step."""
+    from torch.optim import AdamW
+
+    import espnet2.train.checkpoint as checkpoint
+    import espnet2.train.updater as updater
+    import espnet2.train.validate as validate
+
+    passed = 0
+
+    def tick() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == place:
+            os.kill(os.getpid(), number)
+
+    def watch(owner: object, name: str) -> None:
+        function = getattr(owner, name)
+
+        def watched(*args, **options):
+            tick()
+            result = function(*args, **options)
+            tick()
+            return result
+
+        setattr(owner, name, watched)
+
+    watch(updater, "tally")  # between the micro-batches of an update
+    watch(validate, "tally")  # inside a validation
+    watch(AdamW, "step")
+    for name in ("save_file", "write_json", "_write_manifest", "_sync_folder"):
+        watch(checkpoint, name)
+    for name in ("save", "link", "prune", "_remove"):
+        watch(checkpoint.CheckpointFolder, name)
+
+
+def poison(numbers: tuple[int, ...]) -> None:
+    """Put a value that is not a number into the audio of some micro-batches."""
+    from espnet2.train import trainer
+
+    prepare = trainer.prepare
+
+    def poisoned(model, loaded, device):
+        if loaded.number in numbers:
+            loaded.batch.wavs[0, 100] = float("nan")
+        return prepare(model, loaded, device)
+
+    trainer.prepare = poisoned
+
+
+def fill_disk(number: int) -> None:
+    """Let the `number`-th save fail half-way, as a full disk does."""
+    import espnet2.train.checkpoint as checkpoint
+
+    save, saves = torch.save, []
+
+    def failing(value, path):
+        saves.append(path)
+        if len(saves) == number:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(value, path)
+
+    checkpoint.torch.save = failing
+
+
+def shrink_disk() -> None:
+    """Leave a thousand bytes free."""
+    shutil.disk_usage = lambda path: SimpleNamespace(free=1000)
