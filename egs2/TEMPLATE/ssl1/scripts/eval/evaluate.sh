@@ -26,7 +26,7 @@ for set_dir in "${train}" "${valid}"; do
     fi
 done
 mkdir -p "${exp}/eval"
-${cmd} "${exp}/eval/units.log" "${python}" -m espnet2.bin.ssl_evaluate_units \
+${cmd} "${exp}/eval/units.log" env -u OMP_NUM_THREADS "${python}" -m espnet2.bin.ssl_evaluate_units \
     --train_set "${train}" --valid_set "${valid}" --num_clusters "${num_clusters}" --seeds "${seeds}" \
     --rows "mfcc untrained:${exp} model:${exp}@${checkpoint}" --output "${exp}/eval/units"
 cat "${exp}/eval/units.md"

@@ -30,6 +30,9 @@ elif [ "${ngpu}" -gt 1 ]; then
     launcher=("${python}" -m torch.distributed.run --standalone --nproc_per_node "${ngpu}" -m)
 fi
 
+# path.sh gives every job one thread; training without a GPU wants all cores (the config's num_threads says otherwise).
+[ "${ngpu}" -gt 0 ] || launcher=(env -u OMP_NUM_THREADS "${launcher[@]}")
+
 mkdir -p "${exp}"
 read -ra overrides <<< "${args}"
 command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_dir "${exp}" --ngpu "${ngpu}"
