@@ -26,9 +26,10 @@ def iterate_table(path: str | Path) -> Iterator[tuple[str, str]]:
             if not parts:
                 raise UserError(f"{path}:{number}: empty line; expected '<key> <value>'")
             try:
-                yield parts[0].decode("utf-8"), parts[1].rstrip().decode("utf-8") if len(parts) == 2 else ""
+                key, value = parts[0].decode("utf-8"), parts[1].rstrip().decode("utf-8") if len(parts) == 2 else ""
             except UnicodeDecodeError:
                 raise UserError(f"{path}:{number}: not UTF-8; convert the file with iconv") from None
+            yield key, value
 
 
 def read_table(path: str | Path) -> dict[str, str]:
