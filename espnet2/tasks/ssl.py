@@ -15,6 +15,7 @@ from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_class
 from espnet2.ssl.objective.base import Context, Objective
 from espnet2.tasks.config import LossEntry, SSLConfig, dump_config, load_config, resolve_config
+from espnet2.tasks.weights import find_weights
 from espnet2.utils.config import parse_config
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
@@ -125,21 +126,6 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu", tag: str
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{weights}: does not fit {config_file}: {reason}") from None
     return LoadedModel(model.to(device).eval(), config, hash_file(weights))
-
-
-def find_weights(path: str | Path, *, tag: str = "latest") -> Path:
-    """The model.safetensors that `load_model` reads; its `hash_file` is the name of the model.
-
-    Raises:
-        UserError: there is none.
-    """
-    path = Path(path)
-    weights = path if path.suffix == ".safetensors" else path / "model.safetensors"
-    if not weights.is_file():
-        weights = path / "checkpoints" / tag / "model.safetensors"
-    if not weights.is_file():
-        raise UserError(f"{path}: no trained model there ({weights} is missing); train it first (stage 7)")
-    return weights
 
 
 def count_parameters(module: nn.Module) -> int:

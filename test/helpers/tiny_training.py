@@ -86,17 +86,17 @@ def make_corpus(root: Path, *, num_train: int = 24, num_valid: int = 6, **config
     )
 
 
-def write_config(root: Path, **config: object) -> Path:
-    """conf.yaml: TINY_CONFIG with changes."""
-    path = root / "conf.yaml"
+def write_config(root: Path, name: str = "conf", **config: object) -> Path:
+    """<name>.yaml: TINY_CONFIG with changes."""
+    path = root / f"{name}.yaml"
     path.write_text(yaml.safe_dump({**TINY_CONFIG, **config}), encoding="utf-8")
     return path
 
 
-def command_line(paths: DataPaths, root: Path, output_dir: Path) -> list[str]:
-    """The arguments of ssl_train."""
+def command_line(paths: DataPaths, root: Path, output_dir: Path, name: str = "conf") -> list[str]:
+    """The arguments of ssl_train with <name>.yaml."""
     return [
-        "--config", str(root / "conf.yaml"),
+        "--config", str(root / f"{name}.yaml"),
         "--train_sets", " ".join(paths.train_sets),
         "--valid_sets", " ".join(paths.valid_sets),
         "--train_labels", " ".join(paths.train_labels),

@@ -23,7 +23,7 @@ def kill_after_seconds(seconds: float) -> None:
 
 
 def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
-    """Send this process a signal at its `place`-th event, before or after a part of a save, a forward pass or a step."""
+    """Send this process a signal at its `place`-th event: around a part of a save, a forward pass, a step."""
     from torch.optim import AdamW
 
     import espnet2.train.checkpoint as checkpoint

@@ -1,0 +1,103 @@
+"""The shards of ssl_dump_features in, a k-means folder (centroids, token list, card) out."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from espnet2.ssl.units.card import KMeansCard, check_card, read_card, save_kmeans
+from espnet2.ssl.units.request import SampleRequest, add_sample_arguments, gigabytes, read_request, require_memory
+from espnet2.ssl.units.sampling import Sample
+from espnet2.utils.errors import UserError, run_main
+
+NOT_THERE = 3  # exit status of --check
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_sample_arguments(parser)
+    parser.add_argument("--num_clusters", type=int, required=True)
+    parser.add_argument("--features_dir", type=Path, help="folder with the shards")
+    parser.add_argument("--num_jobs", type=int, default=1, help="how many shards there are")
+    parser.add_argument("--num_starts", type=int, default=3, help="k-means++ starts; the best goes on (%(default)s)")
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-3,
+        help="stop when a pass lowers the inertia by less than this share (%(default)s)",
+    )
+    parser.add_argument("--max_passes", type=int, default=100, help="most passes over the sample (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--check", action="store_true", help=f"only look: exit 0 if this k-means is there, {NOT_THERE} if none is"
+    )
+    parser.add_argument("output_dir", type=Path, help="exp/kmeans/<name>")
+    arguments = parser.parse_args()
+    if arguments.num_clusters < 2:
+        raise UserError(f"--num_clusters {arguments.num_clusters}: expected at least 2")
+    request = read_request(arguments)
+    card = read_card(arguments.output_dir)
+    if card is not None:
+        check_card(arguments.output_dir, card, {**request.wanted, "num_clusters": arguments.num_clusters})
+        print(f"{arguments.output_dir}: finished before, kept: {card.describe()}", file=sys.stderr)
+        return 0
+    if arguments.check:
+        return NOT_THERE
+    if arguments.features_dir is None:
+        raise UserError("--features_dir is required: the folder that ssl_dump_features wrote to")
+    card = _learn(request, arguments)
+    print(f"{arguments.output_dir}: {card.describe()}; inertia {card.inertia:.5g} per frame", file=sys.stderr)
+    return 0
+
+
+def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
+    from espnet2.ssl.units.kmeans import fit_kmeans, forecast_fit_bytes
+
+    marks = [request.fingerprint(job, arguments.num_jobs) for job in range(1, arguments.num_jobs + 1)]
+    sample = Sample.open(arguments.features_dir, marks)
+    needed = forecast_fit_bytes(sample.num_frames, sample.dim, arguments.num_clusters)
+    print(
+        f"k-means: {sample.num_frames:,} frames of {sample.dim} values, {arguments.num_clusters} clusters: "
+        f"{gigabytes(needed)} of memory",
+        file=sys.stderr,
+        flush=True,
+    )
+    require_memory(needed)
+    began = time.monotonic()
+    result = fit_kmeans(
+        sample.read(),
+        arguments.num_clusters,
+        seed=arguments.seed,
+        num_starts=arguments.num_starts,
+        tolerance=arguments.tolerance,
+        max_passes=arguments.max_passes,
+        device=arguments.device,
+        in_place=True,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(f"k-means: {result.num_passes} passes over the sample, {time.monotonic() - began:.1f} s", file=sys.stderr)
+    source = request.source
+    card = KMeansCard(
+        feature=source.feature,
+        layer=source.layer,
+        model=source.model,
+        teacher_hash=source.teacher_hash,
+        convention=source.convention,
+        num_clusters=arguments.num_clusters,
+        dim=sample.dim,
+        label_rate=sample.frame_rate,
+        sample_rate=request.index.sample_rate,
+        seed=request.seed,
+        portion=request.portion,
+        max_frames=request.max_frames,
+        index_hash=request.index.hash,
+        train_sets=tuple(arguments.dump_sets.split()),
+        num_frames=result.num_frames,
+        inertia=result.inertia,
+        num_passes=result.num_passes,
+    )
+    return save_kmeans(arguments.output_dir, result.centroids, card)
+
+
+if __name__ == "__main__":
+    run_main(main)

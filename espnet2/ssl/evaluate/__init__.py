@@ -1,0 +1,1 @@
+"""A model in, measures of its representations out."""

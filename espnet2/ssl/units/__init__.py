@@ -1,0 +1,1 @@
+"""Features in, k-means units and their statistics out."""

@@ -1,0 +1,214 @@
+"""Waveforms in, features of whole utterances out: MFCC with deltas, or layers of a trained model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet2.ssl.data.audio import read_audio
+from espnet2.ssl.data.index import AudioIndex, JoinedIndex
+from espnet2.ssl.frontend.geometry import FrameGeometry
+from espnet2.ssl.model import SSLModel
+from espnet2.utils.errors import UserError
+
+BATCH_SECONDS = 60.0  # padded audio of one forward pass
+CHUNK_SECONDS = 30.0  # audio longer than this is cut: attention costs grow with the square of the length
+CONTEXT_SECONDS = 1.0  # on both sides of a chunk, computed and thrown away
+WINDOW_BATCHES = 4  # audio in memory, to be sorted by length: larger wastes memory, smaller pads more
+READERS = 4  # threads that decode audio while the model runs
+VARIANCE_FLOOR = 1e-5  # HuBERT LARGE: layer norm of the whole waveform, methods of fairseq
+
+Result = TypeVar("Result")
+
+
+class FeatureExtractor(ABC):
+    """Whole waveforms to features at a fixed rate."""
+
+    dim: int
+    num_layers: int
+    geometry: FrameGeometry
+    normalize: bool = False  # whether each utterance gets zero mean and unit variance first
+
+    @abstractmethod
+    def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """(samples,) each -> (layers, frames, dim) each, on the device of the extractor."""
+
+
+class MfccFeatures(FeatureExtractor):
+    """13 MFCC as Kaldi computes them (C0 for energy, no dither), deltas and delta-deltas: 39 values at 100 Hz.
+
+    The features of HuBERT's first iteration; fairseq, examples/hubert/simple_kmeans.
+    """
+
+    dim = 39
+    num_layers = 1
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self.geometry = FrameGeometry(((sample_rate * 25 // 1000, sample_rate // 100),), sample_rate)
+
+    def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """(samples,) each -> (1, frames, 39) each."""
+        return [self._one(wav)[None] for wav in wavs]
+
+    def _one(self, wav: Tensor) -> Tensor:
+        from torchaudio.compliance.kaldi import mfcc
+        from torchaudio.functional import compute_deltas
+
+        if self.geometry.output_lengths(len(wav)) == 0:
+            return torch.zeros(0, self.dim)
+        static = mfcc(wav[None], sample_frequency=float(self.sample_rate), use_energy=False, dither=0.0).T
+        deltas = compute_deltas(static)
+        return torch.cat([static, deltas, compute_deltas(deltas)]).T
+
+
+class _Piece(NamedTuple):
+    """A stretch of one waveform that goes through the model in one forward pass."""
+
+    wav: Tensor
+    owner: int  # which waveform
+    first: int  # its first frame that is kept, counted in the whole waveform
+    skip: int  # frames of context before it
+    keep: int  # frames to keep
+
+
+class LayerFeatures(FeatureExtractor):
+    """Hidden layers of a model, without masks: batched, sorted by length, long audio in chunks with context.
+
+    A chunk sees only itself and its context, so its frames differ slightly from those of one long forward pass.
+    """
+
+    def __init__(
+        self,
+        model: SSLModel,
+        layers: Sequence[int],
+        sample_rate: int,
+        device: torch.device | str = "cpu",
+        name: str = "the model",
+        *,
+        batch_seconds: float = BATCH_SECONDS,
+        chunk_seconds: float = CHUNK_SECONDS,
+        context_seconds: float = CONTEXT_SECONDS,
+    ) -> None:
+        for layer in layers:
+            if not 1 <= layer <= model.encoder.num_layers:
+                known = ", ".join(str(number) for number in range(1, model.encoder.num_layers + 1))
+                raise UserError(f"{name} has no layer {layer}; its layers are {known}")
+        self.geometry = model.frontend.geometry
+        if self.geometry.sample_rate != sample_rate:
+            raise UserError(
+                f"{name} was trained at {self.geometry.sample_rate} Hz, the audio has {sample_rate} Hz; "
+                "format it with the same --fs (stage 3)"
+            )
+        self.model = model.to(device).eval()
+        self.layers = tuple(layers)
+        self.device = torch.device(device)
+        self.dim, self.num_layers = model.encoder.dim, len(self.layers)
+        self.normalize = model.frontend.normalize == "utterance"
+        self.batch_samples = round(batch_seconds * sample_rate)
+        self.chunk_frames = max(1, round(chunk_seconds * self.geometry.frame_rate))
+        self.context_frames = round(context_seconds * self.geometry.frame_rate)
+
+    def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """(samples,) each, on the host -> (layers, frames, dim) each."""
+        outputs = [
+            torch.empty(self.num_layers, self.geometry.output_lengths(len(wav)), self.dim, device=self.device)
+            for wav in wavs
+        ]
+        pieces = [piece for owner, wav in enumerate(wavs) for piece in self._pieces(wav, owner)]
+        for batch in self._batches(pieces):
+            lengths = torch.tensor([len(piece.wav) for piece in batch])
+            padded = torch.nn.utils.rnn.pad_sequence([piece.wav for piece in batch], batch_first=True)
+            layers, _ = self.model.first.extract(padded.to(self.device), lengths.to(self.device), self.layers)
+            for number, layer in enumerate(layers):
+                for row, piece in enumerate(batch):
+                    kept = layer[row, piece.skip : piece.skip + piece.keep].float()
+                    outputs[piece.owner][number, piece.first : piece.first + piece.keep] = kept
+        return outputs
+
+    def _pieces(self, wav: Tensor, owner: int) -> Iterator[_Piece]:
+        """Equal parts of at most the chunk length, each with its context."""
+        hop, num_frames = self.geometry.hop_samples, self.geometry.output_lengths(len(wav))
+        if num_frames <= self.chunk_frames + 2 * self.context_frames:
+            if num_frames:
+                yield _Piece(wav, owner, 0, 0, num_frames)
+            return
+        num_parts = -(-num_frames // self.chunk_frames)
+        for part in range(num_parts):
+            first, stop = part * num_frames // num_parts, (part + 1) * num_frames // num_parts
+            begin = max(0, first - self.context_frames)
+            end = min(num_frames, stop + self.context_frames)
+            samples = wav[begin * hop : begin * hop + self.geometry.num_samples(end - begin)]
+            yield _Piece(samples, owner, first, first - begin, stop - first)
+
+    def _batches(self, pieces: list[_Piece]) -> Iterator[list[_Piece]]:
+        """Pieces of similar length together, as many as fit."""
+        batch: list[_Piece] = []
+        for piece in sorted(pieces, key=lambda piece: len(piece.wav)):
+            if batch and (len(batch) + 1) * len(piece.wav) > self.batch_samples:
+                yield batch
+                batch = []
+            batch.append(piece)
+        if batch:
+            yield batch
+
+
+def map_features(
+    index: AudioIndex | JoinedIndex,
+    rows: Sequence[int],
+    extractor: FeatureExtractor,
+    function: Callable[[int, Tensor], Result],
+) -> Iterator[Result]:
+    """Apply `function(row, features)` to utterances, in the order of `rows`; audio is read ahead, a window at a time.
+
+    Args:
+        rows: of the index.
+        function: gets the row and (layers, frames, dim) on the extractor's device; return something small.
+
+    Raises:
+        UserError: an audio file is gone or has changed since the index was built.
+    """
+    windows = list(_windows(index, rows))
+    with ThreadPoolExecutor(READERS) as pool:
+
+        def submit(number: int) -> list:
+            part = windows[number] if number < len(windows) else []
+            return [pool.submit(load_wav, index, row, normalize=extractor.normalize) for row in part]
+
+        coming = submit(0)
+        for number, window in enumerate(windows):
+            wavs = [future.result() for future in coming]
+            coming = submit(number + 1)
+            for row, features in zip(window, extractor.extract(wavs), strict=True):
+                yield function(row, features)
+
+
+def load_wav(index: AudioIndex | JoinedIndex, row: int, *, normalize: bool) -> Tensor:
+    """One utterance: (samples,) float32, with zero mean and unit variance if `normalize`."""
+    samples, sample_rate = read_audio(index.path(row))
+    if len(samples) != index.num_samples[row] or sample_rate != index.sample_rate:
+        raise UserError(
+            f"{index.path(row)}: {len(samples)} samples at {sample_rate} Hz, but the index says "
+            f"{index.num_samples[row]} at {index.sample_rate} Hz; it changed since stage 3: run stages 3 to 6 again"
+        )
+    if normalize:
+        samples = (samples - index.mean[row]) / np.sqrt(index.variance[row] + VARIANCE_FLOOR)
+    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+
+
+def _windows(index: AudioIndex | JoinedIndex, rows: Sequence[int]) -> Iterator[list[int]]:
+    limit = WINDOW_BATCHES * BATCH_SECONDS * index.sample_rate
+    window: list[int] = []
+    total = 0
+    for row in rows:
+        if window and total + index.num_samples[row] > limit:
+            yield window
+            window, total = [], 0
+        window.append(int(row))
+        total += int(index.num_samples[row])
+    if window:
+        yield window

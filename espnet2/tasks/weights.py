@@ -1,0 +1,24 @@
+"""An experiment or checkpoint folder in, its weights file out; without loading torch."""
+
+from pathlib import Path
+
+from espnet2.utils.errors import UserError
+
+
+def find_weights(path: str | Path, *, tag: str = "latest") -> Path:
+    """The model.safetensors that `load_model` reads; its `hash_file` is the name of the model.
+
+    Args:
+        path: exp/<name>, a folder of exp/<name>/checkpoints, or a model.safetensors there.
+        tag: which checkpoint of exp/<name>: latest, best_<stat>, ave_<n>best, update_<n>.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(path)
+    weights = path if path.suffix == ".safetensors" else path / "model.safetensors"
+    if not weights.is_file():
+        weights = path / "checkpoints" / tag / "model.safetensors"
+    if not weights.is_file():
+        raise UserError(f"{path}: no trained model there ({weights} is missing); train it first (stage 7)")
+    return weights
