@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-NO_LABEL = -1  # a frame without a label: padding, or beyond the end of the label sequence
+from espnet2.ssl.data.labels import NO_LABEL
+
+__all__ = ["NO_LABEL", "Batch", "Draws"]
 
 Draws = Mapping[str, Tensor]  # everything random of one loss entry, for one micro-batch
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from espnet2.ssl.data.batch import NO_LABEL
 from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.text.token_list import identity_token_list
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import HASH_CHARACTERS, hash_bytes, write_json
 
+NO_LABEL = -1  # a frame without a label: padding, or beyond the end of the label sequence
 FORMAT_VERSION = 1
 BUFFER_LABELS = 1 << 20  # labels checked and written at a time
 

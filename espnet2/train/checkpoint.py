@@ -1,0 +1,254 @@
+"""Weights, optimizer and state in, checkpoints that are whole or not there out: update_<n>, latest, best_<stat>."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from espnet2.train.config import Criterion
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_file, write_json
+
+MODEL_FILE = "model.safetensors"
+MANIFEST = "state/manifest.json"  # written last: sizes and hashes of all other files
+OPTIMIZER_FILE = "state/optimizer.pt"
+TRAINING_FILE = "state/training.json"
+PARTIAL_PREFIX = ".partial_"
+FREE_SPACE_MARGIN = 1.05  # files need a little more than their tensors
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and found whole."""
+
+    directory: Path
+    training: dict[str, Any]  # contents of training.json
+
+    def model_state(self) -> dict[str, Tensor]:
+        return load_file(self.directory / MODEL_FILE)
+
+    def optimizer_state(self) -> dict[str, Any]:
+        return torch.load(self.directory / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
+
+
+class CheckpointFolder:
+    """exp/<name>/checkpoints of one run."""
+
+    def __init__(self, directory: Path, *, tell: Callable[[str], None] = print) -> None:
+        self.directory = directory
+        self.tell = tell
+
+    def updates(self) -> list[int]:
+        """Updates of the checkpoints that are there, the newest first."""
+        found = [path.name.removeprefix("update_") for path in self.directory.glob("update_*")]
+        return sorted((int(number) for number in found if number.isdecimal()), reverse=True)
+
+    def path(self, update: int) -> Path:
+        return self.directory / f"update_{update}"
+
+    def save(
+        self,
+        update: int,
+        model: dict[str, Tensor],
+        optimizer: dict[str, Any],
+        training: dict[str, Any],
+    ) -> Path:
+        """Write a checkpoint beside, flush it to the disk and rename it; then move `latest`.
+
+        Raises:
+            UserError: the disk is full; the earlier checkpoints are untouched.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.remove_partial()
+        self._check_space(_num_bytes(model.values()) + _num_bytes(_tensors(optimizer)))
+        partial = self.directory / f"{PARTIAL_PREFIX}update_{update}"
+        try:
+            (partial / "state").mkdir(parents=True)
+            save_file({name: value.contiguous() for name, value in model.items()}, partial / MODEL_FILE)
+            torch.save(optimizer, partial / OPTIMIZER_FILE)
+            write_json(partial / TRAINING_FILE, training)
+            _write_manifest(partial)
+            if self.path(update).exists():  # the same update once more (after falling back): the same contents
+                shutil.rmtree(self.path(update))
+            os.replace(partial, self.path(update))
+            _sync_folder(self.directory)
+        except (OSError, SafetensorError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+            shutil.rmtree(partial, ignore_errors=True)
+            raise UserError(self._cannot_save(update, error)) from error
+        self.link("latest", update)
+        return self.path(update)
+
+    def link(self, name: str, update: int) -> None:
+        """Point `checkpoints/<name>` to a checkpoint; the link is replaced in one step."""
+        temporary = self.directory / f"{PARTIAL_PREFIX}{name}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(f"update_{update}")
+        os.replace(temporary, self.directory / name)
+
+    def open(self, directory: Path) -> Checkpoint:
+        """A checkpoint that another rank found whole."""
+        return Checkpoint(directory, json.loads((directory / TRAINING_FILE).read_text(encoding="utf-8")))
+
+    def load_latest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole; None if there is none at all.
+
+        Raises:
+            UserError: there are checkpoints to resume from, but every one of them is damaged.
+        """
+        self.remove_partial()
+        damaged = []
+        for update in self.updates():
+            directory = self.path(update)
+            if not (directory / "state").exists():
+                continue  # kept for its weights only
+            problem = find_damage(directory)
+            if problem is None:
+                self.link("latest", update)
+                return self.open(directory)
+            damaged.append(f"{directory}: {problem}")
+            self.tell(f"warning: {damaged[-1]}; falling back to the checkpoint before")
+        if damaged:
+            raise UserError(
+                f"no checkpoint is whole ({'; '.join(damaged)}); restore one from a copy, or delete "
+                f"{self.directory} to start the training anew"
+            )
+        return None
+
+    def prune(self, keep: Iterable[int], *, num_resumable: int) -> None:
+        """Delete what is not needed: all but `keep` and the newest, and the state of those no run resumes from.
+
+        Args:
+            keep: updates whose weights are kept: the n best.
+            num_resumable: how many of the newest keep their state; with 2, a damaged one has a predecessor.
+        """
+        kept, resumable = set(keep), 0
+        for update in self.updates():
+            if (self.path(update) / "state").exists() and resumable < num_resumable:
+                resumable += 1
+            elif update in kept:
+                self._remove(self.path(update) / "state")
+            else:
+                self._remove(self.path(update))
+
+    def average(self, name: str, updates: list[int]) -> Path:
+        """Write `checkpoints/<name>/model.safetensors`: the mean of the weights of several checkpoints."""
+        total: dict[str, Tensor] = {}
+        for update in updates:
+            for key, value in load_file(self.path(update) / MODEL_FILE).items():
+                if not value.is_floating_point():
+                    total[key] = value  # counters have no mean: the last one's, which is the least good
+                else:
+                    total[key] = total[key] + value.double() if key in total else value.double()
+        dtypes = {key: value.dtype for key, value in load_file(self.path(updates[0]) / MODEL_FILE).items()}
+        partial, target = self.directory / f"{PARTIAL_PREFIX}{name}", self.directory / name
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        mean = {
+            key: (value / len(updates)).to(dtypes[key]) if dtypes[key].is_floating_point else value
+            for key, value in total.items()
+        }
+        save_file(mean, partial / MODEL_FILE)
+        write_json(partial / "average.json", {"updates": sorted(updates)})
+        self._remove(target)
+        os.replace(partial, target)
+        return target
+
+    def remove_partial(self) -> None:
+        """Delete what a killed run left half-written."""
+        for path in self.directory.glob(f"{PARTIAL_PREFIX}*"):
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """Delete a file, link or folder; a folder disappears in one step, so that no half of one is ever seen."""
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.exists():
+            if not path.name.startswith(PARTIAL_PREFIX):
+                trash = self.directory / f"{PARTIAL_PREFIX}trash_{path.parent.name}_{path.name}"
+                shutil.rmtree(trash, ignore_errors=True)
+                os.replace(path, trash)
+                path = trash
+            shutil.rmtree(path)
+
+    def _check_space(self, needed_bytes: int) -> None:
+        free_bytes = shutil.disk_usage(self.directory).free
+        if free_bytes < needed_bytes * FREE_SPACE_MARGIN:
+            raise UserError(
+                f"{self.directory}: a checkpoint needs {needed_bytes / 1e9:.2f} GB, the disk has "
+                f"{free_bytes / 1e9:.2f} GB free; {self._intact()}; free some space and run run.sh to go on"
+            )
+
+    def _cannot_save(self, update: int, error: Exception) -> str:
+        return (
+            f"{self.directory}: cannot write the checkpoint of update {update} ({error}); is the disk full? "
+            f"{self._intact()}; free some space and run run.sh to go on"
+        )
+
+    def _intact(self) -> str:
+        updates = self.updates()
+        return f"the checkpoint of update {updates[0]} is intact" if updates else "there is no earlier checkpoint"
+
+
+def best_name(criterion: Criterion) -> str:
+    """The link to the best checkpoint by a criterion: best_<stat>, best_train_<stat>."""
+    return f"best_{'train_' if criterion.dataset == 'train' else ''}{criterion.stat}"
+
+
+def find_damage(directory: Path) -> str | None:
+    """What is wrong with a checkpoint; None if every file has the size and hash that were written."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        for name, (size, digest) in manifest.items():
+            path = directory / name
+            if not path.exists():
+                return f"{name} is missing"
+            if path.stat().st_size != size:
+                return f"{name} has {path.stat().st_size} of {size} bytes"
+            if hash_file(path) != digest:
+                return f"{name} has other contents than were written"
+    except (OSError, ValueError):
+        return "its manifest cannot be read"
+    return None
+
+
+def _write_manifest(directory: Path) -> None:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    for path in files:
+        _sync_file(path)
+    manifest = {str(path.relative_to(directory)): [path.stat().st_size, hash_file(path)] for path in files}
+    write_json(directory / MANIFEST, manifest)
+    for folder in (*(path for path in directory.rglob("*") if path.is_dir()), directory):
+        _sync_folder(folder)
+
+
+def _sync_file(path: Path) -> None:
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """All tensors inside nested dicts and lists."""
+    if isinstance(value, Tensor):
+        return [value]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [tensor for child in children for tensor in _tensors(child)]
+
+
+def _num_bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

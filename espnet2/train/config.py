@@ -1,0 +1,100 @@
+"""The training keys of a config file in, one checked and frozen `TrainConfig` out."""
+
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from espnet2.train.optimizer import optimizer_config
+from espnet2.train.scheduler import schedule_config
+from espnet2.utils.config import Config, parse_config
+from espnet2.utils.errors import UserError
+
+
+class SamplingConfig(Config):
+    """How often each group of utterances is seen: in proportion to (its hours)^alpha."""
+
+    by: Literal["set", "lang"] = Field("set", description="groups: the training sets, or the languages of utt2lang")
+    alpha: float = Field(1.0, ge=0, le=1, description="1: as in the data; 0: every group alike; 0.5: XLS-R, section 3")
+
+
+class Criterion(NamedTuple):
+    """One entry of `best_model_criterion`, as in ESPnet: [valid, masked_accuracy, max]."""
+
+    dataset: Literal["train", "valid"]
+    stat: str
+    mode: Literal["min", "max"]
+
+
+class TrainConfig(Config):
+    """Everything the trainer and the loader obey; the model's sections are added by `espnet2.tasks.ssl.SSLConfig`."""
+
+    # batches
+    batch_type: Literal["numel"] = Field("numel", description="batches are measured in samples, padding included")
+    batch_bins: int = Field(1_000_000, gt=0, description="samples of one micro-step over all ranks")
+    accum_grad: int = Field(1, ge=1, description="micro-steps per update")
+    max_bins_per_gpu: int | None = Field(None, gt=0, description="samples one rank can hold; beyond it, accumulate")
+    valid_batch_bins: int | None = Field(
+        None, gt=0, description="samples of one validation batch (default: 80 s), for any number of ranks"
+    )
+    crop: Literal["pad", "shortest"] = Field("pad", description="pad a batch to its longest, or crop to its shortest")
+    max_seconds: float = Field(20.0, gt=0, description="longer utterances are cropped at random, in training only")
+    min_seconds: float = Field(0.0, ge=0, description="shorter utterances are left out of training")
+    sampling: SamplingConfig = Field(SamplingConfig(), description="weights of the training sets or languages")
+    allow_rate_reduction: bool = Field(False, description="accept labels of a higher rate than frames")
+    num_workers: int = Field(2, ge=0, description="loader processes per rank; 0 loads in the training process")
+
+    # length of the run
+    max_update: int | None = Field(None, gt=0, description="optimizer steps of the whole run")
+    max_epoch: int | None = Field(None, gt=0, description="passes over the data; the smaller limit holds")
+    patience: int | None = Field(None, gt=0, description="stop after so many validations without a gain")
+    seed: int = Field(0, ge=0, description="of weights, order, crops, masks and dropout")
+
+    # optimisation
+    optim: Literal["adamw"] = Field("adamw", description="decoupled weight decay")
+    optim_conf: dict[str, Any] = Field({}, description="lr, betas, eps, weight_decay, decay_norm_and_bias")
+    scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field("linear")
+    scheduler_conf: dict[str, Any] = Field({}, description="see espnet2/train/scheduler.py")
+    grad_clip: float = Field(10.0, gt=0, description="largest global L2 norm of the gradient")
+    max_nonfinite: int = Field(20, ge=1, description="non-finite updates in a row after which the run stops")
+    init_param: tuple[str, ...] = Field((), description="<file or exp dir>[:<source>[:<target>[:<exclude>]]]")
+    freeze_param: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
+
+    # machine
+    dtype: Literal["bf16", "fp16", "fp32"] = Field("bf16", description="of autocast on a GPU; CPUs compute in fp32")
+    compile: bool = Field(False, description="torch.compile of the encoder's blocks")
+    fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)")
+    num_threads: int | None = Field(None, gt=0, description="of the training process; checkpoints record it")
+
+    # reporting and checkpoints
+    log_interval_updates: int = Field(100, gt=0, description="updates per line of the log")
+    valid_interval_updates: int = Field(1000, gt=0, description="updates between validations (each saves a checkpoint)")
+    save_interval_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints")
+    save_interval_updates: int | None = Field(None, gt=0, description="also save after so many updates")
+    keep_nbest_models: int = Field(1, ge=1, description="kept by each criterion, averaged at the end")
+    best_model_criterion: tuple[Criterion, ...] = Field(
+        (Criterion("valid", "loss", "min"),), min_length=1, description="ESPnet's form: [[valid, masked_accuracy, max]]"
+    )
+
+    @field_validator("optim_conf")
+    @classmethod
+    def _check_optim(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        name = info.data.get("optim", "adamw")
+        return parse_config(optimizer_config(name), value, f"optim_conf ({name})").model_dump()
+
+    @field_validator("scheduler_conf")
+    @classmethod
+    def _check_scheduler(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        name = info.data.get("scheduler", "linear")
+        return parse_config(schedule_config(name), value, f"scheduler_conf ({name})").model_dump()
+
+    @field_validator("init_param", "freeze_param", mode="before")
+    @classmethod
+    def _accept_one(cls, value: Any) -> Any:
+        """One string is a list of one, as on ESPnet's command line."""
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_length(self) -> "TrainConfig":
+        if self.min_seconds > self.max_seconds:
+            raise UserError(f"config: min_seconds {self.min_seconds} is larger than max_seconds {self.max_seconds}")
+        return self

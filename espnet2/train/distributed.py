@@ -1,0 +1,137 @@
+"""torchrun's environment in; ranks, devices, reductions and a wrapped model out. One process is the plain case."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from espnet2.ssl.objective.base import Loss
+from espnet2.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which process this is, and on which device it computes."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    local_world_size: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def all_sum(self, tensor: Tensor) -> Tensor:
+        """Sum over ranks, in place, on the device of the process group."""
+        if self.world_size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks, in their order (any picklable object; rare events only)."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
+    def from_first(self, value: Any) -> Any:
+        """Rank 0's value, on every rank."""
+        values = [value]
+        if self.world_size > 1:
+            dist.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+SINGLE = Ranks(0, 0, 1, 1, torch.device("cpu"))
+
+
+@contextmanager
+def process_group(ngpu: int) -> Iterator[Ranks]:
+    """Join the other processes that torchrun started, if any.
+
+    Args:
+        ngpu: GPUs per node; 0 computes on the CPU.
+
+    Raises:
+        UserError: GPUs asked for that are not there.
+    """
+    if ngpu > 0 and torch.cuda.device_count() < ngpu:
+        raise UserError(
+            f"--ngpu {ngpu}, but PyTorch {torch.__version__} sees {torch.cuda.device_count()} GPU(s); "
+            "train on the CPU with --ngpu 0, or check nvidia-smi and CUDA_VISIBLE_DEVICES"
+        )
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    device = torch.device("cuda", local_rank) if ngpu > 0 else torch.device("cpu")
+    if ngpu > 0:
+        torch.cuda.set_device(device)
+    ranks = Ranks(
+        int(os.environ.get("RANK", "0")), local_rank, world_size, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), device
+    )
+    if world_size == 1:
+        yield ranks
+        return
+    dist.init_process_group("nccl" if ngpu > 0 else "gloo", device_id=device if ngpu > 0 else None)
+    try:
+        yield ranks
+    finally:
+        dist.destroy_process_group()
+
+
+class Replica:
+    """The model as the trainer calls it: plain, replicated (DDP) or sharded (FSDP2)."""
+
+    def __init__(self, model: nn.Module, ranks: Ranks, *, shard: bool) -> None:
+        self.model = model
+        self.sharded = shard
+        self.module: nn.Module = model
+        if shard:
+            shard_model(model)
+        elif ranks.world_size > 1:
+            self.module = DistributedDataParallel(
+                model, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=False
+            )
+
+    @contextmanager
+    def accumulating(self, *, last: bool) -> Iterator[None]:
+        """Around one micro-batch: gradients travel between ranks only in the last one of an update."""
+        if self.sharded:
+            self.model.set_requires_gradient_sync(last)
+            yield
+            return
+        silent = isinstance(self.module, DistributedDataParallel) and not last
+        with self.module.no_sync() if silent else nullcontext():
+            yield
+
+
+def shard_model(model: nn.Module) -> None:
+    """FSDP2: the encoder's blocks one by one, then the rest; hooks fire at `forward` only."""
+    from torch.distributed.fsdp import fully_shard
+
+    torch.export.register_dataclass(
+        Loss
+    )  # FSDP2 finds the tensors whose gradients it waits for inside known types only
+    for block in getattr(model.encoder, "blocks", ()):
+        fully_shard(block)
+    fully_shard(model)
+
+
+@cache
+def _show_losses() -> None:
+    """Once per process: FSDP2 finds the tensors whose gradients it waits for only inside types that torch knows."""
+    torch.export.register_dataclass(Loss)

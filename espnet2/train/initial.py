@@ -1,0 +1,76 @@
+"""`init_param` and `freeze_param` in, a model whose weights start elsewhere or stay as they are out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from espnet2.utils.errors import UserError
+
+
+def load_initial(model: nn.Module, specifications: Sequence[str]) -> None:
+    """Copy weights from other models, in ESPnet's notation.
+
+    Args:
+        specifications: "<file or exp dir>[:<source prefix>[:<target prefix>[:<excluded prefixes, comma-separated>]]]".
+
+    Raises:
+        UserError: no such file, no weight of that name, or another shape.
+    """
+    for specification in specifications:
+        path, source, target, exclude = [*specification.split(":"), "", "", ""][:4]
+        found = _selected(load_file(_weights_file(path, specification)), source, target, exclude)
+        own = model.state_dict()
+        if not found.keys() & own.keys():
+            raise UserError(
+                f"init_param {specification}: no weight there has a name of this model ({next(iter(own))}, ...)"
+            )
+        for name, value in found.items():
+            if name in own and own[name].shape != value.shape:
+                raise UserError(
+                    f"init_param {specification}: {name} has shape {tuple(value.shape)} there, "
+                    f"{tuple(own[name].shape)} here; leave it out: {path}:{source}:{target}:{name}"
+                )
+        model.load_state_dict({name: value for name, value in found.items() if name in own}, strict=False)
+
+
+def _weights_file(path: str, specification: str) -> Path:
+    candidates = (Path(path), Path(path) / "model.safetensors", Path(path) / "checkpoints/latest/model.safetensors")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise UserError(f"init_param {specification}: no weights at {', '.join(map(str, candidates))}")
+
+
+def _selected(weights: dict[str, Tensor], source: str, target: str, exclude: str) -> dict[str, Tensor]:
+    """The weights below `source`, renamed to lie below `target`."""
+    prefixes = tuple(each for each in exclude.split(",") if each)
+    inside = {name.removeprefix(f"{source}."): value for name, value in weights.items() if _below(name, source)}
+    renamed = {_join(target, name): value for name, value in inside.items()}
+    return {name: value for name, value in renamed.items() if not any(_below(name, prefix) for prefix in prefixes)}
+
+
+def _below(name: str, prefix: str) -> bool:
+    return not prefix or name == prefix or name.startswith(f"{prefix}.")
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def freeze_parameters(model: nn.Module, prefixes: Sequence[str]) -> None:
+    """Exclude parameters from training.
+
+    Raises:
+        UserError: a prefix that names no parameter, or nothing left to train.
+    """
+    for prefix in prefixes:
+        chosen = [parameter for name, parameter in model.named_parameters() if _below(name, prefix)]
+        if not chosen:
+            parts = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
+            raise UserError(f"freeze_param {prefix}: no such parameter; the model's parts are {', '.join(parts)}")
+        for parameter in chosen:
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"freeze_param {' '.join(prefixes)}: nothing is left to train")

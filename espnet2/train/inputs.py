@@ -1,0 +1,166 @@
+"""The folders of data and labels in; opened, checked against each other and the model, ready to load, out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from espnet2.ssl.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
+from espnet2.ssl.data.index import JoinedIndex, open_indexes
+from espnet2.ssl.data.label_check import check_training_labels
+from espnet2.ssl.data.labels import JoinedLabels, check_same_labels
+from espnet2.ssl.data.sampler import MicroBatch, Sampler, Sampling, sequential_shards
+from espnet2.ssl.model import SSLModel
+from espnet2.tasks.ssl import SSLConfig, needs_labels
+from espnet2.train.config import TrainConfig
+from espnet2.utils.errors import UserError
+
+VALID_SHARD_SECONDS = 80.0  # default size of a validation batch: about what fits beside HuBERT Base on a small GPU
+SHOWN = 5  # offenders named in an error
+
+
+class StepPlan(NamedTuple):
+    """How the batch of one update is divided."""
+
+    shard_samples: int  # samples of one micro-batch of one rank
+    accumulation: int  # micro-batches of one rank per update
+    micro_batches: int  # of all ranks per update
+
+
+def plan_steps(config: TrainConfig, world_size: int) -> StepPlan:
+    """Divide `batch_bins` over the ranks, and further where a rank cannot hold its part."""
+    per_rank = max(1, config.batch_bins // world_size)
+    parts = -(-per_rank // config.max_bins_per_gpu) if config.max_bins_per_gpu else 1
+    accumulation = config.accum_grad * parts
+    return StepPlan(max(1, per_rank // parts), accumulation, accumulation * world_size)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What is trained and validated on."""
+
+    train: SpeechDataset
+    sampler: Sampler
+    valid: SpeechDataset
+    valid_shards: Sequence[MicroBatch]
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """Where data and labels are."""
+
+    train_sets: Sequence[str]  # dump/<set>
+    valid_sets: Sequence[str]
+    train_labels: Sequence[str] = ()  # packed labels, one folder per set
+    valid_labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data and labels of a run, opened and checked."""
+
+    train: JoinedIndex
+    valid: JoinedIndex
+    train_labels: JoinedLabels | None
+    valid_labels: JoinedLabels | None
+
+    def hashes(self) -> dict[str, str | None]:
+        """What a resumed run must find unchanged."""
+        return {
+            "train_sets": self.train.hash,
+            "valid_sets": self.valid.hash,
+            "train_labels": self.train_labels.hash if self.train_labels else None,
+            "valid_labels": self.valid_labels.hash if self.valid_labels else None,
+        }
+
+
+def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
+    """Open indexes and labels.
+
+    Raises:
+        UserError: a stage that has not run yet, labels missing or of other clusters, sets of different rates.
+    """
+    train, valid = open_indexes(paths.train_sets), open_indexes(paths.valid_sets)
+    if valid.sample_rate != train.sample_rate:
+        raise UserError(f"the train sets have {train.sample_rate} Hz, the valid sets {valid.sample_rate} Hz")
+    for name, index in (("train", train), ("valid", valid)):
+        if len(index) == 0:
+            raise UserError(f"the {name} sets ({', '.join(index.names)}) are empty; see the log of stages 3 and 4")
+    if not needs_labels(config):
+        return Inputs(train, valid, None, None)
+    if not paths.train_labels or not paths.valid_labels:
+        names = ", ".join(entry.name for entry in config.loss)
+        raise UserError(f"loss ({names}) needs labels: run stage 5, or give --train_labels and --valid_labels")
+    train_labels, valid_labels = JoinedLabels.open(paths.train_labels), JoinedLabels.open(paths.valid_labels)
+    check_same_labels(train_labels.parts[0], valid_labels.parts[0])
+    return Inputs(train, valid, train_labels, valid_labels)
+
+
+def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPlan) -> TrainingData:
+    """Datasets, order and checks that need the model's frame geometry.
+
+    Raises:
+        UserError: labels that do not fit the frames, or utterances too short for the objective.
+    """
+    frontend = model.frontend
+    rate, hop = inputs.train.sample_rate, frontend.geometry.hop_samples
+    if rate != frontend.geometry.sample_rate:
+        expected = frontend.geometry.sample_rate
+        raise UserError(f"the audio has {rate} Hz, the frontend expects {expected} Hz; format it with --fs (stage 3)")
+    for labels, index in ((inputs.train_labels, inputs.train), (inputs.valid_labels, inputs.valid)):
+        if labels is not None:
+            check_training_labels(
+                labels.parts, index.parts, frontend.geometry, allow_rate_reduction=config.allow_rate_reduction
+            )
+    draws = {name: objective.draw for name, objective in model.objectives.items()}
+    shortest = max(draw.min_samples() for draw in draws.values())
+    min_samples = round(config.min_seconds * rate)
+    check_lengths(inputs.train, max(shortest, 1), ignore_below=min_samples)
+    check_lengths(inputs.valid, max(shortest, 1), ignore_below=0)
+    shared = (draws, frontend.geometry, frontend.normalize, config.seed)
+    sampler = Sampler(
+        inputs.train.num_samples,
+        shard_samples=steps.shard_samples,
+        max_samples=round(config.max_seconds * rate),
+        min_samples=min_samples,
+        crop=config.crop,
+        hop_samples=hop,
+        seed=config.seed,
+        sampling=make_sampling(config, inputs.train),
+    )
+    if len(sampler.rows) == 0:
+        raise UserError(f"no utterance is longer than min_seconds {config.min_seconds}")
+    return TrainingData(
+        SpeechDataset(inputs.train, inputs.train_labels, *shared, TRAIN_STREAM),
+        sampler,
+        SpeechDataset(inputs.valid, inputs.valid_labels, *shared[:3], 0, VALID_STREAM),  # the same draws for any seed
+        sequential_shards(
+            np.asarray(inputs.valid.num_samples), config.valid_batch_bins or round(VALID_SHARD_SECONDS * rate)
+        ),
+    )
+
+
+def make_sampling(config: SSLConfig, index: JoinedIndex) -> Sampling | None:
+    """The groups that sampling weights distinguish; None where every utterance is seen once per pass."""
+    if config.sampling.alpha == 1.0:
+        return None
+    return Sampling(index.set_ids if config.sampling.by == "set" else index.lang_ids, config.sampling.alpha)
+
+
+def check_lengths(index: JoinedIndex, min_samples: int, *, ignore_below: int) -> None:
+    """Refuse utterances too short for the objective.
+
+    Raises:
+        UserError: naming the first ones.
+    """
+    lengths = np.asarray(index.num_samples)
+    short = np.flatnonzero((lengths < min_samples) & (lengths >= ignore_below))
+    if len(short):
+        seconds = lengths[short] / index.sample_rate
+        named = zip(short[:SHOWN], seconds[:SHOWN], strict=True)
+        names = ", ".join(f"{index.utt_id(int(row))} ({length:.3f} s)" for row, length in named)
+        raise UserError(
+            f"{', '.join(index.names)}: {len(short)} utterances are shorter than the objective needs "
+            f"({min_samples / index.sample_rate:.3f} s): {names}; run stage 4 with a larger --min_wav_duration"
+        )

@@ -1,0 +1,210 @@
+"""The figures of a training in; log lines, TensorBoard, a history for the curves and a progress bar out."""
+
+import json
+import logging
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from espnet2.train.state import Validation
+
+DRAW_SECONDS = 60.0  # curves are drawn at most so often: it takes about a second
+LOGGER = logging.getLogger("espnet2.train")
+
+
+@dataclass(frozen=True)
+class IntervalFigures:
+    """One line of the log: the updates since the line before."""
+
+    update: int
+    epoch: int
+    figures: dict[str, float]  # loss, its terms and the objective's statistics, each over its own count
+    grad_norm: float  # mean, before clipping
+    clip_share: float  # updates whose gradient was clipped
+    learning_rate: float
+    audio_per_second: float  # seconds of audio per second, all ranks
+    audio_per_update: float  # seconds of audio
+    wait_share: float  # of the time, waiting for the loader
+    eta_seconds: float
+    skipped: int  # non-finite updates since the start of the training
+
+
+class Reporter:
+    """Reports nothing: tests, and all ranks but the first."""
+
+    def start(self, lines: Iterable[str], *, update: int, max_update: int) -> None:
+        """Before the first update."""
+
+    def interval(self, figures: IntervalFigures) -> None:
+        """Every `log_interval_updates`."""
+
+    def validation(self, validation: Validation, seconds: float) -> None:
+        """After a validation that took so long."""
+
+    def say(self, message: str) -> None:
+        """Something the user may want to know."""
+
+    def warn(self, message: str) -> None:
+        """Something the user should know."""
+
+    def close(self) -> None:
+        """After the last update."""
+
+
+class FolderReporter(Reporter):
+    """Writes train.log, history.jsonl, tensorboard/ and images/ of exp/<name>, and a bar on a terminal."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.bar: tqdm | None = None
+        self.writer = None
+        self.max_update = 0
+        self.drawn_at = time.monotonic()
+        directory.mkdir(parents=True, exist_ok=True)
+        self.handlers: list[logging.Handler] = [
+            logging.FileHandler(directory / "train.log", encoding="utf-8"),
+            _BarHandler() if sys.stderr.isatty() else logging.StreamHandler(sys.stderr),
+        ]
+        for handler in self.handlers:
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+            LOGGER.addHandler(handler)
+        LOGGER.setLevel(logging.INFO)
+        LOGGER.propagate = False
+
+    def start(self, lines: Iterable[str], *, update: int, max_update: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and not needed for --help
+
+        self.max_update = max_update
+        for line in lines:
+            LOGGER.info(line)
+        self._forget_after(update)
+        # What a killed run reported beyond its last checkpoint is computed again: TensorBoard drops the old points.
+        self.writer = SummaryWriter(str(self.directory / "tensorboard"), purge_step=update + 1)
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=max_update, initial=update, unit="update", dynamic_ncols=True)
+
+    def interval(self, figures: IntervalFigures) -> None:
+        LOGGER.info(interval_line(figures, self.max_update))
+        self._remember("train", figures.update, asdict(figures) | figures.figures)
+        if self.bar is not None:
+            self.bar.update(figures.update - self.bar.n)
+
+    def validation(self, validation: Validation, seconds: float) -> None:
+        figures = ", ".join(_figure(name, value) for name, value in validation.valid.items())
+        LOGGER.info(f"validation at update {validation.update}: {figures} ({seconds:.1f} s)")
+        self._remember("valid", validation.update, validation.valid)
+        if time.monotonic() - self.drawn_at > DRAW_SECONDS:
+            self.draw()
+
+    def say(self, message: str) -> None:
+        LOGGER.info(message)
+
+    def warn(self, message: str) -> None:
+        LOGGER.warning(message)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        if self.writer is not None:
+            self.draw()
+            self.writer.close()
+        for handler in self.handlers:
+            LOGGER.removeHandler(handler)
+            handler.close()
+
+    def draw(self) -> None:
+        """Draw the curves anew from the history."""
+        from espnet2.train.plots import draw_curves  # matplotlib is slow to import
+
+        draw_curves(self._history_path(), self.directory / "images")
+        self.drawn_at = time.monotonic()
+
+    def _history_path(self) -> Path:
+        return self.directory / "history.jsonl"
+
+    def _remember(self, dataset: str, update: int, figures: dict) -> None:
+        numbers = {
+            name: value for name, value in figures.items() if isinstance(value, int | float) and name != "update"
+        }
+        with open(self._history_path(), "a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"dataset": dataset, "update": update, **numbers}) + "\n")
+        if self.writer is not None:
+            for name, value in numbers.items():
+                self.writer.add_scalar(f"{dataset}/{name}", value, update)
+
+    def _forget_after(self, update: int) -> None:
+        """Drop the history of updates that a resumed run does again."""
+        path = self._history_path()
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if line.endswith("}") and json.loads(line)["update"] <= update]
+            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+class _BarHandler(logging.Handler):
+    """Log lines above the progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def interval_line(figures: IntervalFigures, max_update: int) -> str:
+    """One readable line.
+
+    >>> print(interval_line(IntervalFigures(50, 1, {"loss": 4.5, "masked_accuracy": 0.25}, 2.0, 0.5, 5e-4, 1200.0, 60.0,
+    ...     0.01, 90.0, 0), 100))
+    update 50/100, epoch 1: loss 4.500, masked_accuracy 25.0 %, grad norm 2.00 (clipped 50 %), lr 5.00e-04, \
+1200 s audio/s, 60 s audio/update, data wait 1 %, ETA 1:30
+    """
+    parts = [_figure(name, value) for name, value in figures.figures.items()]
+    parts += [
+        f"grad norm {figures.grad_norm:.2f} (clipped {100 * figures.clip_share:.0f} %)",
+        f"lr {figures.learning_rate:.2e}",
+        f"{figures.audio_per_second:.0f} s audio/s",
+        f"{figures.audio_per_update:.0f} s audio/update",
+        f"data wait {100 * figures.wait_share:.0f} %",
+        f"ETA {format_seconds(figures.eta_seconds)}",
+    ]
+    if figures.skipped:
+        parts.append(f"{figures.skipped} updates skipped")
+    return f"update {figures.update}/{max_update}, epoch {figures.epoch}: {', '.join(parts)}"
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{name} {100 * value:.1f} %" if name.endswith("accuracy") else f"{name} {value:.3f}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Hours, minutes and seconds: 1:02:03, 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def write_resume_script(directory: Path, words: list[str], launcher: list[str]) -> Path:
+    """Write run.sh, which goes on with this training by one command, from anywhere.
+
+    Args:
+        directory: exp/<name>.
+        words: the arguments of ssl_train.
+        launcher: what starts it: python, or python and torchrun's options.
+    """
+    back = os.path.relpath(os.getcwd(), directory)
+    path = directory / "run.sh"
+    path.write_text(
+        "#!/usr/bin/env bash\n"
+        "# Goes on with this training from its newest checkpoint (or starts it, if there is none).\n"
+        "set -euo pipefail\n"
+        f'cd "$(dirname "$0")"/{shlex.quote(back)}\n'
+        f"export PYTHONPATH={shlex.quote(os.environ.get('PYTHONPATH', ''))}${{PYTHONPATH:+:${{PYTHONPATH}}}}\n"
+        f'exec {shlex.join(launcher)} -m espnet2.bin.ssl_train {shlex.join(words)} "$@"\n',
+        encoding="utf-8",
+    )
+    path.chmod(0o755)
+    return path

@@ -1,0 +1,172 @@
+"""A resolved config and the folders of data and labels in, a finished (or interrupted) training in exp/<name> out."""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from espnet2.ssl.data.sampler import Sampler
+from espnet2.ssl.model import SSLModel
+from espnet2.tasks.ssl import SSLConfig, build, count_parameters, dump_config, with_num_classes
+from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.distributed import Ranks
+from espnet2.train.identity import describe_run
+from espnet2.train.initial import freeze_parameters, load_initial
+from espnet2.train.inputs import DataPaths, Inputs, StepPlan, TrainingData, make_data, open_inputs, plan_steps
+from espnet2.train.reporter import FolderReporter, Reporter, format_seconds
+from espnet2.train.signals import StopSignals
+from espnet2.train.trainer import NUM_RESUMABLE, Trainer
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import atomic_write, write_json
+
+FLOAT_BYTES = 4
+ADAM_COPIES = 3  # weights and two moments
+
+
+def total_updates(config: SSLConfig, sampler: Sampler, steps: StepPlan) -> int:
+    """Length of the run in updates: the smaller of max_update and max_epoch.
+
+    Raises:
+        UserError: neither is given.
+    """
+    limits = [] if config.max_update is None else [config.max_update]
+    if config.max_epoch is not None:
+        limits.append(max(1, config.max_epoch * len(sampler.plan(0)) // steps.micro_batches))
+    if not limits:
+        raise UserError("config: how long to train? give max_update or max_epoch")
+    return min(limits)
+
+
+def default_threads(ranks: Ranks) -> int:
+    """Threads unless the config or a checkpoint says otherwise: OMP_NUM_THREADS, or this process's share of cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // ranks.local_world_size))
+
+
+def train(
+    config: SSLConfig,
+    paths: DataPaths,
+    output_dir: Path,
+    ranks: Ranks,
+    stop: StopSignals,
+    *,
+    on_start: Callable[[], object] = lambda: None,
+) -> bool:
+    """Train, or go on training, in exp/<name>; True when the run is complete.
+
+    Args:
+        on_start: called on the first rank once the run is known to fit what is in exp/<name>, before it changes there.
+
+    Raises:
+        UserError: see `open_inputs`, `make_data`, `Trainer.resume` and `Trainer.run`.
+    """
+    inputs = open_inputs(config, paths)
+    config = with_num_classes(config, inputs.train_labels.num_classes if inputs.train_labels else None)
+    folder = CheckpointFolder(output_dir / "checkpoints")
+    torch.set_num_threads(config.num_threads or default_threads(ranks))
+    steps = plan_steps(config, ranks.world_size)
+    torch.manual_seed(config.seed)
+    np.random.seed(config.seed)  # nothing of ours draws from these two; a user's own module might
+    random.seed(config.seed)
+    model = build(config)
+    data = make_data(config, inputs, model, steps)
+    max_update = total_updates(config, data.sampler, steps)
+    load_initial(model, config.init_param)
+    freeze_parameters(model, config.freeze_param)
+    model.to(ranks.device)
+    reporter: Reporter = FolderReporter(output_dir) if ranks.is_first else Reporter()
+    folder.tell = reporter.warn
+    try:
+        division = {"shard_samples": steps.shard_samples, "micro_batches": steps.micro_batches}
+        trainer = Trainer(
+            model,
+            data,
+            config,
+            steps=steps,
+            max_update=max_update,
+            folder=folder,
+            identity=describe_run(config, inputs.hashes(), division),
+            ranks=ranks,
+            reporter=reporter,
+            stop=stop,
+        )
+        resumed = trainer.resume()
+        if ranks.is_first:
+            on_start()
+            (output_dir / "train.done").unlink(missing_ok=True)
+            with atomic_write(output_dir / "config.yaml") as stream:
+                stream.write(dump_config(config))
+        lines = describe(config, inputs, data, steps, ranks, model)
+        if resumed and trainer.state.update >= max_update:
+            lines.append(f"complete before: {trainer.state.update} of {max_update} updates")
+        elif resumed:
+            lines.append(f"going on from update {trainer.state.update} of {max_update}")
+        reporter.start(lines, update=trainer.state.update, max_update=max_update)
+        started = time.monotonic()
+        complete = trainer.run()
+        if complete and ranks.is_first:
+            write_done(output_dir, trainer)
+            reporter.say(f"done: {trainer.state.update} updates in {format_seconds(trainer.state.train_seconds)}")
+        elif ranks.is_first:
+            reporter.warn(
+                f"{stop.received}: saved at update {trainer.state.update} after "
+                f"{format_seconds(time.monotonic() - started)}; to go on: {output_dir}/run.sh"
+            )
+        return complete
+    finally:
+        reporter.close()
+
+
+def write_done(output_dir: Path, trainer: Trainer) -> None:
+    """Mark the run as complete: train.done, with its last figures."""
+    last = trainer.state.validations[-1]
+    write_json(
+        output_dir / "train.done",
+        {
+            "updates": trainer.state.update,
+            "skipped_updates": trainer.state.skipped,
+            "wall_seconds": round(trainer.state.train_seconds, 1),
+            "train": last.train,
+            "valid": last.valid,
+        },
+    )
+
+
+def describe(
+    config: SSLConfig, inputs: Inputs, data: TrainingData, steps: StepPlan, ranks: Ranks, model: SSLModel
+) -> list[str]:
+    """What the first lines of the log say: model, data, batches, machine, and the disk the checkpoints will take."""
+    rate = inputs.train.sample_rate
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    plan = data.sampler.plan(0)
+    hours = data.sampler.lengths[data.sampler.rows].sum(dtype=np.int64) / rate / 3600
+    left_out = len(inputs.train) - len(data.sampler.rows)
+    weights = count_parameters(model) * FLOAT_BYTES
+    kept = config.keep_nbest_models * len(config.best_model_criterion)
+    device = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "CPU"
+    mode = "FSDP2" if config.fsdp else "DDP" if ranks.world_size > 1 else "one process"
+    seconds_per_pass = data.sampler.lengths[plan.order].sum(dtype=np.int64) / rate
+    audio_per_update = seconds_per_pass / len(plan) * steps.micro_batches
+    return [
+        f"model: {count_parameters(model):,} parameters, {trained:,} trained; losses {', '.join(model.objectives)}",
+        f"train: {len(data.sampler.rows):,} utterances, {hours:.2f} h after crops to {config.max_seconds:g} s"
+        + (f" ({left_out:,} shorter than {config.min_seconds:g} s left out)" if left_out else ""),
+        f"valid: {len(inputs.valid):,} utterances, {inputs.valid.total_samples / rate / 3600:.2f} h, "
+        f"{len(data.valid_shards)} batches",
+        f"one update: {steps.micro_batches} micro-batches of at most {steps.shard_samples / rate:.1f} s, about "
+        f"{audio_per_update:.0f} s of audio; padding {100 * plan.padding_share(data.sampler.lengths):.1f} %; "
+        f"{len(plan):,} micro-batches per epoch",
+        f"machine: {device}, {ranks.world_size} x {mode}, {config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
+        f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
+        f"checkpoints: {_size(ADAM_COPIES * weights)} each, at most "
+        f"{_size((ADAM_COPIES * (NUM_RESUMABLE + 1) + kept + 1) * weights)} in all; weights, gradient and optimizer "
+        f"take {_size((ADAM_COPIES + 1) * weights)} of memory, activations come on top",
+    ]
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.2f} MB"

@@ -1,0 +1,61 @@
+"""Where a training stands: the few numbers that, with the weights and the optimizer, make a resumed run exact."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from espnet2.ssl.data.sampler import Cursor
+from espnet2.train.config import Criterion
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The figures of one validation, and those of training since the one before."""
+
+    update: int
+    train: dict[str, float]
+    valid: dict[str, float]
+
+    def value(self, criterion: Criterion) -> float | None:
+        """The figure a criterion looks at; None if there is none of that name."""
+        return (self.train if criterion.dataset == "train" else self.valid).get(criterion.stat)
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Everything the loop counts. The learning rate, the seeds and the data follow from it."""
+
+    update: int = 0  # optimizer steps taken; a skipped update is not one, so it moves no schedule and no teacher
+    cursor: Cursor = field(default=Cursor())  # micro-batches consumed, those of skipped updates too
+    skipped: int = 0  # updates skipped because they were not finite
+    skipped_in_row: int = 0
+    train_seconds: float = 0.0  # wall time of all the parts of the run
+    validations: tuple[Validation, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the inverse of `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "TrainState":
+        """The state that `to_json` described."""
+        validations = tuple(Validation(**each) for each in values["validations"])
+        return cls(**{**values, "cursor": Cursor(**values["cursor"]), "validations": validations})
+
+    def validated(self, validation: Validation) -> "TrainState":
+        """With one more validation."""
+        return replace(self, validations=(*self.validations, validation))
+
+
+def ranking(validations: tuple[Validation, ...], criterion: Criterion) -> list[int]:
+    """Updates from the best to the worst by a criterion; the earlier wins a tie; what is not a number is left out."""
+    sign = 1.0 if criterion.mode == "min" else -1.0
+    scored = [(sign * value, each.update) for each in validations if (value := each.value(criterion)) is not None]
+    return [update for _, update in sorted(pair for pair in scored if pair[0] == pair[0])]
+
+
+def is_stale(validations: tuple[Validation, ...], criterion: Criterion, patience: int | None) -> bool:
+    """Whether the last `patience` validations all failed to beat the best before them."""
+    if patience is None or len(validations) <= patience:
+        return False
+    best = ranking(validations, criterion)
+    return bool(best) and best[0] not in {each.update for each in validations[-patience:]}

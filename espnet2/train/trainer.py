@@ -1,0 +1,296 @@
+"""A model, data and a config in, checkpoints out: the one training loop, the same from one CPU to many GPUs."""
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from espnet2.ssl.data.dataset import Loaded
+from espnet2.ssl.data.loader import iterate_batches
+from espnet2.ssl.model import SSLModel
+from espnet2.train.checkpoint import CheckpointFolder, best_name
+from espnet2.train.config import TrainConfig
+from espnet2.train.distributed import Ranks
+from espnet2.train.identity import check_same_run
+from espnet2.train.inputs import StepPlan, TrainingData
+from espnet2.train.meter import Meter
+from espnet2.train.reporter import IntervalFigures, Reporter
+from espnet2.train.saving import gather_states, restore_states
+from espnet2.train.signals import StopSignals
+from espnet2.train.state import TrainState, Validation, is_stale, ranking
+from espnet2.train.updater import Prepared, Updater, prepare
+from espnet2.train.validate import validate
+from espnet2.utils.errors import UserError
+
+NUM_RESUMABLE = 2  # checkpoints that keep their optimizer state: should the newest be damaged, the one before serves
+SHOWN_UTTERANCES = 8  # of a skipped update, in the log
+
+
+class Interval:
+    """What happened since the last line of the log; tensors stay on the device until it is written."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+        self.started = time.monotonic()
+        self.updates = self.skipped = self.num_samples = 0
+        self.wait_seconds = 0.0
+        self.norms: list[Tensor] = []
+
+
+class Trainer:
+    """One run, from wherever its folder says it stands, to its end or to a stop signal."""
+
+    def __init__(
+        self,
+        model: SSLModel,
+        data: TrainingData,
+        config: TrainConfig,
+        *,
+        steps: StepPlan,
+        max_update: int,
+        folder: CheckpointFolder,
+        identity: dict[str, Any],
+        ranks: Ranks,
+        reporter: Reporter,
+        stop: StopSignals,
+    ) -> None:
+        self.model, self.data, self.config = model, data, config
+        self.steps, self.max_update = steps, max_update
+        self.folder, self.identity, self.ranks, self.reporter, self.stop = folder, identity, ranks, reporter, stop
+        self.updater = Updater(model, config, ranks, max_update=max_update)
+        self.state = TrainState()
+        self.since_validation = Meter()
+        self.interval = Interval()
+        self.saved_at = self.clock = time.monotonic()
+
+    def resume(self) -> bool:
+        """Go on from the newest whole checkpoint, if there is one.
+
+        Raises:
+            UserError: it belongs to another run: other data, labels or config.
+        """
+        checkpoint = self.folder.load_latest() if self.ranks.is_first else None
+        directory = self.ranks.from_first(checkpoint.directory if checkpoint else None)
+        if directory is None:
+            return False
+        checkpoint = checkpoint or self.folder.open(directory)
+        training = checkpoint.training
+        check_same_run(training["identity"], self.identity, checkpoint.directory)
+        self.state = TrainState.from_json(training["state"])
+        if self.ranks.is_first:  # the sums are those of all ranks
+            self.since_validation = Meter.from_json(training["since_validation"], self.ranks.device)
+        restore_states(self.updater, checkpoint)
+        self._restore_threads(training["num_threads"])
+        return True
+
+    def _restore_threads(self, num_threads: int) -> None:
+        """Sums over threads round differently: the same number keeps a resumed run on the same path, bit for bit."""
+        if self.config.num_threads in (None, num_threads):
+            torch.set_num_threads(num_threads)
+        else:
+            self.reporter.warn(
+                f"num_threads is {self.config.num_threads}, the checkpoint was made with {num_threads}: "
+                "the run goes on, but no longer bit for bit as without a break"
+            )
+
+    def run(self) -> bool:
+        """Train; True when the run is complete, False when a signal ended it early."""
+        self.model.train()
+        # Closed also by an error: loader processes are deaf to SIGTERM, and Python's exit would wait for them.
+        with closing(self._batches()) as batches:
+            upcoming = self._fetch(batches) if not self._is_finished() else []
+            while not self._is_finished():
+                upcoming, must_stop = self._update(upcoming, batches)
+                if must_stop and not self._is_finished():
+                    return False
+        self._complete()
+        return True
+
+    def _update(self, current: list[Prepared], batches: Iterator[Loaded]) -> tuple[list[Prepared], bool]:
+        """One update: the batches of the next one, and whether to stop."""
+        update = self.state.update + 1
+        launched = self.updater.launch(current, update)
+        requests = torch.tensor([self.stop.received is not None, self._save_is_due(update)], dtype=torch.float64)
+        flags = torch.cat([launched.is_nonfinite.reshape(1), requests.to(self.ranks.device, non_blocking=True)])
+        self.ranks.all_sum(flags)
+        upcoming = self._fetch(batches)  # loaded and copied while the device still computes
+        # The one read per update, between two steps: whether weights, schedule and teachers may move depends on it.
+        is_nonfinite, must_stop, must_save = (value > 0 for value in flags.tolist())
+        self.updater.finish(update, is_finite=not is_nonfinite)
+        self._count(current, is_finite=not is_nonfinite)
+        if is_nonfinite:
+            self._report_skipped(current)
+        else:
+            self._record(launched.meter, launched.norm)
+        self._after_update(is_finite=not is_nonfinite, must_save=must_save or must_stop)
+        return upcoming, must_stop
+
+    def _batches(self) -> Generator[Loaded, None, None]:
+        stream = self.data.sampler.stream(self.state.cursor, rank=self.ranks.rank, world_size=self.ranks.world_size)
+        pin_memory = self.ranks.device.type == "cuda"
+        return iterate_batches(self.data.train, stream, num_workers=self.config.num_workers, pin_memory=pin_memory)
+
+    def _fetch(self, batches: Iterator[Loaded]) -> list[Prepared]:
+        """The micro-batches of the next update of this rank."""
+        prepared = []
+        for _ in range(self.steps.accumulation):
+            started = time.monotonic()
+            loaded = next(batches)
+            self.interval.wait_seconds += time.monotonic() - started
+            prepared.append(prepare(self.model, loaded, self.ranks.device))
+        return prepared
+
+    def _is_finished(self) -> bool:
+        criterion = self.config.best_model_criterion[0]
+        return self.state.update >= self.max_update or is_stale(self.state.validations, criterion, self.config.patience)
+
+    def _save_is_due(self, update: int) -> bool:
+        """By the clock of the first rank, or by the number of updates."""
+        every = self.config.save_interval_updates
+        by_clock = time.monotonic() - self.saved_at > 60 * self.config.save_interval_minutes
+        return self.ranks.is_first and (by_clock or (every is not None and update % every == 0))
+
+    def _count(self, batches: Sequence[Prepared], *, is_finite: bool) -> None:
+        """Move the state on: data are consumed in any case, the rest moves only with the weights."""
+        now = time.monotonic()
+        self.state = replace(
+            self.state,
+            update=self.state.update + is_finite,
+            cursor=self.data.sampler.advanced(self.state.cursor, self.steps.micro_batches),
+            skipped=self.state.skipped + (not is_finite),
+            skipped_in_row=0 if is_finite else self.state.skipped_in_row + 1,
+            train_seconds=self.state.train_seconds + now - self.clock,
+        )
+        self.clock = now
+        self.interval.num_samples += sum(item.num_samples for item in batches)
+
+    def _record(self, meter: Meter, norm: Tensor) -> None:
+        self.interval.meter.merge(meter)
+        self.since_validation.merge(meter)
+        self.interval.norms.append(norm.detach())
+        self.interval.updates += 1
+
+    def _report_skipped(self, batches: Sequence[Prepared]) -> None:
+        """Name the update and its utterances; give up after too many in a row.
+
+        Raises:
+            UserError: `max_nonfinite` updates in a row were not finite.
+        """
+        self.interval.skipped += 1
+        own = [name for item in batches for name in item.batch.utt_ids]
+        names = [name for part in self.ranks.gather(own) for name in part]
+        more = f" and {len(names) - SHOWN_UTTERANCES} more" if len(names) > SHOWN_UTTERANCES else ""
+        what = (
+            f"update {self.state.update + 1} (micro-batch {batches[0].number}): loss or gradient is not finite; "
+            f"skipped; utterances {', '.join(names[:SHOWN_UTTERANCES])}{more}"
+        )
+        self.reporter.warn(what)
+        if self.state.skipped_in_row >= self.config.max_nonfinite:
+            raise UserError(
+                f"{what}. This was number {self.state.skipped_in_row} in a row (max_nonfinite): the training has "
+                "diverged; lower optim_conf lr or use dtype bf16; run.sh goes on from the last checkpoint"
+            )
+
+    def _after_update(self, *, is_finite: bool, must_save: bool) -> None:
+        """Log, validate and save, when it is time to."""
+        update, config = self.state.update, self.config
+        is_last = update >= self.max_update
+        if is_finite and (is_last or update % config.log_interval_updates == 0):
+            self._log()
+        if is_finite and (is_last or update % config.valid_interval_updates == 0):
+            self._validate()
+            must_save = True
+        if must_save:
+            self._save()
+
+    def _log(self) -> None:
+        interval, ranks = self.interval, self.ranks
+        figures = interval.meter.read(ranks)
+        norms = torch.stack(interval.norms).double()
+        clipped = (norms > self.config.grad_clip).double().mean()
+        grad_norm, clip_share = torch.stack([norms.mean(), clipped]).tolist()
+        seconds = max(time.monotonic() - interval.started, 1e-9)
+        own = torch.tensor([interval.num_samples, interval.wait_seconds / ranks.world_size], dtype=torch.float64)
+        num_samples, wait = ranks.all_sum(own.to(ranks.device)).tolist()
+        audio_seconds = num_samples / self.data.train.index.sample_rate
+        per_update = seconds / (interval.updates + interval.skipped)
+        self.reporter.interval(
+            IntervalFigures(
+                update=self.state.update,
+                epoch=self.state.cursor.epoch,
+                figures=figures,
+                grad_norm=grad_norm,
+                clip_share=clip_share,
+                learning_rate=self.updater.learning_rate(self.state.update),
+                audio_per_second=audio_seconds / seconds,
+                audio_per_update=audio_seconds / (interval.updates + interval.skipped),
+                wait_share=wait / seconds,
+                eta_seconds=per_update * (self.max_update - self.state.update),
+                skipped=self.state.skipped,
+            )
+        )
+        self.interval = Interval()
+
+    def _validate(self) -> None:
+        started = time.monotonic()
+        valid = validate(
+            self.model,
+            self.data.valid,
+            self.data.valid_shards,
+            ranks=self.ranks,
+            precision=self.updater.precision,
+            num_workers=self.config.num_workers,
+        )
+        validation = Validation(self.state.update, self.since_validation.read(self.ranks), valid)
+        self.since_validation = Meter()
+        self.state = self.state.validated(validation)
+        self.reporter.validation(validation, time.monotonic() - started)
+        self.interval.started += time.monotonic() - started  # the speed in the log is that of training alone
+
+    def _kept(self) -> list[int]:
+        """Updates whose weights are among the n best by any criterion."""
+        count, validations = self.config.keep_nbest_models, self.state.validations
+        return sorted({u for each in self.config.best_model_criterion for u in ranking(validations, each)[:count]})
+
+    def _save(self) -> None:
+        started = time.monotonic()
+        since_validation = self.since_validation.to_json(self.ranks)
+        model, optimizer = gather_states(self.updater)
+        failure = None
+        if self.ranks.is_first:
+            training = {
+                "identity": self.identity,
+                "state": self.state.to_json(),
+                "since_validation": since_validation,
+                "num_threads": torch.get_num_threads(),
+            }
+            try:
+                self.folder.prune(self._kept(), num_resumable=NUM_RESUMABLE)
+                self.folder.save(self.state.update, model, optimizer, training)
+                for criterion in self.config.best_model_criterion:
+                    best = [u for u in ranking(self.state.validations, criterion) if self.folder.path(u).exists()]
+                    if best:
+                        self.folder.link(best_name(criterion), best[0])
+            except UserError as error:
+                failure = str(error)
+        failure = self.ranks.from_first(failure)
+        if failure is not None:  # on every rank, so that none waits for the others
+            raise UserError(failure)
+        self.saved_at = time.monotonic()
+        self.interval.started += self.saved_at - started
+
+    def _complete(self) -> None:
+        """Average the n best and leave only what is of use."""
+        if not self.ranks.is_first:
+            return
+        for number, criterion in enumerate(self.config.best_model_criterion):
+            best = [u for u in ranking(self.state.validations, criterion) if self.folder.path(u).exists()]
+            best = best[: self.config.keep_nbest_models]
+            if len(best) > 1:
+                suffix = f"_{best_name(criterion).removeprefix('best_')}" if number else ""
+                self.folder.average(f"ave_{len(best)}best{suffix}", best)
+        self.folder.prune(self._kept(), num_resumable=NUM_RESUMABLE)

@@ -1,0 +1,120 @@
+"""The micro-batches of one update in, one optimizer step (or, not being finite, none) out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from espnet2.ssl.data.batch import Batch
+from espnet2.ssl.data.dataset import Loaded, seed_for
+from espnet2.ssl.model import SSLModel
+from espnet2.ssl.objective.base import Loss
+from espnet2.train.config import TrainConfig
+from espnet2.train.distributed import Ranks, Replica
+from espnet2.train.meter import Meter, tally
+from espnet2.train.optimizer import AdamWConfig, build_optimizer, clip_gradients
+from espnet2.train.precision import Precision
+from espnet2.train.scheduler import schedule_config, schedule_steps
+
+FORWARD_STREAM = 2  # keeps the seeds of dropout apart from the loader's (dataset.TRAIN_STREAM, VALID_STREAM)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One micro-batch on its way to the device."""
+
+    batch: Batch
+    counts: dict[tuple[str, str], Tensor]  # (entry, term) -> float64 count, on the host
+    number: int  # global number of the micro-batch
+    num_samples: int  # valid ones
+
+
+def prepare(model: SSLModel, loaded: Loaded, device: torch.device) -> Prepared:
+    """Count what the terms will be divided by, and start the copy to the device."""
+    counts = {
+        (entry, term): count
+        for entry, objective in model.objectives.items()
+        for term, count in objective.counts(loaded.batch).items()
+    }
+    return Prepared(loaded.batch.to(device), counts, loaded.number, loaded.num_samples)
+
+
+@dataclass(frozen=True)
+class Launched:
+    """An update whose gradients are being computed; nothing of it has been read back."""
+
+    meter: Meter
+    norm: Tensor  # scalar: global gradient norm before clipping
+    is_nonfinite: Tensor  # scalar float: 1 if the loss of this rank or the gradient is not finite
+
+
+class Updater:
+    """Forward, backward and optimizer step of the replicas of one model."""
+
+    def __init__(self, model: SSLModel, config: TrainConfig, ranks: Ranks, *, max_update: int) -> None:
+        self.model, self.config, self.ranks = model, config, ranks
+        self.precision = Precision(config.dtype, ranks.device)
+        if config.compile:
+            for block in model.encoder.blocks:
+                block.compile()
+        self.replica = Replica(model, ranks, shard=config.fsdp)
+        self.optimizer = build_optimizer(model, AdamWConfig(**config.optim_conf))
+        self.schedule = schedule_config(config.scheduler)(**config.scheduler_conf)
+        self.schedule_steps = schedule_steps(self.schedule, max_update)
+        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def learning_rate(self, update: int) -> float:
+        """Of optimizer step `update` (1-based)."""
+        return self.config.optim_conf["lr"] * self.schedule.factor(update, self.schedule_steps)
+
+    def launch(self, batches: Sequence[Prepared], update: int) -> Launched:
+        """Compute the clipped gradient of one update without waiting for the device."""
+        self.model.before_update(update, self.config.seed)
+        counts = self._global_counts(batches)
+        meter = Meter()
+        values = []
+        for position, item in enumerate(batches):
+            # From (seed, micro-batch) alone: what ran before, another rank or a kill cannot disturb dropout.
+            torch.manual_seed(seed_for(self.config.seed, FORWARD_STREAM, item.number))
+            with self.replica.accumulating(last=position == len(batches) - 1):
+                with self.precision.autocast():
+                    losses = self.replica.module(item.batch)
+                value = self._value(losses, counts)
+                self.precision.scaler.scale(value).backward()
+            values.append(value.detach())
+            meter.add(tally(self.model, losses))
+        self.precision.scaler.unscale_(self.optimizer)
+        norm = clip_gradients(self.trained, self.config.grad_clip)
+        finite = torch.isfinite(torch.stack(values)).all() & torch.isfinite(norm)
+        return Launched(meter, norm, 1.0 - finite.double())
+
+    def finish(self, update: int, *, is_finite: bool) -> None:
+        """Take the step, or drop its gradients without a trace."""
+        if is_finite:
+            rate = self.learning_rate(update)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.precision.scaler.step(self.optimizer)
+        self.precision.scaler.update()  # fp16: a smaller scale after an overflow
+        self.optimizer.zero_grad(set_to_none=True)
+        if is_finite:
+            self.model.after_step(update)
+
+    def _global_counts(self, batches: Sequence[Prepared]) -> dict[tuple[str, str], Tensor]:
+        """What each term is divided by: its count over all ranks and micro-batches of the update."""
+        names = list(batches[0].counts)
+        total = torch.stack([torch.stack([item.counts[name].double() for name in names]) for item in batches]).sum(0)
+        if self.ranks.device.type == "cuda":
+            total = total.pin_memory().to(self.ranks.device, non_blocking=True)
+        total = self.ranks.all_sum(total).clamp(min=1.0)  # no masked frame at all: the sum is 0 as well
+        return dict(zip(names, total.unbind(), strict=True))
+
+    def _value(self, losses: Mapping[str, Loss], counts: Mapping[tuple[str, str], Tensor]) -> Tensor:
+        """What backward starts from. Gradients are averaged over ranks, hence the factor of their number."""
+        parts = []
+        for entry, loss in losses.items():
+            for term in loss.terms:
+                weight = self.model.weights[entry] * term.weight * self.ranks.world_size
+                parts.append(term.total.float() * (weight / counts[entry, term.name]).float())
+        return torch.stack(parts).sum()
