@@ -40,6 +40,8 @@ ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(t
 # The labels of stage 5 have a fixed place, so that a later call with the same options finds them.
 kmeans_dir=
 labels_tag=
+[ -z "${pseudo_labels}" ] || [ -z "${token_type}${token_list}" ] ||
+    die "--pseudo_labels ${pseudo_labels} and --token_type/--token_list are two sources of labels: give one (--pseudo_labels \"\" takes the first back)"
 if [ -n "${pseudo_labels}" ] && [ "${stage}" -le 7 ] && [ "${stop_stage}" -ge 5 ]; then
     kmeans_dir=$(scripts/tokens/find_kmeans.sh "${pseudo_labels}" "${pseudo_labels_iter}")
     labels_tag=$(basename "${kmeans_dir}")
@@ -121,9 +123,7 @@ fi
 if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
     [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
     for dset in "${all_sets[@]}"; do need "${dumpdir}/${dset}/index/index.json" 6; done
-    if [ -n "${labels_dir}" ]; then
-        for dset in "${all_sets[@]}"; do need "${labels_dir}/${dset}/labels.json" 5; done
-    fi
+    for dset in "${all_sets[@]}"; do [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5; done
     scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --cmd "${cuda_cmd}" --python "${python}" \
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
         --train_labels "${labels_dir:+$(paths "${labels_dir}" "${trained[*]}")}" \

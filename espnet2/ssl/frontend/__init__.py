@@ -1,7 +1,13 @@
 """The name of a frontend in, the one Frontend class of frontend/<name>.py out."""
 
-from espnet2.ssl.frontend.base import Frontend
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from espnet2.utils.registry import part_class, part_names
+
+if TYPE_CHECKING:  # it loads torch, which programs that only need frontend/geometry.py do without
+    from espnet2.ssl.frontend.base import Frontend
 
 _HELPERS = ("base", "geometry", "subsample")  # modules of this package that are no frontends
 
@@ -17,4 +23,6 @@ def frontend_class(name: str) -> type[Frontend]:
     Raises:
         UserError: there is no such file; the message lists the files present.
     """
+    from espnet2.ssl.frontend.base import Frontend
+
     return part_class(__name__, name, Frontend, key="frontend", kind="frontend", helpers=_HELPERS)

@@ -1,11 +1,12 @@
 """Kernels and strides in, frame counts and rates out: the only frame arithmetic of the toolkit."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
+if TYPE_CHECKING:  # tables and label files need the arithmetic, not the two seconds that torch takes to load
+    import torch
 
-Count = TypeVar("Count", int, torch.Tensor)  # also works on NumPy integer arrays
+Count = TypeVar("Count", int, "torch.Tensor")  # also works on NumPy integer arrays
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ check_options() {
         wav | flac | wav.ark | flac.ark) ;;
         *) die "--audio_format ${audio_format}: expected wav, flac, wav.ark or flac.ark" ;;
     esac
-    [[ "${stage}" =~ ^[0-9]+$ && "${stop_stage}" =~ ^[0-9]+$ ]] ||
-        die "--stage '${stage}' --stop_stage '${stop_stage}': expected whole numbers, 1 to 10"
+    local name
+    for name in stage stop_stage ngpu num_nodes nj; do
+        [[ "${!name}" =~ ^[0-9]+$ ]] || die "--${name} '${!name}': expected a whole number"
+    done
+    [ "${nj}" -gt 0 ] || die "--nj 0: expected at least one job"
 }
 
 # active <skip flag> <number> <title>: in_stage, unless the flag says true; says why a wanted stage is skipped.

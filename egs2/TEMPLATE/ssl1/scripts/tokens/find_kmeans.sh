@@ -13,9 +13,10 @@ exp=${recipe}/exp
 
 # A k-means is finished when its labels are: the card is written first, then labels/<set>.txt.
 finished=()
-for card in "${exp}"/kmeans/iter"${iteration:-*}"_*/card.json; do
+for card in "${exp}"/kmeans/iter*_*/card.json; do
     folder=$(dirname "${card}")
-    if compgen -G "${folder}/labels/*.txt" > /dev/null; then finished+=("${folder}"); fi
+    [[ "${folder##*/}" == iter${iteration:-*}_* ]] || continue
+    if [ -e "${card}" ] && compgen -G "${folder}/labels/*.txt" > /dev/null; then finished+=("${folder}"); fi
 done
 [ "${#finished[@]}" -gt 0 ] ||
     die "${exp}/kmeans: no finished labels${iteration:+ of iteration ${iteration}}; run stages 1 to 5 there first: (cd ${recipe} && ./run.sh --stop_stage 5)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatted sets and a training config in, exp/<name>/checkpoints out; writes exp/<name>/run.sh, which goes on after a stop.
+# Formatted sets and a training config in, exp/<name>/checkpoints out, and exp/<name>/run.sh, which goes on after a stop.
 # Usage: scripts/train/train.sh --train_sets "dump/a dump/b" --valid_sets dump/dev <config> <exp dir>
 set -euo pipefail
 
@@ -50,7 +50,9 @@ command+=("${overrides[@]}")
     echo ' "$@"'
 } > "${exp}/run.sh.new"
 chmod +x "${exp}/run.sh.new"
-mv "${exp}/run.sh.new" "${exp}/run.sh"
+# A call that is refused (other data, other settings) leaves the run.sh of the run that is there.
+command+=(--resume_script "${exp}/run.sh.new")
+trap 'rm -f "${exp}/run.sh.new"' EXIT
 
 log "training: the log is ${exp}/train.log; after a stop, ${exp}/run.sh goes on"
 if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
@@ -58,4 +60,5 @@ if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
 else
     # shellcheck disable=SC2086
     ${cmd} --gpu "${ngpu}" "${exp}/train_job.log" "${command[@]}"
+    tail -n 1 "${exp}/train.log" >&2
 fi
