@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from espnet2.ssl.units.features import FeatureExtractor, map_features
-from espnet2.ssl.units.request import SampleRequest, add_sample_arguments, gigabytes, read_request, require_disk
+from espnet2.ssl.units.request import FLOAT_BYTES, SampleRequest, add_sample_arguments, read_request, require_disk
 from espnet2.ssl.units.sampling import FeatureShard, Progress, SamplePlan, job_part, sampled_frames
 from espnet2.ssl.units.source import make_extractor
 from espnet2.utils.errors import run_main
@@ -31,14 +31,8 @@ def main() -> None:
         return
     extractor = make_extractor(request.source, request.index.sample_rate, arguments.device)
     plan = request.plan(extractor.geometry)
-    needed = 4 * plan.num_frames * extractor.dim
-    print(
-        f"{request.source.describe()}: {len(plan.rows):,} of {len(request.index):,} utterances, "
-        f"{100 * plan.keep:.3g} % of their frames: {plan.num_frames:,} frames of {extractor.dim} values, "
-        f"{gigabytes(needed)} on disk in {arguments.num_jobs} shards",
-        file=sys.stderr,
-    )
-    require_disk(arguments.output_dir, needed // arguments.num_jobs)
+    print(request.describe(plan, extractor.dim), file=sys.stderr)
+    require_disk(arguments.output_dir, FLOAT_BYTES * plan.num_frames * extractor.dim // arguments.num_jobs)
     rows = job_part(plan.rows, arguments.job, arguments.num_jobs)
     count = shard.write(
         _frames(request, plan, rows, extractor, arguments), extractor.dim, extractor.geometry.frame_rate, mark

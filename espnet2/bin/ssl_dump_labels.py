@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from espnet2.ssl.data.index import AudioIndex
 from espnet2.ssl.units.card import check_card, require_card
-from espnet2.ssl.units.labelling import LabelFiles, label_part, labels_done, merge_labels
+from espnet2.ssl.units.labelling import LabelFiles, check_teacher_and_rate, label_part, labels_done, merge_labels
 from espnet2.utils.errors import run_main
 
 NOT_THERE = 3  # exit status of --check
@@ -19,7 +20,9 @@ def main() -> int:
     parser.add_argument("--num_clusters", type=int, help="refuse a k-means of another size")
     parser.add_argument("--layer", type=int, help="refuse a k-means of another layer")
     parser.add_argument(
-        "--check", action="store_true", help=f"only look: exit 0 if the labels are there, {NOT_THERE} if not"
+        "--check",
+        action="store_true",
+        help=f"only look: exit 0 if the labels are there, {NOT_THERE} if not; refuse a changed teacher",
     )
     parser.add_argument("--merge", action="store_true", help="join the shards, check the labels, print statistics")
     parser.add_argument("kmeans_dir", type=Path, help="exp/kmeans/<name>")
@@ -34,6 +37,11 @@ def main() -> int:
         print(f"{text}: finished before, kept", file=sys.stderr)
         return 0
     if arguments.check:
+        index = AudioIndex.open(arguments.dump_set)
+        check_teacher_and_rate(arguments.kmeans_dir, card, index)
+        seconds = index.total_samples / index.sample_rate
+        num_labels = round(seconds * card.label_rate)
+        print(f"{text}: {seconds / 3600:.2f} hours, {num_labels:,} labels to make", file=sys.stderr)
         return NOT_THERE
     if arguments.merge:
         _, statistics = merge_labels(arguments.kmeans_dir, arguments.dump_set, num_jobs=arguments.num_jobs)

@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     labels = report.labels
     if report.statistics is None:
+        (Path(args.output) / "labels.json").touch()  # as new as the text, which may have been copied once more
         logging.info("%s: up to date (%d utterances, made from %s)", args.output, len(labels), text)
         return
     found = "found from the counts" if args.label_rate == "auto" else "as asked"

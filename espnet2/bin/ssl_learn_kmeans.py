@@ -6,8 +6,17 @@ import time
 from pathlib import Path
 
 from espnet2.ssl.units.card import KMeansCard, check_card, read_card, save_kmeans
-from espnet2.ssl.units.request import SampleRequest, add_sample_arguments, gigabytes, read_request, require_memory
+from espnet2.ssl.units.request import (
+    FLOAT_BYTES,
+    SampleRequest,
+    add_sample_arguments,
+    gigabytes,
+    read_request,
+    require_disk,
+    require_memory,
+)
 from espnet2.ssl.units.sampling import Sample
+from espnet2.ssl.units.source import make_extractor
 from espnet2.utils.errors import UserError, run_main
 
 NOT_THERE = 3  # exit status of --check
@@ -29,7 +38,8 @@ def main() -> int:
     parser.add_argument("--max_passes", type=int, default=100, help="most passes over the sample (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
-        "--check", action="store_true", help=f"only look: exit 0 if this k-means is there, {NOT_THERE} if none is"
+        "--check", action="store_true", help=f"only look: exit 0 if this k-means is there, {NOT_THERE} if none is, "
+        "then with a forecast of disk and memory; refuse a layer that the model does not have"
     )
     parser.add_argument("output_dir", type=Path, help="exp/kmeans/<name>")
     arguments = parser.parse_args()
@@ -42,12 +52,31 @@ def main() -> int:
         print(f"{arguments.output_dir}: finished before, kept: {card.describe()}", file=sys.stderr)
         return 0
     if arguments.check:
+        _forecast(request, arguments)
         return NOT_THERE
     if arguments.features_dir is None:
         raise UserError("--features_dir is required: the folder that ssl_dump_features wrote to")
     card = _learn(request, arguments)
     print(f"{arguments.output_dir}: {card.describe()}; inertia {card.inertia:.5g} per frame", file=sys.stderr)
     return 0
+
+
+def _forecast(request: SampleRequest, arguments: argparse.Namespace) -> None:
+    """Say what the sample and the clusters will take, before jobs are started for them."""
+    from espnet2.ssl.units.kmeans import forecast_fit_bytes
+
+    teacher = Path(request.source.model)
+    if request.source.model and (teacher / "config.yaml").exists() and not (teacher / "train.done").exists():
+        print(f"warning: the training of {teacher} is not finished; its last checkpoint is used", file=sys.stderr)
+    extractor = make_extractor(request.source, request.index.sample_rate, device="meta")
+    plan = request.plan(extractor.geometry)
+    require_disk(arguments.output_dir, FLOAT_BYTES * plan.num_frames * extractor.dim)
+    needed = forecast_fit_bytes(plan.num_frames, extractor.dim, arguments.num_clusters)
+    print(
+        f"{request.describe(plan, extractor.dim)}; k-means with {arguments.num_clusters} clusters "
+        f"takes {gigabytes(needed)} of memory",
+        file=sys.stderr,
+    )
 
 
 def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:

@@ -10,7 +10,7 @@ from espnet2.utils.errors import UserError, run_main
 
 DESCRIPTION = """\
 Pre-train a model. Any key of the config can be overridden: --max_update 100 --optim_conf lr=1e-4.
-Alone it is one process; under torchrun it joins the others (DDP, or FSDP2 with --fsdp true).
+Alone it is one process; under espnet2.bin.launch (or torchrun) it joins the others (DDP, or FSDP2 with --fsdp true).
 If --output_dir holds checkpoints of this run, it goes on from the newest; of another run, it refuses.
 SIGTERM and SIGUSR1 save a checkpoint and exit with status 99, which asks a queue to start the job again.
 """
@@ -69,13 +69,11 @@ def main() -> int:
 
 
 def launcher(world_size: int, local_world_size: int) -> list[str]:
-    """What starts this training again: python, or torchrun with as many processes."""
+    """What starts this training again: python, or as many processes that work together."""
     if world_size == 1:
         return [sys.executable]
-    num_nodes = world_size // local_world_size
-    place = ["--standalone"] if num_nodes == 1 else ["--master_addr", os.environ.get("MASTER_ADDR", "localhost")]
-    size = [f"--nnodes={num_nodes}", f"--nproc_per_node={local_world_size}"]
-    return [sys.executable, "-m", "torch.distributed.run", *size, *place]
+    place = ["--standalone"] if world_size == local_world_size else ["--nnodes", str(world_size // local_world_size)]
+    return [sys.executable, "-m", "espnet2.bin.launch", *place, "--nproc_per_node", str(local_world_size)]
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ __all__ = [
     "find_weights",
     "load_config",
     "load_model",
+    "load_shape",
     "needs_labels",
     "resolve_config",
     "with_num_classes",
@@ -114,10 +115,7 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu", tag: str
         UserError: there is no such model, or its weights do not fit its config.
     """
     weights = find_weights(path, tag=tag)
-    config_files = (folder / "config.yaml" for folder in weights.absolute().parents[:3])
-    config_file = next((file for file in config_files if file.is_file()), None)
-    if config_file is None:
-        raise UserError(f"{weights}: no config.yaml in its folder or above; expected exp/<name>/config.yaml")
+    config_file = _config_file(weights)
     config = load_config(config_file)
     model = build(config)
     try:
@@ -126,6 +124,29 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu", tag: str
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{weights}: does not fit {config_file}: {reason}") from None
     return LoadedModel(model.to(device).eval(), config, hash_file(weights))
+
+
+def load_shape(path: str | Path, *, tag: str = "latest") -> SSLModel:
+    """A trained model without its weights, on the meta device: its layers, widths and frame rate, at no cost.
+
+    Args:
+        path, tag: as for `load_model`.
+
+    Raises:
+        UserError: there is no such model, or its config is wrong.
+    """
+    config = load_config(_config_file(find_weights(path, tag=tag)))
+    with torch.device("meta"):
+        return build(config).eval()
+
+
+def _config_file(weights: Path) -> Path:
+    """The config.yaml of the experiment that weights belong to."""
+    files = (folder / "config.yaml" for folder in weights.absolute().parents[:3])
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise UserError(f"{weights}: no config.yaml in its folder or above; expected exp/<name>/config.yaml")
+    return found
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -76,8 +76,7 @@ class CheckpointFolder:
             torch.save(optimizer, partial / OPTIMIZER_FILE)
             write_json(partial / TRAINING_FILE, training)
             _write_manifest(partial)
-            if self.path(update).exists():  # the same update once more (after falling back): the same contents
-                shutil.rmtree(self.path(update))
+            self._remove(self.path(update))  # there after falling back, or where updates were skipped since
             os.replace(partial, self.path(update))
             _sync_folder(self.directory)
         except (OSError, SafetensorError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError

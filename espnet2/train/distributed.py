@@ -98,9 +98,9 @@ class Replica:
 
     def __init__(self, model: nn.Module, ranks: Ranks, *, shard: bool) -> None:
         self.model = model
-        self.sharded = shard
+        self.sharded = shard and ranks.world_size > 1  # one process has nobody to share with, and no process group
         self.module: nn.Module = model
-        if shard:
+        if self.sharded:
             shard_model(model)
         elif ranks.world_size > 1:
             self.module = DistributedDataParallel(
@@ -123,9 +123,7 @@ def shard_model(model: nn.Module) -> None:
     """FSDP2: the encoder's blocks one by one, then the rest; hooks fire at `forward` only."""
     from torch.distributed.fsdp import fully_shard
 
-    torch.export.register_dataclass(
-        Loss
-    )  # FSDP2 finds the tensors whose gradients it waits for inside known types only
+    _show_losses()
     for block in getattr(model.encoder, "blocks", ()):
         fully_shard(block)
     fully_shard(model)

@@ -142,10 +142,22 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
 
 
 def make_sampling(config: SSLConfig, index: JoinedIndex) -> Sampling | None:
-    """The groups that sampling weights distinguish; None where every utterance is seen once per pass."""
-    if config.sampling.alpha == 1.0:
+    """The groups that sampling weights distinguish; None where every utterance is seen once per pass.
+
+    Raises:
+        UserError: weights are asked for, but there is one group only.
+    """
+    sampling = config.sampling
+    if sampling.alpha == 1.0:
         return None
-    return Sampling(index.set_ids if config.sampling.by == "set" else index.lang_ids, config.sampling.alpha)
+    names = index.names if sampling.by == "set" else index.languages
+    if len(names) == 1:
+        remedies = {"set": "name several train sets", "lang": "write data/<set>/utt2lang and run stages 3 to 6"}
+        raise UserError(
+            f"sampling: alpha {sampling.alpha:g} weighs groups by {sampling.by}, but there is only {names[0]}; "
+            f"{remedies[sampling.by]}, or leave sampling out"
+        )
+    return Sampling(index.set_ids if sampling.by == "set" else index.lang_ids, sampling.alpha)
 
 
 def check_lengths(index: JoinedIndex, min_samples: int, *, ignore_below: int) -> None:

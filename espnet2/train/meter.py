@@ -77,6 +77,12 @@ class Meter:
         meter.add(Tally(sums, values["weights"]))
         return meter
 
+    def zeroed(self) -> "Meter":
+        """A meter of the same names with nothing counted: all ranks must bring the same names to a sum over ranks."""
+        meter = Meter()
+        meter.add(Tally({name: torch.zeros_like(value) for name, value in self.sums.items()}, self.weights))
+        return meter
+
     def _reduced(self, ranks: Ranks) -> dict[str, list[float]]:
         """Name -> [total, count] over all ranks, in the order of the names: that may differ after a resume."""
         if not self.sums:

@@ -4,6 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from espnet2.train.distributed import Ranks
 from espnet2.train.identity import describe_run
 from espnet2.train.initial import freeze_parameters, load_initial
 from espnet2.train.inputs import DataPaths, Inputs, StepPlan, TrainingData, make_data, open_inputs, plan_steps
+from espnet2.train.meter import tally
 from espnet2.train.reporter import FolderReporter, Reporter, format_seconds
 from espnet2.train.signals import StopSignals
 from espnet2.train.trainer import NUM_RESUMABLE, Trainer
@@ -78,6 +80,7 @@ def train(
     load_initial(model, config.init_param)
     freeze_parameters(model, config.freeze_param)
     model.to(ranks.device)
+    check_criteria(config, model, data, ranks.device)
     reporter: Reporter = FolderReporter(output_dir) if ranks.is_first else Reporter()
     folder.tell = reporter.warn
     try:
@@ -121,6 +124,24 @@ def train(
         reporter.close()
 
 
+@torch.no_grad()
+def check_criteria(config: SSLConfig, model: SSLModel, data: TrainingData, device: torch.device) -> None:
+    """Refuse to choose checkpoints by a figure that this model does not report.
+
+    Raises:
+        UserError: naming those it reports; the shortest valid utterance shows them.
+    """
+    stats = [criterion.stat for criterion in config.best_model_criterion]
+    if set(stats) == {"loss"}:
+        return
+    shortest = data.valid_shards[0]
+    batch = data.valid[replace(shortest, rows=shortest.rows[:1])].batch
+    known = ["loss", *tally(model, model.eval()(batch.to(device))).sums]
+    for stat in stats:
+        if stat not in known:
+            raise UserError(f"best_model_criterion: there is no figure '{stat}'; known are {', '.join(known)}")
+
+
 def write_done(output_dir: Path, trainer: Trainer) -> None:
     """Mark the run as complete: train.done, with its last figures."""
     last = trainer.state.validations[-1]
@@ -148,7 +169,7 @@ def describe(
     weights = count_parameters(model) * FLOAT_BYTES
     kept = config.keep_nbest_models * len(config.best_model_criterion)
     device = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "CPU"
-    mode = "FSDP2" if config.fsdp else "DDP" if ranks.world_size > 1 else "one process"
+    mode = "one process" if ranks.world_size == 1 else "FSDP2" if config.fsdp else "DDP"
     seconds_per_pass = data.sampler.lengths[plan.order].sum(dtype=np.int64) / rate
     audio_per_update = seconds_per_pass / len(plan) * steps.micro_batches
     return [

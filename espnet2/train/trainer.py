@@ -13,7 +13,7 @@ from espnet2.ssl.data.dataset import Loaded
 from espnet2.ssl.data.loader import iterate_batches
 from espnet2.ssl.model import SSLModel
 from espnet2.train.checkpoint import CheckpointFolder, best_name
-from espnet2.train.config import TrainConfig
+from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.distributed import Ranks
 from espnet2.train.identity import check_same_run
 from espnet2.train.inputs import StepPlan, TrainingData
@@ -81,8 +81,8 @@ class Trainer:
         training = checkpoint.training
         check_same_run(training["identity"], self.identity, checkpoint.directory)
         self.state = TrainState.from_json(training["state"])
-        if self.ranks.is_first:  # the sums are those of all ranks
-            self.since_validation = Meter.from_json(training["since_validation"], self.ranks.device)
+        meter = Meter.from_json(training["since_validation"], self.ranks.device)
+        self.since_validation = meter if self.ranks.is_first else meter.zeroed()  # the sums are those of all ranks
         restore_states(self.updater, checkpoint)
         self._restore_threads(training["num_threads"])
         return True
@@ -107,6 +107,8 @@ class Trainer:
                 upcoming, must_stop = self._update(upcoming, batches)
                 if must_stop and not self._is_finished():
                     return False
+        if not self.state.validations:  # max_update was lowered to less than the run had reached
+            self._validate(), self._save()
         self._complete()
         return True
 
@@ -251,10 +253,15 @@ class Trainer:
         self.reporter.validation(validation, time.monotonic() - started)
         self.interval.started += time.monotonic() - started  # the speed in the log is that of training alone
 
-    def _kept(self) -> list[int]:
-        """Updates whose weights are among the n best by any criterion."""
-        count, validations = self.config.keep_nbest_models, self.state.validations
-        return sorted({u for each in self.config.best_model_criterion for u in ranking(validations, each)[:count]})
+    def _best(self, criterion: Criterion) -> list[int]:
+        """The n best updates that have a checkpoint, the best first."""
+        found = [u for u in ranking(self.state.validations, criterion) if self.folder.path(u).exists()]
+        return found[: self.config.keep_nbest_models]
+
+    def _prune(self) -> None:
+        """Before a save this spares what a better checkpoint is about to replace: best_<stat> always leads to one."""
+        kept = {update for each in self.config.best_model_criterion for update in self._best(each)}
+        self.folder.prune(kept, num_resumable=NUM_RESUMABLE)
 
     def _save(self) -> None:
         started = time.monotonic()
@@ -269,13 +276,12 @@ class Trainer:
                 "num_threads": torch.get_num_threads(),
             }
             try:
-                self.folder.prune(self._kept(), num_resumable=NUM_RESUMABLE)
+                self._prune()
                 self.folder.save(self.state.update, model, optimizer, training)
                 for criterion in self.config.best_model_criterion:
-                    best = [u for u in ranking(self.state.validations, criterion) if self.folder.path(u).exists()]
-                    if best:
-                        self.folder.link(best_name(criterion), best[0])
-            except UserError as error:
+                    for update in self._best(criterion)[:1]:
+                        self.folder.link(best_name(criterion), update)
+            except (UserError, OSError) as error:
                 failure = str(error)
         failure = self.ranks.from_first(failure)
         if failure is not None:  # on every rank, so that none waits for the others
@@ -288,9 +294,7 @@ class Trainer:
         if not self.ranks.is_first:
             return
         for number, criterion in enumerate(self.config.best_model_criterion):
-            best = [u for u in ranking(self.state.validations, criterion) if self.folder.path(u).exists()]
-            best = best[: self.config.keep_nbest_models]
-            if len(best) > 1:
+            if len(best := self._best(criterion)) > 1:
                 suffix = f"_{best_name(criterion).removeprefix('best_')}" if number else ""
                 self.folder.average(f"ave_{len(best)}best{suffix}", best)
-        self.folder.prune(self._kept(), num_resumable=NUM_RESUMABLE)
+        self._prune()

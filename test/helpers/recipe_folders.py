@@ -1,4 +1,4 @@
-"""A corpus of egs2/ in, a recipe folder elsewhere that runs the same scripts out; nothing is written into the repository."""
+"""A corpus of egs2/ in, a recipe folder elsewhere that runs the same scripts out; the repository stays as it is."""
 
 import os
 import shutil

@@ -58,6 +58,20 @@ def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
         watch(checkpoint.CheckpointFolder, name)
 
 
+def check_links_at_save() -> None:
+    """Fail a save that finds best_<stat> leading nowhere, as a kill at that instant would leave it."""
+    from espnet2.train.checkpoint import CheckpointFolder
+
+    save = CheckpointFolder.save
+
+    def checked(folder, *args):
+        for link in folder.directory.glob("best_*"):
+            assert link.exists(), f"{link} leads to {os.readlink(link)}, which is gone"
+        return save(folder, *args)
+
+    CheckpointFolder.save = checked
+
+
 def poison(numbers: tuple[int, ...]) -> None:
     """Put a value that is not a number into the audio of some micro-batches."""
     from espnet2.train import trainer

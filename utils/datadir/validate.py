@@ -42,7 +42,7 @@ class Checker:
         with open(self.directory.file(name), "rb") as stream:
             data = stream.read()
         if not data and name not in tables.MANY_LINES_PER_KEY:
-            tables.fail(PROGRAM, f"empty file {self.directory.file(name)}")
+            tables.fail(PROGRAM, f"empty file {self.directory.file(name)}: expected a line for each utterance")
         self.check_bytes(name, data)
         lines = self.lines[name] = io.BytesIO(data).readlines()
         for number, line in enumerate(lines, 1):

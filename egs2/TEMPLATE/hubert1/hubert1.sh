@@ -29,9 +29,9 @@ case " $* " in *" --help "* | *" -h "*)
 . ./path.sh
 . ./cmd.sh
 check_options
-trap 'note_stage end "exit status $?"' EXIT
 first_stage=${stage}
 . scripts/km/iterations.sh    # the lists as arrays, checked; kmeans_name and experiment of an iteration
+trap 'note_stage end "exit status $?"' EXIT
 
 # run_ssl <first> <last> [options]: the stages of ssl1.sh that lie in both ranges, with every option both scripts have.
 run_ssl() {

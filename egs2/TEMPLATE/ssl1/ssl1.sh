@@ -30,29 +30,19 @@ case " $* " in *" --help "* | *" -h "*)
 . ./path.sh
 . ./cmd.sh
 check_options
-trap 'note_stage end "exit status $?"' EXIT
 
 read -ra train_sets <<< "${train_set}"
 read -ra trained <<< "$(trained_sets)"
 all_sets=("${trained[@]}" "${valid_set}")
 config_name=$(basename "${train_config:-none}" .yaml)
 ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(tr -d ' =/.' <<< "${ssl_args//--/_}")}
-# The labels of stage 5 have a fixed place, so that a later call with the same options finds them.
-kmeans_dir=
-labels_tag=
-[ -z "${pseudo_labels}" ] || [ -z "${token_type}${token_list}" ] ||
-    die "--pseudo_labels ${pseudo_labels} and --token_type/--token_list are two sources of labels: give one (--pseudo_labels \"\" takes the first back)"
-if [ -n "${pseudo_labels}" ] && [ "${stage}" -le 7 ] && [ "${stop_stage}" -ge 5 ]; then
-    kmeans_dir=$(scripts/tokens/find_kmeans.sh "${pseudo_labels}" "${pseudo_labels_iter}")
-    labels_tag=$(basename "${kmeans_dir}")
-elif [ "${token_type}" = word ] && [ -n "${token_list}" ]; then
-    labels_tag=text
-fi
-labels_dir=${labels_dir:-${labels_tag:+${dumpdir}/packed_labels/${labels_tag}}}
+. scripts/tokens/label_source.sh    # kmeans_dir, labels_tag and labels_dir; label_text of a set
+trap 'note_stage end "exit status $?"' EXIT
 
-if [ "$(realpath -m "$(dirname "${dumpdir}")")" != "${PWD}" ] && [ "${stage}" -le 4 ]; then
+owner=$(dirname "${dumpdir}")
+if [ -e "${owner}/path.sh" ] && ! [ "${owner}" -ef . ] && [ "${stage}" -le 4 ]; then
     log "stages 1-4: skipped: --dumpdir ${dumpdir} belongs to another recipe; its index is checked instead"
-    for dset in "${all_sets[@]}"; do scripts/audio/build_index.sh "${dumpdir}/${dset}"; done
+    for dset in "${all_sets[@]}"; do scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"; done
     stage=5
 fi
 
@@ -99,8 +89,7 @@ if [ -n "${labels_tag}" ]; then
         for dset in "${all_sets[@]}"; do
             need "${dumpdir}/${dset}/index/index.json" 4
             scripts/tokens/import_labels.sh --python "${python}" --token_list "${token_list:-${kmeans_dir}/tokens.txt}" \
-                --text "$([ -n "${kmeans_dir}" ] && echo "${kmeans_dir}/labels/${dset}.txt" || echo "${dumpdir}/${dset}/text")" \
-                "${dumpdir}/${dset}" "${labels_dir}/${dset}"
+                --text "$(label_text "${dset}")" "${dumpdir}/${dset}" "${labels_dir}/${dset}"
         done
     fi
 elif [ -n "${token_type}" ]; then
@@ -123,7 +112,10 @@ fi
 if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
     [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
     for dset in "${all_sets[@]}"; do need "${dumpdir}/${dset}/index/index.json" 6; done
-    for dset in "${all_sets[@]}"; do [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5; done
+    for dset in "${all_sets[@]}"; do
+        [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5
+        [ -z "${labels_tag}" ] || unchanged "$(label_text "${dset}")" "${labels_dir}/${dset}/labels.json" 5
+    done
     scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --cmd "${cuda_cmd}" --python "${python}" \
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
         --train_labels "${labels_dir:+$(paths "${labels_dir}" "${trained[*]}")}" \

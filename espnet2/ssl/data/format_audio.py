@@ -215,6 +215,6 @@ class _Progress:
         left = elapsed / done * (self.total - done)
         speed = num_samples / self.sample_rate / elapsed
         print(
-            f"{done:,} of {self.total:,} utterances, {speed:,.0f} times real time, {left / 60:.1f} minutes left",
+            f"{done:,} of {self.total:,} utterances, {speed:,.0f} times real time, {left:.0f} s left",
             file=sys.stderr, flush=True,
         )  # fmt: skip

@@ -82,6 +82,11 @@ class PackedLabels:
         return self.card["index_hash"]
 
     @property
+    def kmeans_hash(self) -> str | None:
+        """Of the clusters that gave the labels; None where they came as a text, which does not say."""
+        return self.card["source"].get("kmeans_hash")
+
+    @property
     def token_list_hash(self) -> str:
         """Of the list that gave the ids: see `TokenList.hash`."""
         return self.card["token_list_hash"]
@@ -146,6 +151,8 @@ def check_same_labels(first: PackedLabels, second: PackedLabels) -> None:
         "label_rate": "labels per second",
         "token_list_hash": "as the hash of its token list",
     }
+    if first.kmeans_hash and second.kmeans_hash:
+        names["kmeans_hash"] = "as the hash of its clusters"
     for name, words in names.items():
         ours, theirs = getattr(first, name), getattr(second, name)
         if ours != theirs:

@@ -94,23 +94,25 @@ class Sampler:
         self.rows = np.flatnonzero(lengths >= min_samples).astype(np.int32)
         mean = float(self.lengths[self.rows].mean()) if len(self.rows) else 1.0
         self.step = max(1, round(mean / LENGTH_STEPS_PER_MEAN / hop_samples)) * hop_samples
-        self._cached: tuple[int, ShardPlan] | None = None
+        self._plans: dict[int, ShardPlan] = {}
 
     def plan(self, epoch: int) -> ShardPlan:
-        """The micro-batches of one pass over the data."""
-        if self._cached is None or self._cached[0] != epoch:
-            self._cached = (epoch, self._make_plan(np.random.default_rng((self.seed, epoch))))
-        return self._cached[1]
+        """The micro-batches of one pass over the data; two are kept, since loading is ahead of training."""
+        if epoch not in self._plans:
+            self._plans = {near: plan for near, plan in self._plans.items() if abs(near - epoch) == 1}
+            self._plans[epoch] = self._make_plan(np.random.default_rng((self.seed, epoch)))
+        return self._plans[epoch]
 
     def _make_plan(self, random: np.random.Generator) -> ShardPlan:
         order = random.permutation(self._drawn(random))
         lengths = self.lengths[order]
         mean_shard = max(1.0, self.shard_samples / max(1.0, float(lengths.mean())))
         window = np.arange(len(order), dtype=np.int32) // max(1, int(SHARDS_PER_WINDOW * mean_shard))
+        shortest = self.crop == "shortest"
         # Sorting on the grid leaves utterances of about equal length in random order: other company in each epoch.
-        order = order[np.lexsort((lengths // self.step, window))]
+        order = order[np.lexsort((on_grid(lengths, self.step, shortest=shortest), window))]
         starts, num_samples = cut_shards(
-            self.lengths[order], window, self.shard_samples, step=self.step, shortest=self.crop == "shortest"
+            self.lengths[order], window, self.shard_samples, step=self.step, shortest=shortest
         )
         return ShardPlan(order, starts, num_samples, random.permutation(len(num_samples)))
 
@@ -151,10 +153,17 @@ class Sampler:
             cursor = self.advanced(cursor, world_size)
 
 
+def on_grid(lengths: NDArray[np.integer], step: int, *, shortest: bool) -> NDArray[np.integer]:
+    """Lengths rounded to multiples of `step`: down (`shortest`), or up, but not beyond the longest of all."""
+    if shortest:
+        return np.where(lengths < step, lengths, lengths // step * step)  # below one step they keep their length
+    return np.minimum(-(-lengths // step) * step, lengths.max(initial=0))
+
+
 def cut_shards(
     lengths: NDArray[np.integer], window: NDArray[np.integer], shard_samples: int, *, step: int, shortest: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut utterances, sorted by length inside each window, into consecutive shards.
+    """Cut utterances, sorted by `on_grid` of their lengths inside each window, into consecutive shards.
 
     Args:
         lengths: (utterances,) samples.
@@ -167,12 +176,7 @@ def cut_shards(
     """
     starts, samples = [0], []
     ends = np.append(np.flatnonzero(np.diff(window)) + 1, len(lengths)).tolist() if len(lengths) else []
-    if shortest:
-        grid = np.maximum(lengths // step, 1) * step
-        grid = np.minimum(grid, lengths)  # an utterance shorter than one step keeps its length
-    else:
-        grid = -(-lengths // step) * step
-    grid = grid.tolist()
+    grid = on_grid(lengths, step, shortest=shortest).tolist()
     begin = 0
     for end in ends:
         while begin < end:

@@ -15,7 +15,7 @@ from espnet2.ssl.data.label_statistics import LabelStatistics, label_statistics
 from espnet2.ssl.data.labels import PackedLabels, pack_labels
 from espnet2.ssl.units.card import KMeansCard, check_teacher, load_kmeans, require_card
 from espnet2.ssl.units.sampling import Progress, fingerprint, job_part, read_json
-from espnet2.ssl.units.source import make_extractor, resolve_source
+from espnet2.ssl.units.source import FeatureSource, make_extractor, resolve_source
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
 
@@ -52,6 +52,21 @@ def labels_done(kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard) 
     return packed if packed.card["source_hash"] == wanted else None
 
 
+def check_teacher_and_rate(kmeans_dir: str | Path, card: KMeansCard, index: AudioIndex) -> FeatureSource:
+    """What the labels of a set are to be made with: the source of the k-means, found unchanged.
+
+    Raises:
+        UserError: audio of another rate than the k-means was learned at, or a teacher that changed since or is gone.
+    """
+    if index.sample_rate != card.sample_rate:
+        raise UserError(
+            f"{index.directory.parent}: {index.sample_rate} Hz, but the k-means was learned at {card.sample_rate} Hz"
+        )
+    current = resolve_source(card.feature, card.layer, card.model)
+    check_teacher(kmeans_dir, card, current)
+    return current
+
+
 def label_part(
     kmeans_dir: str | Path,
     dump_set: str | Path,
@@ -78,10 +93,7 @@ def label_part(
     if read_json(files.part_card(job)) == part_card and files.part(job).exists():
         report(f"shard {job} of {num_jobs}: finished before, kept")
         return len(rows)
-    if index.sample_rate != card.sample_rate:
-        raise UserError(f"{dump_set}: {index.sample_rate} Hz, but the k-means was learned at {card.sample_rate} Hz")
-    current = resolve_source(card.feature, card.layer, card.model)
-    check_teacher(kmeans_dir, card, current)
+    current = check_teacher_and_rate(kmeans_dir, card, index)
     extractor = make_extractor(current, index.sample_rate, device)
     on_device = centroids.to(device)
     audio_seconds = index.num_samples[rows].sum() / index.sample_rate

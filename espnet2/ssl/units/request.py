@@ -11,6 +11,7 @@ from espnet2.ssl.units.sampling import SamplePlan, fingerprint, plan_sample
 from espnet2.ssl.units.source import FEATURES, MFCC, FeatureSource, resolve_source
 from espnet2.utils.errors import UserError
 
+FLOAT_BYTES = 4
 MAX_FRAMES = 2_000_000  # 6 GB of 768 values; 4,000 frames for each of 500 clusters, far more than a centroid needs
 
 
@@ -38,6 +39,14 @@ class SampleRequest:
     def fingerprint(self, job: int, num_jobs: int) -> str:
         """Of one shard of the sample."""
         return fingerprint(self.wanted, job, num_jobs)
+
+    def describe(self, plan: SamplePlan, dim: int) -> str:
+        """What the sample holds and takes, for messages."""
+        return (
+            f"{self.source.describe()}: {len(plan.rows):,} of {len(self.index):,} utterances, "
+            f"{100 * plan.keep:.3g} % of their frames: {plan.num_frames:,} frames of {dim} values, "
+            f"{gigabytes(FLOAT_BYTES * plan.num_frames * dim)} on disk"
+        )
 
     def plan(self, geometry) -> SamplePlan:
         """As `plan_sample`."""
@@ -67,13 +76,13 @@ def read_request(arguments: argparse.Namespace) -> SampleRequest:
 
 
 def require_disk(directory: Path, needed_bytes: int) -> None:
-    """Stop before a disk is filled.
+    """Stop before a disk is filled; the folder need not exist yet.
 
     Raises:
         UserError: less is free than needed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(directory).free
+    there = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
     if needed_bytes > free:
         raise UserError(
             f"{directory}: needs {gigabytes(needed_bytes)}, but only {gigabytes(free)} are free; "

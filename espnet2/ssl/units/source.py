@@ -67,15 +67,23 @@ def make_extractor(source: FeatureSource, sample_rate: int, device: str = "cpu")
 
     Args:
         sample_rate: of the audio, in Hz.
+        device: "meta" makes one that extracts nothing, but knows its layers, width and rate at no cost.
 
     Raises:
-        UserError: the teacher has no such layer, or expects audio of another rate.
+        UserError: the teacher has no such layer, or expects audio of another rate, or there is no GPU for "cuda".
     """
+    import torch
+
     from espnet2.ssl.units.features import LayerFeatures, MfccFeatures
 
     if source.feature == MFCC:
         return MfccFeatures(sample_rate)
-    from espnet2.tasks.ssl import load_model
+    from espnet2.tasks.ssl import load_model, load_shape
 
-    model = load_model(source.model, device=device).model
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(
+            f"no GPU to compute {source.describe()} on: PyTorch {torch.__version__} sees none; use the CPU with "
+            "--device cpu (in a recipe: --gpu_dump_feature false), or check nvidia-smi and CUDA_VISIBLE_DEVICES"
+        )
+    model = load_shape(source.model) if device == "meta" else load_model(source.model, device=device).model
     return LayerFeatures(model, [source.layer], sample_rate, device, source.model)

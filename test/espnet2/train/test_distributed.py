@@ -1,12 +1,14 @@
 """Two gloo processes in, the training of one process with the same global batch out: replicated and sharded."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_training import command_line, make_corpus
+from training_faults import poison
 from training_process import run_ranks, run_training
 
 from espnet2.train.config import TrainConfig
@@ -14,7 +16,8 @@ from espnet2.train.distributed import process_group
 from espnet2.train.inputs import plan_steps
 from espnet2.utils.errors import UserError
 
-SETTINGS = {"max_update": 8, "valid_interval_updates": 4, "save_interval_updates": 2}
+# Three batches of validation for two ranks: one of them has nothing left in the second round.
+SETTINGS = {"max_update": 8, "valid_interval_updates": 4, "save_interval_updates": 2, "valid_batch_bins": 60000}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,18 @@ def test_two_ranks_go_on_after_a_break(corpus, single, mode):
     else:
         assert run_ranks([*words, *schedule], 2, log=root / f"{mode}_second") == [0, 0]
     assert_close(output, single)
+
+
+def test_skipped_and_saved_right_after_a_break(corpus):
+    """Ranks bring the same figures to the sums in a checkpoint, also before their first finite update."""
+    root, paths = corpus
+    output = root / "skipped"
+    words = [*command_line(paths, root, output), "--valid_interval_updates", "50", "--save_interval_updates", "1"]
+    bad = partial(poison, (6,))  # the first of the fourth update
+    assert run_ranks([*words, "--max_nonfinite", "1"], 2, log=root / "skipped_first", prepare=bad) == [2, 2]
+    assert run_ranks(words, 2, log=root / "skipped_second", prepare=bad) == [0, 0]
+    state = json.loads((output / "checkpoints/latest/state/training.json").read_text())["state"]
+    assert (state["update"], state["skipped"], state["cursor"]["number"]) == (8, 1, 18)
 
 
 def test_batch_is_divided_over_ranks_and_memory():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_training import NUM_CLASSES, command_line, make_corpus, write_config
-from training_faults import fill_disk, poison, shrink_disk
+from training_faults import check_links_at_save, fill_disk, poison, shrink_disk
 from training_process import run_training
 
 from espnet2.ssl.data.index import AudioIndex
@@ -98,6 +98,31 @@ def test_checkpoints_kept_linked_and_averaged(finished):
     assert (folder / "ave_3best_loss/model.safetensors").exists()
 
 
+def test_best_link_never_leads_nowhere(corpus):
+    """Not even while a better checkpoint is being written, with several saves between two validations."""
+    settings = {"max_update": 12, "valid_interval_updates": 4, "save_interval_updates": 1, "optim_conf": {"lr": 1e-2}}
+    output, _ = train(corpus, "links", prepare=check_links_at_save, **settings)
+    figures = [each["valid"]["loss"] for each in validations(output)]
+    assert figures == sorted(figures, reverse=True), "each validation must beat the one before, or nothing is tested"
+    assert sorted(path.name for path in (output / "checkpoints").glob("update_*")) == ["update_11", "update_12"]
+
+
+def test_lowered_end_before_the_first_validation(corpus):
+    """What was saved beyond it stays, is validated once and marked as done."""
+    settings = {"valid_interval_updates": 50, "save_interval_updates": 1}
+    output, _ = train(
+        corpus, "lowered", prepare=partial(poison, (3,)), max_update=50, max_nonfinite=1, status=2, **settings
+    )
+    output, _ = train(corpus, "lowered", max_update=2, max_nonfinite=1, **settings)
+    assert json.loads((output / "train.done").read_text())["updates"] == 3
+    assert [each["update"] for each in validations(output)] == [3]
+
+
+def test_one_process_has_nobody_to_share_with(corpus):
+    output, text = train(corpus, "alone", "--fsdp", "true", max_update=1)
+    assert "1 x one process" in text and (output / "train.done").exists()
+
+
 def test_done_marker_and_config(finished):
     output, _ = finished
     done = json.loads((output / "train.done").read_text())
@@ -181,6 +206,7 @@ def test_init_and_freeze(corpus, finished):
         (["--max_seconds"], "has no value"),
         (["--min_seconds", "19"], "min_seconds"),
         (["--scheduler_conf", "warmup_steps=8"], "warmup_steps 8 must be below"),
+        (["--best_model_criterion", "[[valid, acc, max]]"], "no figure 'acc'; known are loss, loss_masked, masked_acc"),
     ],
 )
 def test_mistakes_on_the_command_line(corpus, words, expected):

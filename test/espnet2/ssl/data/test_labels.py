@@ -114,13 +114,19 @@ def test_joined_labels_follow_the_sets(tmp_path) -> None:
         ({"num_classes": 6}, "6 classes, but .*a has 5"),
         ({"label_rate": 100}, "100.0 labels per second, but .*a has 50.0"),
         ({"token_list_hash": "x"}, "token list"),
+        ({"source": {"kmeans_hash": "y"}}, "y as the hash of its clusters, but .*a has x"),  # K, rate and list agree
     ],
 )
 def test_sets_of_different_clusters_are_not_joined(tmp_path, changes: dict, message: str) -> None:
-    pack(tmp_path / "a")
+    pack(tmp_path / "a", source={"kmeans_hash": "x"})
     pack(tmp_path / "b", **changes)
     with pytest.raises(UserError, match=message):
         JoinedLabels.open([tmp_path / "a", tmp_path / "b"])
+
+
+def test_labels_that_came_as_a_text_join_those_of_clusters(tmp_path) -> None:
+    parts = [pack(tmp_path / "a", source={"kmeans_hash": "x"}), pack(tmp_path / "b", source={"text": "t"})]
+    assert len(JoinedLabels.open([part.directory for part in parts])) == 8
 
 
 def test_frames_at_half_the_label_rate_take_every_second_label() -> None:

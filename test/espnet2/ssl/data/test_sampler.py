@@ -82,7 +82,29 @@ def test_short_utterances_are_left_out_and_long_ones_cropped():
     sampler = Sampler(np.array([100, 40_000, 900_000]), shard_samples=600_000, max_samples=250_000, min_samples=32_000)
     plan = sampler.plan(0)
     assert sorted(plan.order) == [1, 2]
-    assert plan.num_samples.max() >= 250_000 and sampler.lengths.max() == 250_000
+    assert plan.num_samples.max() == 250_000 and sampler.lengths.max() == 250_000
+
+
+def test_padding_crops_nothing():
+    """Also where lengths on the grid and just above it meet: all multiples of 10 ms."""
+    all_lengths = lengths(3000) // 160 * 160
+    sampler = Sampler(all_lengths, shard_samples=1_400_000, max_samples=500_000, hop_samples=320)
+    plan = sampler.plan(0)
+    assert (np.repeat(plan.num_samples, np.diff(plan.starts)) >= all_lengths[plan.order]).all()
+
+
+def test_plans_are_not_made_twice_at_the_end_of_a_pass(monkeypatch):
+    """Loader processes are an epoch ahead of the training for a while; a plan of 10 million rows takes seconds."""
+    made = []
+    make = Sampler._make_plan
+    monkeypatch.setattr(Sampler, "_make_plan", lambda self, random: made.append(1) or make(self, random))
+    sampler = Sampler(lengths(400), **BASE)
+    stream, cursor = sampler.stream(Cursor()), Cursor()
+    ahead = [next(stream) for _ in range(8)]
+    while cursor.epoch < 2:
+        ahead.append(next(stream))
+        cursor = sampler.advanced(cursor, 1)
+    assert len(made) == 3 and ahead[-1].epoch == 2
 
 
 def test_an_utterance_longer_than_the_batch_is_a_batch():

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_units import write_experiment
 
 from espnet2.ssl.units.card import read_card
 
@@ -76,6 +77,27 @@ def test_mistakes_end_before_any_job(recipe, root, arguments, message):
     result = run(recipe, root, "scripts/km/learn_kmeans.sh", *words)
     assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
     assert not (recipe / KMEANS).exists()
+
+
+def test_a_layer_the_model_lacks_ends_before_any_job(recipe, root, experiment):
+    words = ["--python", sys.executable, "--feature", "espnet_hubert", "--model", str(experiment), "--layer"]
+    for layer, message in (("3", "has no layer 3; its layers are 1, 2"), ("2", "2 clusters takes 0.0")):
+        options = [*words, layer, "--num_clusters", "2", "--cmd", "false"]
+        result = run(recipe, root, "scripts/km/learn_kmeans.sh", *options, "dump/train", "exp/kmeans/iter1")
+        assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
+        assert f"the training of {experiment} is not finished" in result.stderr
+        assert not (recipe / "exp/kmeans/iter1").exists()
+
+
+def test_labels_of_a_changed_teacher_end_before_any_job(recipe, root, tmp_path):
+    teacher = write_experiment(tmp_path / "teacher")
+    words = ["--python", sys.executable]
+    learn = ["--feature", "espnet_hubert", "--layer", "1", "--model", str(teacher), "--num_clusters", "2", "--nj", "1"]
+    done = run(recipe, root, "scripts/km/learn_kmeans.sh", *words, *learn, "dump/train", "exp/km")
+    assert done.returncode == 0, done.stderr
+    write_experiment(tmp_path / "teacher", seed=1)
+    result = run(recipe, root, "scripts/km/dump_labels.sh", *words, "--cmd", "false", "exp/km", "dump/dev")
+    assert result.returncode == 2 and "was learned on" in result.stderr and not (recipe / "exp/km/labels").exists()
 
 
 def test_links_of_layers_and_things_in_the_way(recipe, root):

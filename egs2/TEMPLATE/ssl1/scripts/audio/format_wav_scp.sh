@@ -15,6 +15,7 @@ python=python3
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/jobs.sh
 [ $# -eq 2 ] || die "expected <data-dir> <output-dir>, got $# arguments (--help explains)"
 data_dir=$1 output_dir=$2
 [ -d "${data_dir}" ] || die "${data_dir}: no such directory; run stage 1 for this set"
@@ -29,7 +30,8 @@ if [ "${num_jobs}" -eq 0 ]; then
 else
     # ${cmd} holds a program and its options: it has to be split.
     # shellcheck disable=SC2086
-    ${cmd} JOB=1:"${num_jobs}" "${output_dir}/logs/format_wav_scp.JOB.log" \
+    watched "${output_dir}/logs/format_wav_scp.JOB.log" \
+        ${cmd} JOB=1:"${num_jobs}" "${output_dir}/logs/format_wav_scp.JOB.log" \
         "${python}" -m espnet2.bin.ssl_format_audio --job JOB --num_jobs "${num_jobs}" "${data_dir}" "${output_dir}"
 fi
 "${python}" -m espnet2.bin.ssl_merge_format --num_jobs "${num_jobs}" "${options[@]}" \

@@ -6,6 +6,11 @@ need() {
     [ -e "$1" ] || die "$1 is missing: stage $2 makes it; run ./run.sh --stage $2${3:+ $3} first"
 }
 
+# unchanged <source> <file made from it> <stage that makes it>: stop if the source is newer.
+unchanged() {
+    [ ! "$1" -nt "$2" ] || die "$1 changed after stage $3 made $2 from it; run ./run.sh --stage $3 again"
+}
+
 # check_options: what no stage can work without.
 # shellcheck disable=SC2154
 check_options() {

@@ -12,6 +12,7 @@ python=python3
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/jobs.sh
 [ $# -eq 3 ] || die "Usage: $0 [options] dump/<train set> dump/<valid set> exp/<name>"
 train=$1
 valid=$2
@@ -26,7 +27,7 @@ for set_dir in "${train}" "${valid}"; do
     fi
 done
 mkdir -p "${exp}/eval"
-${cmd} "${exp}/eval/units.log" env -u OMP_NUM_THREADS "${python}" -m espnet2.bin.ssl_evaluate_units \
+watched "${exp}/eval/units.log" ${cmd} "${exp}/eval/units.log" env -u OMP_NUM_THREADS "${python}" -m espnet2.bin.ssl_evaluate_units \
     --train_set "${train}" --valid_set "${valid}" --num_clusters "${num_clusters}" --seeds "${seeds}" \
     --rows "mfcc untrained:${exp} model:${exp}@${checkpoint}" --output "${exp}/eval/units"
 cat "${exp}/eval/units.md"

@@ -19,7 +19,7 @@ for card in "${exp}"/kmeans/iter*_*/card.json; do
     if [ -e "${card}" ] && compgen -G "${folder}/labels/*.txt" > /dev/null; then finished+=("${folder}"); fi
 done
 [ "${#finished[@]}" -gt 0 ] ||
-    die "${exp}/kmeans: no finished labels${iteration:+ of iteration ${iteration}}; run stages 1 to 5 there first: (cd ${recipe} && ./run.sh --stop_stage 5)"
+    die "${exp}/kmeans: no finished labels${iteration:+ of iteration ${iteration}}; run stages 1 to 5 of that hubert1 recipe first: ./run.sh --stop_stage 5"
 
 # The name starts with iter<i>_: the largest i wins; two of one iteration are the user's to choose from.
 last=$(printf '%s\n' "${finished[@]}" | sed 's|.*/iter\([0-9]*\)_.*|\1|' | sort -n | tail -n 1)

@@ -15,6 +15,7 @@ args=             # overrides of the config
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/jobs.sh
 [ $# -eq 2 ] || die "Usage: $0 [options] <train config> <exp dir>"
 config=$1
 exp=$2
@@ -22,18 +23,19 @@ exp=$2
 
 launcher=("${python}" -m)
 if [ "${num_nodes}" -gt 1 ]; then
-    # One call per node; the node's rank and the first node's address come from the environment.
-    launcher=("${python}" -m torch.distributed.run --nnodes "${num_nodes}" --nproc_per_node "$((ngpu > 0 ? ngpu : 1))"
-        --node_rank "${NODE_RANK:?set NODE_RANK (0 to $((num_nodes - 1))) on each node}"
-        --master_addr "${MASTER_ADDR:?set MASTER_ADDR to the first node}" --master_port "${MASTER_PORT:-29500}" -m)
+    # One call per node; the node's number and the first node's address come from the environment.
+    : "${NODE_RANK:?set it on each node, 0 to $((num_nodes - 1))}" "${MASTER_ADDR:?set it to the host name of node 0}"
+    launcher=("${python}" -m espnet2.bin.launch --nnodes "${num_nodes}" --nproc_per_node "$((ngpu > 0 ? ngpu : 1))" -m)
 elif [ "${ngpu}" -gt 1 ]; then
-    launcher=("${python}" -m torch.distributed.run --standalone --nproc_per_node "${ngpu}" -m)
+    launcher=("${python}" -m espnet2.bin.launch --standalone --nproc_per_node "${ngpu}" -m)
 fi
 
 # path.sh gives every job one thread; training without a GPU wants all cores (the config's num_threads says otherwise).
 [ "${ngpu}" -gt 0 ] || launcher=(env -u OMP_NUM_THREADS "${launcher[@]}")
 
 mkdir -p "${exp}"
+node=$([ "${num_nodes}" -eq 1 ] || echo ".node${NODE_RANK}")    # the nodes share the folder, not these files
+run_script=${exp}/run.sh.new${node}
 read -ra overrides <<< "${args}"
 command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_dir "${exp}" --ngpu "${ngpu}"
     --train_sets "${train_sets}" --valid_sets "${valid_sets}")
@@ -48,17 +50,17 @@ command+=("${overrides[@]}")
     printf ' %q' "${command[@]}"
     # shellcheck disable=SC2016
     echo ' "$@"'
-} > "${exp}/run.sh.new"
-chmod +x "${exp}/run.sh.new"
+} > "${run_script}"
+chmod +x "${run_script}"
 # A call that is refused (other data, other settings) leaves the run.sh of the run that is there.
-command+=(--resume_script "${exp}/run.sh.new")
-trap 'rm -f "${exp}/run.sh.new"' EXIT
+command+=(--resume_script "${run_script}")
+trap 'rm -f "${run_script}"' EXIT
 
 log "training: the log is ${exp}/train.log; after a stop, ${exp}/run.sh goes on"
 if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
     "${command[@]}"    # on a terminal the progress bar is worth more than a job log; train.log is written all the same
 else
     # shellcheck disable=SC2086
-    ${cmd} --gpu "${ngpu}" "${exp}/train_job.log" "${command[@]}"
+    watched "${exp}/train_job${node}.log" ${cmd} --gpu "${ngpu}" "${exp}/train_job${node}.log" "${command[@]}"
     tail -n 1 "${exp}/train.log" >&2
 fi

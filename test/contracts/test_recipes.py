@@ -1,0 +1,151 @@
+"""Every egs2/<corpus>/<task> in, those that break the contract of a recipe out; what setup.sh makes keeps it."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from recipe_folders import contents, link_recipe, refuse, run, set_up_recipe, succeed
+from repository import ROOT
+
+from espnet2.tasks.ssl import build, count_parameters, load_config
+
+RECIPES = ROOT / "egs2"
+CORPORA = sorted(path.name for path in RECIPES.iterdir() if path.is_dir() and path.name != "TEMPLATE")
+TASKS = ("ssl1", "hubert1")
+LINKS = {"ssl1": ("ssl1.sh",), "hubert1": ("hubert1.sh", "hubert.sh", "ssl1.sh")}
+CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in RECIPES.glob("*/*/conf/*.yaml") if path.is_file())
+MAXIMUM_RUN_LINES = 40
+# Options that a user of ESPnet types from memory.
+OPTIONS = """
+    stage stop_stage skip_data_prep skip_train skip_eval skip_packing skip_upload_hf ngpu num_nodes nj dumpdir expdir
+    python local_data_opts speed_perturb_factors feats_type audio_format fs min_wav_duration max_wav_duration
+    train_set valid_set lang inference_ssl_model hf_repo alignment_phoneme_dir
+""".split()
+OWN_OPTIONS = {
+    "ssl1": "token_type token_list train_config ssl_args pseudo_labels pseudo_labels_iter".split(),
+    "hubert1": """
+        train_start_iter train_stop_iter train_configs n_clusters features_km layers_km portion_km gpu_dump_feature
+        hubert_args
+    """.split(),
+}
+
+
+@pytest.fixture(scope="module", params=CORPORA)
+def corpus(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def linked(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipes of a corpus, outside the repository."""
+    return link_recipe(corpus, tmp_path_factory.mktemp("recipes") / corpus)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_recipe_is_links_to_the_template(corpus: str, task: str) -> None:
+    recipe, template = RECIPES / corpus / task, RECIPES / "TEMPLATE" / task
+    for name in ("cmd.sh", "path.sh", "db.sh", "scripts", *LINKS[task]):
+        assert (recipe / name).is_symlink() and (recipe / name).samefile(template / name), name
+    assert (recipe / "utils").is_symlink() and (recipe / "utils").samefile(ROOT / "utils")
+    for path in (recipe / "local" / "data.sh", recipe / "run.sh"):
+        assert os.access(path, os.X_OK), path
+    assert list((recipe / "conf").glob("train_*.yaml"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_run_sh_holds_values_only(corpus: str, task: str) -> None:
+    text = (RECIPES / corpus / task / "run.sh").read_text()
+    assert len(text.splitlines()) <= MAXIMUM_RUN_LINES
+    assert f"./{task}.sh" in text and text.rstrip().endswith('"$@"')
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_lists_every_option_with_its_default(linked: Path, task: str) -> None:
+    output = succeed(linked / task, "./run.sh", "--help")
+    for name in [*OPTIONS, *OWN_OPTIONS[task]]:
+        assert re.search(rf"^  --{name} .*\[.*\]$", output, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_stage_beyond_the_last_does_nothing(linked: Path, task: str) -> None:
+    before = contents(linked / task)
+    succeed(linked / task, "./run.sh", "--stage", "99", "--stop_stage", "99")
+    assert contents(linked / task).keys() - before.keys() <= {"exp/stages.tsv"}
+
+
+def test_a_corpus_is_described_and_has_results(corpus: str) -> None:
+    assert (RECIPES / corpus / "README.md").is_file()
+    results = [path for path in (RECIPES / corpus).rglob("RESULTS.md") if path.parent.name in (corpus, *TASKS)]
+    assert results, f"egs2/{corpus} has no RESULTS.md"
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|")]
+    assert any(f"egs2/{corpus}" in row for row in rows), f"README.md has no row for egs2/{corpus}"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_builds(name: str) -> None:
+    assert re.fullmatch(r"train_[a-z0-9]+_[a-z0-9_]+\.yaml", Path(name).name), "expected train_<objective>_<size>.yaml"
+    config = load_config(ROOT / name)
+    with torch.device("meta"):
+        model = build(config, num_classes=config.loss[0].conf.get("num_classes") or 100)
+    assert count_parameters(model) > 0
+    assert config.max_update or config.max_epoch
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a repository that setup.sh links to, in a folder with a space in its name."""
+    copy = tmp_path_factory.mktemp("setup") / "the toolkit"
+    for name in ("egs2/TEMPLATE", "utils"):
+        ignored = shutil.ignore_patterns("__pycache__", "data" if name != "utils" else "", "dump", "exp")
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
+    (copy / "espnet2").mkdir()
+    (copy / "espnet2" / "__init__.py").touch()
+    return copy
+
+
+def check_made(recipe: Path, task: str) -> None:
+    """What the contract asks of a recipe that setup.sh made."""
+    assert f"--{OWN_OPTIONS[task][0]} " in succeed(recipe, "./run.sh", "--help")
+    assert len((recipe / "run.sh").read_text().splitlines()) <= MAXIMUM_RUN_LINES
+    for name in ("conf", "local"):
+        assert not any(path.is_symlink() for path in (recipe / name, *(recipe / name).rglob("*")))
+    output = refuse(recipe, "./run.sh", "--stage", "1", "--stop_stage", "1")
+    assert "local/data.sh has to be written for this corpus" in output
+    assert not (recipe / "data").exists() and not (recipe / "dump").exists()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_setup_inside_the_repository_makes_relative_links(repository: Path, task: str) -> None:
+    recipe = f"egs2/new corpus/{task}"
+    output = succeed(repository, f"egs2/TEMPLATE/{task}/setup.sh", recipe)
+    assert "Next:" in output and f"{recipe}/local/data.sh" in output
+    links = [path for path in (repository / recipe).iterdir() if path.is_symlink()]
+    assert {path.name for path in links} == {"cmd.sh", "path.sh", "db.sh", "scripts", "utils", *LINKS[task]}
+    assert all(path.exists() and not os.path.isabs(path.readlink()) for path in links)
+    check_made(repository / recipe, task)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_setup_outside_the_repository(task: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "else where" / "corpus" / task
+    assert set_up_recipe(task, recipe).returncode == 0
+    assert (recipe / "path.sh").samefile(RECIPES / "TEMPLATE" / task / "path.sh")
+    check_made(recipe, task)
+
+
+def test_setup_refuses_to_overwrite(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep me\n")
+    output = refuse(tmp_path, str(RECIPES / "TEMPLATE/ssl1/setup.sh"), "mine")
+    assert "mine exists and is not empty; nothing was changed" in output
+    assert contents(tmp_path / "mine") == {"notes.txt": b"keep me\n"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--help"]])
+def test_setup_without_one_folder_says_how_it_is_called(tmp_path: Path, arguments: list[str]) -> None:
+    result = run(tmp_path, str(RECIPES / "TEMPLATE/ssl1/setup.sh"), *arguments)
+    assert result.returncode == 2 and "Usage: " in result.stdout
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,29 @@
+"""Figures of a training in; a progress bar with log lines above it on a terminal, plain lines elsewhere, out."""
+
+import io
+import sys
+
+import pytest
+
+from espnet2.train.reporter import FolderReporter, IntervalFigures
+
+FIGURES = IntervalFigures(5, 0, {"loss": 4.5}, 2.0, 0.5, 5e-4, 1200.0, 60.0, 0.01, 90.0, 0)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])
+def test_a_bar_on_a_terminal_only(tmp_path, monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    reporter = FolderReporter(tmp_path)
+    reporter.start(["model: small"], update=0, max_update=10)
+    reporter.interval(FIGURES)
+    reporter.close()
+    shown = stream.getvalue()
+    assert "INFO model: small" in shown and "INFO update 5/10, epoch 0: loss 4.500" in shown
+    assert ("50%|" in shown and "5/10" in shown) == stream.isatty()
+    assert "|" not in (tmp_path / "train.log").read_text()
+    assert list((tmp_path / "tensorboard").glob("events*")) and (tmp_path / "images/loss.png").exists()
