@@ -12,6 +12,7 @@ pseudo_labels=            # A hubert1 recipe, such as ../hubert1: takes its last
 pseudo_labels_iter=       # Take this iteration of --pseudo_labels instead.
 labels_dir=               # Packed labels made elsewhere: <labels_dir>/<set> (hubert1.sh passes this).
 cleaner=none              # Cleaner of transcripts: none or tacotron.
+g2p=none                  # phn tokens from ordinary text: none or g2p_en.
 nbpe=30                   # Size of a bpe token list.
 bpe_nlsyms=               # Symbols that bpe never splits, separated by commas.
 # --- Training
@@ -94,7 +95,7 @@ if [ -n "${labels_tag}" ]; then
     fi
 elif [ -n "${token_type}" ]; then
     if active "${skip_data_prep}" 5 "transcripts -> data/${lang}_token_list_${token_type}"; then
-        scripts/tokens/make_token_list.sh --token_type "${token_type}" --cleaner "${cleaner}" --nbpe "${nbpe}" \
+        scripts/tokens/make_token_list.sh --token_type "${token_type}" --cleaner "${cleaner}" --g2p "${g2p}" --nbpe "${nbpe}" \
             --bpe_nlsyms "${bpe_nlsyms}" --python "${python}" \
             "$(paths "${dumpdir}" "${trained[*]}")" "data/${lang}_token_list_${token_type}"
     fi
@@ -133,9 +134,6 @@ if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/ev
         "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
 fi
 
-if [ "${stage}" -le 9 ] && [ "${stop_stage}" -ge 9 ]; then
-    log "stage 9: skipped: this version makes no archive; ${ssl_exp}/checkpoints/${inference_ssl_model}/model.safetensors and ${ssl_exp}/config.yaml are the model"
-fi
-if [ "${stage}" -le 10 ] && [ "${stop_stage}" -ge 10 ]; then
-    log "stage 10: skipped: there is no archive to upload${hf_repo:+ to ${hf_repo}}"
-fi
+model="${ssl_exp}/checkpoints/${inference_ssl_model}/model.safetensors and ${ssl_exp}/config.yaml"
+active "${skip_packing}" 9 "skipped: this version makes no archive; ${model} are the model" || true
+active "${skip_upload_hf}" 10 "skipped: this version uploads nothing${hf_repo:+ to ${hf_repo}}" || true

@@ -32,6 +32,7 @@ class TransformerEncoder(Encoder):
         layerdrop: float = Field(0.05, ge=0, lt=1, description="probability that an update skips a block")
         position_kernel: int = Field(128, gt=0, description="frames")
         position_groups: int = Field(16, gt=0)
+        position_weight_norm: bool = Field(True, description="normalise the weights of each kernel position")
 
         @model_validator(mode="after")
         def _divisible(self) -> "TransformerEncoder.Config":
@@ -44,7 +45,9 @@ class TransformerEncoder(Encoder):
         super().__init__()
         self.dim, self.num_layers, self.layerdrop = config.dim, config.num_layers, config.layerdrop
         self.pre_norm = config.norm == "pre"
-        self.position = ConvPosition(config.dim, config.position_kernel, config.position_groups)
+        self.position = ConvPosition(
+            config.dim, config.position_kernel, config.position_groups, weight_norm=config.position_weight_norm
+        )
         self.norm = nn.LayerNorm(config.dim)  # post-LN: before the first block; pre-LN: after the last
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.num_layers))
