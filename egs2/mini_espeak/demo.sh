@@ -15,7 +15,7 @@ echo "== comparison =="
 cd hubert1
 . ./path.sh
 iteration_0=exp/hubert_iter0_mini_mfcc_km100
-iteration_1=exp/hubert_iter1_mini_espnet_hubert_l2_km100
+iteration_1=exp/hubert_iter1_mini_espnet_hubert_l1_km100
 from_labels=../ssl1/exp/ssl_hubert_mini
 env -u OMP_NUM_THREADS python3 -m espnet2.bin.ssl_evaluate_units --train_set dump/train --valid_set dump/dev --num_clusters 100 \
     --rows "MFCC=mfcc untrained_model=untrained:${iteration_0} iteration_0=model:${iteration_0} iteration_1=model:${iteration_1} ssl1=model:${from_labels}" \

@@ -8,7 +8,7 @@ set -euo pipefail
     --lang en \
     --train_configs "conf/train_hubert_mini.yaml conf/train_hubert_mini.yaml" \
     --features_km "mfcc espnet_hubert" \
-    --layers_km "0 2" \
+    --layers_km "0 1" \
     --n_clusters "100 100" \
     --portion_km "1.0 1.0" \
     --ngpu 0 \

@@ -129,3 +129,13 @@ def test_attention_bias_is_added_to_the_logits():
     keep = torch.tensor([True, True, False, True, False])
     bias = torch.zeros(1, 1, 5, 5).masked_fill(~keep, float("-inf"))
     torch.testing.assert_close(attention(x, bias), attention(x, keep[None, None, None, :]))
+
+
+def test_conv_position_without_weight_norm_starts_as_the_same_function():
+    torch.manual_seed(0)
+    normalised = ConvPosition(64, 32, groups=4)
+    torch.manual_seed(0)
+    plain = ConvPosition(64, 32, groups=4, weight_norm=False)
+    x = torch.randn(2, 40, 64)
+    assert torch.allclose(normalised(x), plain(x), atol=1e-6)
+    assert [name for name, _ in plain.named_parameters()] == ["conv.weight", "conv.bias"]
