@@ -29,6 +29,7 @@ case " $* " in *" --help "* | *" -h "*)
 . ./path.sh
 . ./cmd.sh
 check_options
+espnet_stage_note
 first_stage=${stage}
 . scripts/km/iterations.sh    # the lists as arrays, checked; kmeans_name and experiment of an iteration
 trap 'note_stage end "exit status $?"' EXIT
@@ -41,7 +42,7 @@ run_ssl() {
     for name in $(sed -n 's/^\([a-z_0-9]*\)=.*/\1/p' scripts/common/options.sh); do
         [[ "${name}" =~ ^(stage|stop_stage)$ ]] || options+=("--${name}" "${!name}")
     done
-    ./ssl1.sh "${options[@]}" --stage "${from}" --stop_stage "${to}" "$@"
+    stage_note=false ./ssl1.sh "${options[@]}" --stage "${from}" --stop_stage "${to}" "$@"
 }
 
 trained=$(trained_sets)

@@ -31,6 +31,7 @@ case " $* " in *" --help "* | *" -h "*)
 . ./path.sh
 . ./cmd.sh
 check_options
+espnet_stage_note
 
 read -ra train_sets <<< "${train_set}"
 read -ra trained <<< "$(trained_sets)"
@@ -121,10 +122,6 @@ if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
         --train_labels "${labels_dir:+$(paths "${labels_dir}" "${trained[*]}")}" \
         --valid_labels "${labels_dir:+${labels_dir}/${valid_set}}" --args "${ssl_args}" "${train_config}" "${ssl_exp}"
-fi
-
-if [ "${stage}" -eq 8 ] || [ "${stage}" -eq 9 ]; then
-    log "stage numbers differ from ESPnet's: here 8 evaluates, 9 packs and 10 uploads (there 8 packs and 9 uploads)"
 fi
 
 if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/eval"; then
