@@ -1,5 +1,7 @@
 """torchrun's environment in; ranks, devices, reductions and a wrapped model out. One process is the plain case."""
 
+import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -87,10 +89,28 @@ def process_group(ngpu: int) -> Iterator[Ranks]:
         yield ranks
         return
     dist.init_process_group("nccl" if ngpu > 0 else "gloo", device_id=device if ngpu > 0 else None)
+    _hold_until_exit(dist.group.WORLD)
     try:
         yield ranks
     finally:
         dist.destroy_process_group()
+
+
+def _hold_until_exit(group: dist.ProcessGroup) -> None:
+    """Let the last reference to the group be one of Python's, dropped when no replica is left.
+
+    DDP's reducer holds the group too. When a traceback or a cycle keeps the reducer alive beyond
+    `destroy_process_group`, the reducer ends the group while it has Python's lock, and waits for gloo's threads; they
+    may want that lock to drop the tensors of the last collective, and the process hangs for ever (PyTorch 2.13).
+    Python's own reference gives the lock up before it ends the group.
+    """
+    held = [group]
+
+    def drop() -> None:
+        gc.collect()  # replicas in cycles go first
+        held.clear()
+
+    atexit.register(drop)
 
 
 class Replica:

@@ -81,8 +81,6 @@ def test_two_ranks_go_on_after_a_break(corpus, single, mode):
     assert_close(output, single)
 
 
-# One of two gloo processes was once seen not to end after the stop provoked here: belongs to the cluster tier.
-@pytest.mark.cluster
 def test_skipped_and_saved_right_after_a_break(corpus):
     """Ranks bring the same figures to the sums in a checkpoint, also before their first finite update."""
     root, paths = corpus

@@ -39,8 +39,6 @@ TRAIN = (
 )  # fmt: skip
 
 
-# torchrun's agents were seen to wait for each other for minutes after a finished training: belongs to the cluster tier.
-@pytest.mark.cluster
 def test_two_nodes_train_one_model_and_run_sh_goes_on(recipe):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
