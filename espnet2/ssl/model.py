@@ -1,5 +1,7 @@
 """Batch in, one Loss per loss entry out: the module the trainer trains, wraps and saves."""
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -26,14 +28,32 @@ class SSLModel(nn.Module):
         return {name: objective(batch) for name, objective in self.objectives.items()}
 
     def before_update(self, update: int, seed: int) -> None:
-        """Draw what is the same on all ranks for a whole update: the blocks that layerdrop keeps."""
+        """Prepare an update (1-based) on all ranks alike: draw the blocks that layerdrop keeps, tell the parts."""
         if self.encoder.layerdrop > 0:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + update)
             keep = torch.rand(self.encoder.num_layers, generator=generator) >= self.encoder.layerdrop
             self.encoder.set_layerdrop(keep)
+        self.encoder.before_update(update)
+        for objective in self.objectives.values():
+            objective.before_update(update)
+
+    def weights_loaded(self, names: Collection[str]) -> None:
+        """Tell every objective which weights came from elsewhere, before the first update."""
+        for entry, objective in self.objectives.items():
+            prefix = f"objectives.{entry}."
+            objective.weights_loaded({name.removeprefix(prefix) for name in names if name.startswith(prefix)})
+
+    def frozen_parameters(self, update: int) -> list[nn.Parameter]:
+        """What this update must leave as it is."""
+        return [each for objective in self.objectives.values() for each in objective.frozen_parameters(update)]
+
+    def encoders(self) -> list[Encoder]:
+        """The encoder and the copies of it that objectives hold as teachers."""
+        return [module for module in self.modules() if isinstance(module, Encoder)]
 
     def after_step(self, update: int) -> None:
-        """Let every objective move its own state after a finite optimizer step."""
+        """Let the encoder, then every objective move its own state after a finite optimizer step."""
+        self.encoder.after_step(update)
         for objective in self.objectives.values():
             objective.after_step(update)
 

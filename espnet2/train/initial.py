@@ -9,15 +9,19 @@ from torch import Tensor, nn
 from espnet2.utils.errors import UserError
 
 
-def load_initial(model: nn.Module, specifications: Sequence[str]) -> None:
+def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:
     """Copy weights from other models, in ESPnet's notation.
 
     Args:
         specifications: "<file or exp dir>[:<source prefix>[:<target prefix>[:<excluded prefixes, comma-separated>]]]".
 
+    Returns:
+        The names of the model's weights that were copied.
+
     Raises:
         UserError: no such file, no weight of that name, or another shape.
     """
+    copied: set[str] = set()
     for specification in specifications:
         path, source, target, exclude = [*specification.split(":"), "", "", ""][:4]
         found = _selected(load_file(_weights_file(path, specification)), source, target, exclude)
@@ -33,6 +37,8 @@ def load_initial(model: nn.Module, specifications: Sequence[str]) -> None:
                     f"{tuple(own[name].shape)} here; leave it out: {path}:{source}:{target}:{name}"
                 )
         model.load_state_dict({name: value for name, value in found.items() if name in own}, strict=False)
+        copied |= found.keys() & own.keys()
+    return copied
 
 
 def _weights_file(path: str, specification: str) -> Path:

@@ -3,17 +3,22 @@
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
+from espnet2.train.progress import Heartbeat
 from espnet2.train.state import Validation
 
+DETAIL = re.compile(
+    r"_layer\d+$"
+)  # figures of single layers are in TensorBoard and the history, not in the log's lines
 DRAW_SECONDS = 60.0  # curves are drawn at most so often: it takes about a second
 LOGGER = logging.getLogger("espnet2.train")
 
@@ -53,6 +58,9 @@ class Reporter:
     def warn(self, message: str) -> None:
         """Something the user should know."""
 
+    def beat(self, update: int) -> None:
+        """After every update."""
+
     def close(self) -> None:
         """After the last update."""
 
@@ -67,6 +75,7 @@ class FolderReporter(Reporter):
         self.max_update = 0
         self.drawn_at = time.monotonic()
         directory.mkdir(parents=True, exist_ok=True)
+        self.heartbeat = Heartbeat(directory)
         self.handlers: list[logging.Handler] = [
             logging.FileHandler(directory / "train.log", encoding="utf-8"),
             _BarHandler() if sys.stderr.isatty() else logging.StreamHandler(sys.stderr),
@@ -96,7 +105,7 @@ class FolderReporter(Reporter):
             self.bar.update(figures.update - self.bar.n)
 
     def validation(self, validation: Validation, seconds: float) -> None:
-        figures = ", ".join(_figure(name, value) for name, value in validation.valid.items())
+        figures = ", ".join(_shown(validation.valid))
         LOGGER.info(f"validation at update {validation.update}: {figures} ({seconds:.1f} s)")
         self._remember("valid", validation.update, validation.valid)
         if time.monotonic() - self.drawn_at > DRAW_SECONDS:
@@ -107,6 +116,9 @@ class FolderReporter(Reporter):
 
     def warn(self, message: str) -> None:
         LOGGER.warning(message)
+
+    def beat(self, update: int) -> None:
+        self.heartbeat.beat(update)
 
     def close(self) -> None:
         if self.bar is not None:
@@ -162,8 +174,8 @@ def interval_line(figures: IntervalFigures, max_update: int) -> str:
     update 50/100, epoch 1: loss 4.500, masked_accuracy 25.0 %, grad norm 2.00 (clipped 50 %), lr 5.00e-04, \
 1200 s audio/s, 60 s audio/update, data wait 1 %, ETA 1:30
     """
-    parts = [_figure(name, value) for name, value in figures.figures.items()]
-    parts += [
+    parts = [
+        *_shown(figures.figures),
         f"grad norm {figures.grad_norm:.2f} (clipped {100 * figures.clip_share:.0f} %)",
         f"lr {figures.learning_rate:.2e}",
         f"{figures.audio_per_second:.0f} s audio/s",
@@ -174,6 +186,10 @@ def interval_line(figures: IntervalFigures, max_update: int) -> str:
     if figures.skipped:
         parts.append(f"{figures.skipped} updates skipped")
     return f"update {figures.update}/{max_update}, epoch {figures.epoch}: {', '.join(parts)}"
+
+
+def _shown(figures: Mapping[str, float]) -> list[str]:
+    return [_figure(name, value) for name, value in figures.items() if not DETAIL.search(name)]
 
 
 def _figure(name: str, value: float) -> str:

@@ -17,28 +17,19 @@ from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.distributed import Ranks
 from espnet2.train.identity import check_same_run
 from espnet2.train.inputs import StepPlan, TrainingData
+from espnet2.train.interval import Interval
 from espnet2.train.meter import Meter
-from espnet2.train.reporter import IntervalFigures, Reporter
-from espnet2.train.saving import gather_states, restore_states
+from espnet2.train.reporter import Reporter
+from espnet2.train.saving import restore_states, save_checkpoint
 from espnet2.train.signals import StopSignals
 from espnet2.train.state import TrainState, Validation, is_stale, ranking
 from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import validate
+from espnet2.train.watch import CollapseWatch
 from espnet2.utils.errors import UserError
 
 NUM_RESUMABLE = 2  # checkpoints that keep their optimizer state: should the newest be damaged, the one before serves
 SHOWN_UTTERANCES = 8  # of a skipped update, in the log
-
-
-class Interval:
-    """What happened since the last line of the log; tensors stay on the device until it is written."""
-
-    def __init__(self) -> None:
-        self.meter = Meter()
-        self.started = time.monotonic()
-        self.updates = self.skipped = self.num_samples = 0
-        self.wait_seconds = 0.0
-        self.norms: list[Tensor] = []
 
 
 class Trainer:
@@ -65,6 +56,7 @@ class Trainer:
         self.state = TrainState()
         self.since_validation = Meter()
         self.interval = Interval()
+        self.watch = CollapseWatch(model)
         self.saved_at = self.clock = time.monotonic()
 
     def resume(self) -> bool:
@@ -169,6 +161,7 @@ class Trainer:
         )
         self.clock = now
         self.interval.num_samples += sum(item.num_samples for item in batches)
+        self.reporter.beat(self.state.update)
 
     def _record(self, meter: Meter, norm: Tensor) -> None:
         self.interval.meter.merge(meter)
@@ -210,31 +203,20 @@ class Trainer:
             self._save()
 
     def _log(self) -> None:
-        interval, ranks = self.interval, self.ranks
-        figures = interval.meter.read(ranks)
-        norms = torch.stack(interval.norms).double()
-        clipped = (norms > self.config.grad_clip).double().mean()
-        grad_norm, clip_share = torch.stack([norms.mean(), clipped]).tolist()
-        seconds = max(time.monotonic() - interval.started, 1e-9)
-        own = torch.tensor([interval.num_samples, interval.wait_seconds / ranks.world_size], dtype=torch.float64)
-        num_samples, wait = ranks.all_sum(own.to(ranks.device)).tolist()
-        audio_seconds = num_samples / self.data.train.index.sample_rate
-        per_update = seconds / (interval.updates + interval.skipped)
-        self.reporter.interval(
-            IntervalFigures(
-                update=self.state.update,
-                epoch=self.state.cursor.epoch,
-                figures=figures,
-                grad_norm=grad_norm,
-                clip_share=clip_share,
-                learning_rate=self.updater.learning_rate(self.state.update),
-                audio_per_second=audio_seconds / seconds,
-                audio_per_update=audio_seconds / (interval.updates + interval.skipped),
-                wait_share=wait / seconds,
-                eta_seconds=per_update * (self.max_update - self.state.update),
-                skipped=self.state.skipped,
-            )
+        update = self.state.update
+        figures = self.interval.read(
+            self.ranks,
+            update=update,
+            max_update=self.max_update,
+            epoch=self.state.cursor.epoch,
+            skipped_in_all=self.state.skipped,
+            learning_rate=self.updater.learning_rate(update),
+            grad_clip=self.config.grad_clip,
+            sample_rate=self.data.train.index.sample_rate,
         )
+        self.reporter.interval(figures)
+        for text in self.watch.look(figures.figures, update):
+            self.reporter.warn(text)
         self.interval = Interval()
 
     def _validate(self) -> None:
@@ -265,29 +247,28 @@ class Trainer:
 
     def _save(self) -> None:
         started = time.monotonic()
-        since_validation = self.since_validation.to_json(self.ranks)
-        model, optimizer = gather_states(self.updater)
-        failure = None
-        if self.ranks.is_first:
-            training = {
-                "identity": self.identity,
-                "state": self.state.to_json(),
-                "since_validation": since_validation,
-                "num_threads": torch.get_num_threads(),
-            }
-            try:
-                self._prune()
-                self.folder.save(self.state.update, model, optimizer, training)
-                for criterion in self.config.best_model_criterion:
-                    for update in self._best(criterion)[:1]:
-                        self.folder.link(best_name(criterion), update)
-            except (UserError, OSError) as error:
-                failure = str(error)
-        failure = self.ranks.from_first(failure)
-        if failure is not None:  # on every rank, so that none waits for the others
-            raise UserError(failure)
+        training = {
+            "identity": self.identity,
+            "state": self.state.to_json(),
+            "since_validation": self.since_validation.to_json(self.ranks),
+            "num_threads": torch.get_num_threads(),
+        }
+        save_checkpoint(
+            self.folder,
+            self.updater,
+            self.ranks,
+            self.state.update,
+            training,
+            before=self._prune,
+            after=self._link_best,
+        )
         self.saved_at = time.monotonic()
         self.interval.started += self.saved_at - started
+
+    def _link_best(self) -> None:
+        for criterion in self.config.best_model_criterion:
+            for update in self._best(criterion)[:1]:
+                self.folder.link(best_name(criterion), update)
 
     def _complete(self) -> None:
         """Average the n best and leave only what is of use."""

@@ -56,8 +56,9 @@ class Updater:
         self.model, self.config, self.ranks = model, config, ranks
         self.precision = Precision(config.dtype, ranks.device)
         if config.compile:
-            for block in model.encoder.blocks:
-                block.compile()
+            for encoder in model.encoders():
+                for block in encoder.blocks:
+                    block.compile()
         self.replica = Replica(model, ranks, shard=config.fsdp)
         self.optimizer = build_optimizer(model, AdamWConfig(**config.optim_conf))
         self.schedule = schedule_config(config.scheduler)(**config.scheduler_conf)
@@ -85,6 +86,8 @@ class Updater:
             values.append(value.detach())
             meter.add(tally(self.model, losses))
         self.precision.scaler.unscale_(self.optimizer)
+        for parameter in self.model.frozen_parameters(update):
+            parameter.grad = None  # the optimizer passes over it: no momentum, no weight decay
         norm = clip_gradients(self.trained, self.config.grad_clip)
         finite = torch.isfinite(torch.stack(values)).all() & torch.isfinite(norm)
         return Launched(meter, norm, 1.0 - finite.double())

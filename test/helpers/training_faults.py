@@ -52,7 +52,7 @@ def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
     watch(updater, "tally")  # between the micro-batches of an update
     watch(validate, "tally")  # inside a validation
     watch(AdamW, "step")
-    for name in ("save_file", "write_json", "_write_manifest", "_sync_folder"):
+    for name in ("save_file", "write_json", "write_manifest", "sync_folder"):
         watch(checkpoint, name)
     for name in ("save", "link", "prune", "_remove"):
         watch(checkpoint.CheckpointFolder, name)
@@ -84,6 +84,12 @@ def poison(numbers: tuple[int, ...]) -> None:
         return prepare(model, loaded, device)
 
     trainer.prepare = poisoned
+
+
+def poison_and_signal(numbers: tuple[int, ...], place: int) -> None:
+    """Both `poison` and `signal_at_event`."""
+    poison(numbers)
+    signal_at_event(place)
 
 
 def fill_disk(number: int) -> None:

@@ -3,10 +3,12 @@
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.utils.registry import part_class, part_names
 
+HELPERS = ("base", "stack")
+
 
 def encoder_names() -> list[str]:
     """The encoders there are: one file each."""
-    return part_names(__name__)
+    return part_names(__name__, HELPERS)
 
 
 def encoder_class(name: str) -> type[Encoder]:
@@ -15,4 +17,4 @@ def encoder_class(name: str) -> type[Encoder]:
     Raises:
         UserError: there is no such file; the message lists the files present.
     """
-    return part_class(__name__, name, Encoder, key="encoder", kind="encoder")
+    return part_class(__name__, name, Encoder, key="encoder", kind="encoder", helpers=HELPERS)

@@ -28,6 +28,7 @@ class Encoder(nn.Module, ABC):
     dim: int
     num_layers: int
     layerdrop: float  # probability that a training update skips a block
+    convolves: ClassVar[bool] = False  # blocks need every frame's neighbours, so `keep` is refused
 
     @abstractmethod
     def forward(
@@ -53,11 +54,46 @@ class Encoder(nn.Module, ABC):
             branch: "feed_forward" returns, for `layers`, the feed-forward branch before its residual.
 
         Raises:
-            UserError: a layer outside 0..num_layers.
+            UserError: a layer outside 0..num_layers, or `keep` where the blocks convolve.
         """
 
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, the same on all ranks, on the host."""
+
+    def before_update(self, update: int) -> None:
+        """Called before the forwards of optimizer step `update` (1-based): forget what a skipped one gathered."""
+
+    def after_step(self, update: int) -> None:
+        """Called once after a finite optimizer step: running statistics move here, never in `forward`."""
+
+
+def forbid_layerdrop(encoder: Encoder, objective: str, why: str) -> None:
+    """Refuse an encoder that may skip a block which the objective reads at a fixed place.
+
+    Args:
+        objective: the name of the loss entry.
+        why: what would break, such as "the contrastive loss reads block 2".
+
+    Raises:
+        UserError: the encoder has layerdrop.
+    """
+    if encoder.layerdrop > 0:
+        raise UserError(
+            f"loss ({objective}): layerdrop is {encoder.layerdrop}, but {why}; set encoder_conf: layerdrop to 0"
+        )
+
+
+def require_keep(encoder: Encoder, objective: str) -> None:
+    """Refuse an encoder that cannot encode the visible frames only, for an objective that asks for it.
+
+    Raises:
+        UserError: the encoder's blocks convolve neighbouring frames.
+    """
+    if encoder.convolves:
+        raise UserError(
+            f"{objective}: encodes visible frames only, but the blocks of this encoder convolve neighbouring frames; "
+            "use encoder: transformer"
+        )
 
 
 def check_layers(layers: Sequence[int] | None, num_layers: int, branch: str | None) -> int:

@@ -1,26 +1,36 @@
 """Frames in, frames that have looked at each other out."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.attention_position import add_mask
+
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over all frames; scaled dot-product attention of PyTorch does the work."""
+    """Multi-head self-attention over all frames; scaled dot-product attention of PyTorch does the work.
 
-    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+    Args:
+        position: this layer's part of the positions inside the attention, see `layer_position`.
+    """
+
+    def __init__(self, dim: int, num_heads: int, dropout: float, position: nn.Module | None = None) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
         self.qkv = nn.Linear(dim, 3 * dim)  # queries, keys, values, in this order
         self.output = nn.Linear(dim, dim)
+        self.position = position
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, position: Any = None) -> Tensor:
         """Attend.
 
         Args:
             x: (batch, frames, dim).
             mask: broadcastable to (batch, heads, frames, frames): bool, True where a query may look at a key; or float,
                 added to the logits. None: every frame looks at every frame.
+            position: what `shared_position` returned, where this layer has a part of its own; `mask` is bool then.
 
         Returns:
             (batch, frames, dim).
@@ -28,6 +38,11 @@ class SelfAttention(nn.Module):
         batch, frames, dim = x.shape
         heads = self.qkv(x).view(batch, frames, 3, self.num_heads, dim // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, frames, dim / heads) each
+        if self.position is not None:
+            query, bias = self.position(x, query, position)
+            mask = add_mask(bias, mask)
+        if mask is not None and mask.is_floating_point():
+            mask = mask.to(query.dtype)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))

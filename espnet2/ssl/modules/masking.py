@@ -35,6 +35,35 @@ def draw_span_mask(
     return (count > 0)[:, :num_frames] & (position[:num_frames] < lengths[:, None])
 
 
+def draw_start_mask(
+    lengths: Tensor, *, start_prob: float, mask_span: int, min_spans: int, generator: torch.Generator
+) -> Tensor:
+    """Masks whose spans start at every frame with the same probability (BEST-RQ, section 3.1); spans may overlap.
+
+    Far from the beginning a share 1 - (1 - start_prob) ** mask_span of the frames is masked. A row with fewer than
+    `min_spans` whole spans gets the missing ones where they fit. Other spans are cut at the length.
+
+    Args:
+        lengths: (batch,) valid frames.
+        start_prob: of a span to start at a frame.
+        mask_span: frames.
+
+    Returns:
+        (batch, max(lengths)) bool, True = masked; padding is never masked.
+    """
+    lengths = lengths.long()
+    position = torch.arange(int(lengths.max()))
+    starts = torch.rand(len(lengths), len(position), generator=generator, dtype=torch.float64) < start_prob
+    starts &= position < lengths[:, None]
+    fits = position <= (lengths[:, None] - mask_span).clamp(min=0)
+    order = torch.rand(starts.shape, generator=generator, dtype=torch.float64)
+    order[starts | ~fits] = 2.0  # behind every start to add
+    starts |= (rank(order) < min_spans - (starts & fits).sum(1, keepdim=True)) & (order < 2.0)
+    count = starts.long().cumsum(1)
+    count[:, mask_span:] -= count[:, :-mask_span].clone()  # starts among the last mask_span frames
+    return (count > 0) & (position < lengths[:, None])
+
+
 def equalise_rows(mask: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
     """Unmask single frames at random until rows of the same length have the same number of masked frames.
 

@@ -1,10 +1,23 @@
 """Frames in, frames normalised over time out, with statistics of valid frames only."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.modules.lengths import valid_frames
+
+
+class TimeStatistics(NamedTuple):
+    """Of a whole utterance, for the parts that it is cut into where it is too long for one forward pass."""
+
+    mean: Tensor  # (1, 1, channels) float32
+    variance: Tensor  # (1, 1, channels) float32, biased
+
+    def normalise(self, x: Tensor, *, eps: float) -> Tensor:
+        """(batch, frames, channels) of parts of that utterance -> float32, normalised as the whole would be."""
+        return (x.float() - self.mean) * torch.rsqrt(self.variance + eps)
 
 
 def normalise_over_time(x: Tensor, lengths: Tensor | None, *, eps: float) -> Tensor:
@@ -18,16 +31,31 @@ def normalise_over_time(x: Tensor, lengths: Tensor | None, *, eps: float) -> Ten
     Returns:
         (batch, frames, channels) float32; padded frames are zero.
     """
+    centred, variance = _centred_over_time(x, lengths)
+    return centred * torch.rsqrt(variance + eps)
+
+
+def deviation_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Standard deviation (biased) of every channel of every row over its valid frames: (batch, channels) float32.
+
+    Args:
+        x: (batch, frames, channels).
+        lengths: (batch,) valid frames; None where nothing is padded.
+    """
+    return _centred_over_time(x, lengths)[1].squeeze(1).sqrt()
+
+
+def _centred_over_time(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The frames minus their mean, padding zero, and their biased variance (batch, 1, channels), in float32."""
     x = x.float()
     valid = valid_frames(lengths, x.size(1))
     if valid is None:
         variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
-        return (x - mean) * torch.rsqrt(variance + eps)
+        return x - mean, variance
     weight = valid[..., None].float()
     count = weight.sum(1, keepdim=True).clamp(min=1)
     centred = (x - (x * weight).sum(1, keepdim=True) / count) * weight
-    variance = centred.square().sum(1, keepdim=True) / count
-    return centred * torch.rsqrt(variance + eps)
+    return centred, centred.square().sum(1, keepdim=True) / count
 
 
 class TimeGroupNorm(nn.GroupNorm):
@@ -35,9 +63,13 @@ class TimeGroupNorm(nn.GroupNorm):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, affine=True)
+        self.statistics: TimeStatistics | None = None  # instead of those of the input: it is a part of an utterance
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """(batch, channels, frames), (batch,) valid frames or None -> (batch, channels, frames)."""
+        if self.statistics is not None:
+            normalised = self.statistics.normalise(x.transpose(1, 2), eps=self.eps)
+            return (normalised * self.weight + self.bias).transpose(1, 2)
         if valid_frames(lengths, x.size(2)) is None:
             return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
         normalised = normalise_over_time(x.transpose(1, 2), lengths, eps=self.eps)

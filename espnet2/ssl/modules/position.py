@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.lengths import zero_padding
+
 
 class ConvPosition(nn.Module):
     """Grouped convolution and GELU, to be added to its input (wav2vec 2.0, section 2).
@@ -23,14 +25,51 @@ class ConvPosition(nn.Module):
         nn.init.zeros_(conv.bias)
         self.conv = nn.utils.parametrizations.weight_norm(conv, dim=2) if weight_norm else conv
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, frames, dim), padding zero -> (batch, frames, dim)."""
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(batch, frames, dim), padding zero -> (batch, frames, dim); `valid` is not needed then."""
         x = self.conv(x.transpose(1, 2))
         if self.num_frames_dropped:
             x = x[..., : -self.num_frames_dropped]
         return F.gelu(x).transpose(1, 2)
 
 
+class ConvPositionStack(nn.Module):
+    """Small grouped convolutions on top of each other, to be added to their input (data2vec 2.0; DinoSR).
+
+    Each is followed by a LayerNorm over channels without weights and by GELU.
+    """
+
+    def __init__(self, dim: int, kernel: int, groups: int, depth: int) -> None:
+        super().__init__()
+        self.num_frames_dropped = 1 - kernel % 2
+        self.convs = nn.ModuleList(
+            nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups) for _ in range(depth)
+        )
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """(batch, frames, dim), (batch, frames) bool or None where nothing is padded -> (batch, frames, dim)."""
+        for conv in self.convs:
+            x = conv(zero_padding(x, valid).transpose(1, 2))
+            if self.num_frames_dropped:
+                x = x[..., : -self.num_frames_dropped]
+            x = F.gelu(F.layer_norm(x.transpose(1, 2), (x.size(1),)))
+        return x
+
+
 def gather_frames(x: Tensor, indices: Tensor) -> Tensor:
     """Frames at `indices`: (batch, frames, dim), (batch, kept) with negative = padding -> (batch, kept, dim)."""
     return torch.take_along_dim(x, indices.clamp(min=0)[..., None], dim=1)
+
+
+def frame_offsets(num_frames: int, keep: Tensor | None, device: torch.device) -> Tensor:
+    """How many frames the key lies after the query, in the whole utterance.
+
+    Args:
+        num_frames: of the whole utterance.
+        keep: (batch, kept) indices of the frames that are left; None keeps all.
+
+    Returns:
+        (batch, kept, kept) int64, or (1, num_frames, num_frames) where all frames are left.
+    """
+    index = torch.arange(num_frames, device=device)[None] if keep is None else keep.clamp(min=0)
+    return index[:, None, :] - index[:, :, None]

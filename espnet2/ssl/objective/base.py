@@ -1,7 +1,7 @@
 """Batch in, Loss out: what every pre-training method is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet2.ssl.data.batch import Batch, Draws
-from espnet2.ssl.encoder.base import Encoder
+from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.utils.config import Config
@@ -37,6 +37,13 @@ class Loss:
 
     terms: tuple[Term, ...]
     stats: Mapping[str, Ratio] = field(default_factory=dict)  # detached; name -> sums over this micro-batch
+
+
+class Codes(NamedTuple):
+    """The discrete units that a method itself gives whole utterances: what `codes` of such an objective returns."""
+
+    codes: Mapping[int, Tensor]  # layer or codebook, from 1 -> (batch, frames) int64, -1 behind the end
+    lengths: Tensor  # (batch,) valid frames
 
 
 class Draw(ABC):
@@ -78,6 +85,7 @@ class Objective(nn.Module, ABC):
 
     Config: ClassVar[type[Config]]
     needs_labels: ClassVar[bool] = False
+    projects_features: ClassVar[bool] = False  # has its own input projection: the config says `project: false`
     target_moves: ClassVar[bool] = False  # a teacher is the target: test for collapse, not for a falling loss
 
     def __init__(self, frontend: Frontend, encoder: Encoder, context: Context) -> None:
@@ -106,8 +114,44 @@ class Objective(nn.Module, ABC):
     def forward(self, batch: Batch) -> Loss:
         """Batch to loss. Changes no persistent state and never synchronises host and device."""
 
+    def weights_loaded(self, names: Collection[str]) -> None:
+        """Called once, before the first update, where `init_param` gave weights: a teacher copies its student here.
+
+        Args:
+            names: of this objective's own weights that came from elsewhere too; these stay.
+        """
+
+    def before_update(self, update: int) -> None:
+        """Called before the forward passes of update `update` (1-based), in training only, alike on all ranks.
+
+        Forget what the forward passes of an earlier, perhaps skipped, update gathered; set what is a function of
+        `update` alone, such as a temperature.
+        """
+
     def after_step(self, update: int) -> None:
-        """Called once after a finite optimizer step `update` (1-based): teachers, temperatures, codebooks move here."""
+        """Called once after a finite optimizer step `update` (1-based), on all ranks: teachers and codebooks move here.
+
+        What the ranks gathered is added up with `espnet2.ssl.modules.collective.sum_over_ranks`.
+        """
+
+    def frozen_parameters(self, update: int) -> Iterable[nn.Parameter]:
+        """Shared parameters that update `update` must leave as they are, weight decay included; a function of `update`.
+
+        Their gradients are computed and dropped: replicas expect a gradient for every parameter they began with.
+        """
+        return ()
+
+    def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
+        """Signs that the training is collapsing, none in a healthy run.
+
+        Args:
+            figures: means over the last interval of the log: `Loss.stats` by name, "loss_<term>" for the terms.
+            update: the last of the interval.
+
+        Returns:
+            Texts that name the figure, its value, what is healthy, and the usual cures.
+        """
+        return []
 
     @torch.no_grad()
     def extract(
@@ -131,8 +175,14 @@ class Objective(nn.Module, ABC):
         training = self.training
         self.frontend.eval(), self.encoder.eval()
         try:
-            frames = self.frontend(wavs, lengths)
-            output = self.encoder(frames.projected, frames.lengths, layers=tuple(layers), branch=branch)
+            output, frame_lengths = self._extract(wavs, lengths, tuple(layers), branch)
         finally:
             self.frontend.train(training), self.encoder.train(training)
-        return [output.layers[layer] for layer in layers], frames.lengths
+        return [output.layers[layer] for layer in layers], frame_lengths
+
+    def _extract(
+        self, wavs: Tensor, lengths: Tensor, layers: tuple[int, ...], branch: str | None
+    ) -> tuple[Hidden, Tensor]:
+        """Encode for `extract`: what the encoder returns, and the valid frames. Other inputs: override it."""
+        frames = self.frontend(wavs, lengths)
+        return self.encoder(frames.projected, frames.lengths, layers=layers, branch=branch), frames.lengths

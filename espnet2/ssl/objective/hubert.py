@@ -1,6 +1,6 @@
 """HuBERT: name the cluster of hidden frames (Hsu et al., 2021, arXiv 2106.07447, section 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,16 @@ from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.heads import CosineHead
-from espnet2.ssl.modules.lengths import fit_frames, valid_frames
+from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.masking import draw_span_mask, equalise_rows
+from espnet2.ssl.modules.penalty import mean_square
 from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
 from espnet2.utils import config
+
+# Signs of a collapse (fairseq #5534: the loss jumps to the labels' own entropy and stays there).
+WATCHED_AFTER = 200  # updates: before, all figures jump about
+LEARNED_ACCURACY = 0.1  # about what the most frequent of 100 labels gives
+KEPT_SHARE = 0.5  # healthy runs keep far more of their best accuracy
 
 
 class HubertConfig(config.Config):
@@ -71,6 +77,7 @@ class Hubert(Objective):
         self.penalty_weight = config.features_penalty_weight if frontend.learns_features else 0.0
         self.mask_embedding = nn.Parameter(torch.rand(encoder.dim))  # U(0, 1), as fairseq
         self.head = CosineHead(encoder.dim, config.label_dim, context.num_classes, config.temperature)
+        self.best_accuracy = 0.0  # of the intervals of this process's log
 
     @property
     def draw(self) -> HubertDraw:
@@ -111,11 +118,26 @@ class Hubert(Objective):
             total = _cross_entropy(logits, unmasked)
             terms.append(Term("unmasked", total, _labelled(unmasked), conf.unmasked_weight))
         if self.penalty_weight > 0:
-            total = _mean_square(frames.features, frames.lengths) * count
+            total = mean_square(frames.features, frames.lengths) * count
             terms.append(Term("features_penalty", total, count, self.penalty_weight))
         prediction = _best_class(logits.detach())
-        accuracies = {"masked_accuracy": masked, "unmasked_accuracy": unmasked}
-        return Loss(tuple(terms), {name: _accuracy(prediction, labels) for name, labels in accuracies.items()})
+        return Loss(tuple(terms), self.figures(batch, prediction, masked, unmasked))
+
+    def figures(self, batch: Batch, prediction: Tensor, masked: Tensor, unmasked: Tensor) -> dict[str, Ratio]:
+        """What is logged of a forward pass, from the (batch, frames) predicted classes and labels."""
+        return {"masked_accuracy": accuracy(prediction, masked), "unmasked_accuracy": accuracy(prediction, unmasked)}
+
+    def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
+        """A model that had learned to name masked frames and cannot any more."""
+        found, best = figures.get("masked_accuracy", 0.0), self.best_accuracy
+        self.best_accuracy = max(best, found)
+        if update <= WATCHED_AFTER or best < LEARNED_ACCURACY or found >= KEPT_SHARE * best:
+            return []
+        return [
+            f"masked_accuracy fell from {best:.3f} to {found:.3f}: a healthy run keeps its accuracy or gains; "
+            "the model may answer with one class for everything. Usual cures: a lower lr, a longer warm-up or a lower "
+            "grad_clip, from a checkpoint before the fall"
+        ]
 
 
 def _labelled(labels: Tensor) -> Tensor:
@@ -128,21 +150,12 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="sum")
 
 
-def _mean_square(features: Tensor, lengths: Tensor | None) -> Tensor:
-    """Mean over valid frames and channels of the squared features, in float32."""
-    square = features.float().square()
-    valid = valid_frames(lengths, features.size(1))
-    if valid is None:
-        return square.mean()
-    return (square.mean(-1) * valid).sum() / valid.sum()
-
-
 def _best_class(logits: Tensor) -> Tensor:
     """(batch, frames, classes) -> (batch, frames) class of the best score; none if all scores are equal, as fairseq."""
     best, label = logits.max(-1)
     return torch.where(best > logits.amin(-1), label, NO_LABEL - 1)
 
 
-def _accuracy(prediction: Tensor, labels: Tensor) -> Ratio:
+def accuracy(prediction: Tensor, labels: Tensor) -> Ratio:
     """Share of the labelled frames that are predicted right."""
     return Ratio((prediction == labels).sum(), _labelled(labels))

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -27,3 +28,13 @@ def test_a_bar_on_a_terminal_only(tmp_path, monkeypatch, stream):
     assert ("50%|" in shown and "5/10" in shown) == stream.isatty()
     assert "|" not in (tmp_path / "train.log").read_text()
     assert list((tmp_path / "tensorboard").glob("events*")) and (tmp_path / "images/loss.png").exists()
+
+
+def test_figures_of_single_layers_are_kept_but_not_shown(tmp_path):
+    reporter = FolderReporter(tmp_path)
+    reporter.start([], update=0, max_update=10)
+    reporter.interval(replace(FIGURES, figures={"code_perplexity": 50.0, "code_perplexity_layer5": 60.0}))
+    reporter.close()
+    log = (tmp_path / "train.log").read_text()
+    assert "code_perplexity 50.000" in log and "layer5" not in log
+    assert '"code_perplexity_layer5": 60.0' in (tmp_path / "history.jsonl").read_text()

@@ -1,0 +1,90 @@
+"""Frames in, hidden layers out: the conformer, attention and convolution between two halves of a feed-forward part."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from espnet2.ssl.encoder.stack import BlockStack, StackConfig, init_as_bert
+from espnet2.ssl.modules.attention import SelfAttention
+from espnet2.ssl.modules.attention_position import layer_position
+from espnet2.ssl.modules.depthwise import ConvModule
+from espnet2.ssl.modules.feed_forward import MacaronFeedForward
+from espnet2.ssl.modules.frame_norm import FrameBatchNorm
+
+
+class ConformerEncoder(BlockStack):
+    """Conformer blocks, each ending in a LayerNorm (Gulati et al., 2020, arXiv 2005.08100).
+
+    The feed-forward branch of a layer is the output of its second feed-forward part before it is halved.
+    """
+
+    convolves = True
+
+    class Config(StackConfig):
+        """`encoder_conf` of `encoder: conformer`."""
+
+        layerdrop: float = Field(0.0, ge=0, lt=1, description="probability that an update skips a block")
+        position: Literal["conv", "conv_stack", "none"] = Field(
+            "none", description="added to the input of the first block"
+        )
+        attention_position: Literal["none", "alibi", "gated_relative", "relative"] = "relative"
+        conv_kernel: int = Field(31, gt=0, description="frames, an odd number (the paper's 32 has no middle)")
+        conv_norm: Literal["batch", "layer", "group"] = Field(
+            "layer", description="after the depthwise convolution; batch is the paper's and spans all ranks"
+        )
+        conv_bias: bool = Field(True, description="biases in the convolution part")
+
+        @model_validator(mode="after")
+        def _odd_kernel(self) -> "ConformerEncoder.Config":
+            if self.conv_kernel % 2 == 0:
+                raise ValueError(f"conv_kernel is {self.conv_kernel}; expected an odd number of frames")
+            return self
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, lambda: ConformerBlock(config))
+
+    def before_update(self, update: int) -> None:
+        """Forget the statistics of a skipped step."""
+        for norm in self._batch_norms():
+            norm.forget()
+
+    def after_step(self, update: int) -> None:
+        """Move the running statistics of batch norm."""
+        for norm in self._batch_norms():
+            norm.commit()
+
+    def _batch_norms(self) -> list[FrameBatchNorm]:
+        return [module for module in self.modules() if isinstance(module, FrameBatchNorm)]
+
+
+class ConformerBlock(nn.Module):
+    """Half a feed-forward part, attention, convolution, the other half; compiled and sharded as one unit."""
+
+    def __init__(self, config: ConformerEncoder.Config) -> None:
+        super().__init__()
+        dim, dropout = config.dim, config.dropout
+        width = {"dropout": dropout, "activation_dropout": config.activation_dropout}
+        self.ffn_first = MacaronFeedForward(dim, config.ffn_dim, **width)
+        self.attention_norm = nn.LayerNorm(dim)
+        position = layer_position(config, dim, config.num_heads)
+        self.attention = SelfAttention(dim, config.num_heads, config.attention_dropout, position)
+        self.convolution = ConvModule(dim, config.conv_kernel, config.conv_norm, bias=config.conv_bias, dropout=dropout)
+        self.ffn_second = MacaronFeedForward(dim, config.ffn_dim, **width)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+        init_as_bert(self)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, position: Any = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Transform; see `BlockStack`.
+
+        Returns:
+            The output, and the second feed-forward branch before it is halved.
+        """
+        x = x + 0.5 * self.ffn_first(x)
+        x = x + self.dropout(self.attention(self.attention_norm(x), mask, position))
+        x = x + self.convolution(x, valid)
+        branch = self.ffn_second(x)
+        return self.norm(x + 0.5 * branch), branch

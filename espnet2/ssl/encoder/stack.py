@@ -1,0 +1,175 @@
+"""Frames in, hidden layers out: what all encoders that are a stack of equal blocks have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet2.ssl.encoder.base import Encoder, Hidden, check_layers, require_keep
+from espnet2.ssl.modules.attention_position import AttentionPositionConfig, add_mask, shared_position
+from espnet2.ssl.modules.lengths import valid_frames, zero_padding
+from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
+
+POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0: 95 frames in 5 convolutions
+
+
+class StackConfig(AttentionPositionConfig):
+    """The keys of `encoder_conf` that every stack has; the defaults are HuBERT Base."""
+
+    num_layers: int = Field(12, gt=0)
+    dim: int = Field(768, gt=0)
+    num_heads: int = Field(12, gt=0)
+    ffn_dim: int = Field(3072, gt=0, description="width inside the feed-forward part")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the input and of each part's output")
+    attention_dropout: float = Field(0.1, ge=0, lt=1)
+    activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward part")
+    layerdrop: float = Field(0.05, ge=0, lt=1, description="probability that an update skips a block")
+    position: Literal["conv", "conv_stack", "none"] = Field("conv", description="added to the input of the first block")
+    position_kernel: int = Field(128, gt=0, description="frames; where left out, 19 for conv_stack")
+    position_groups: int = Field(16, gt=0)
+    position_depth: int = Field(5, gt=0, description="convolutions of conv_stack")
+    position_weight_norm: bool = Field(True, description="of conv: normalise the weights of each kernel position")
+    long_skips: bool = Field(False, description="U shape: the output of block i joins the input of block n + 1 - i")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_kernel(cls, values: Any) -> Any:
+        kernel = POSITION_KERNELS.get(values.get("position")) if isinstance(values, dict) else None
+        return {"position_kernel": kernel, **values} if kernel else values
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "StackConfig":
+        for name in ("num_heads", "position_groups"):
+            if self.dim % getattr(self, name) and not (name == "position_groups" and self.position == "none"):
+                raise ValueError(f"dim {self.dim} is not a multiple of {name} {getattr(self, name)}")
+        if self.dim % 2 and self.attention_position == "relative":
+            raise ValueError(f"dim {self.dim} is odd; relative positions are pairs of a sine and a cosine")
+        if self.long_skips and self.layerdrop > 0:
+            raise ValueError(f"layerdrop is {self.layerdrop}, but long_skips reads fixed blocks; set layerdrop to 0")
+        return self
+
+
+class BlockStack(Encoder):
+    """Positions, then blocks `(x, mask, position, valid) -> (output, feed-forward branch before its residual)`.
+
+    Args:
+        make_block: called once per layer; the blocks get `mask` and `position` of `SelfAttention.forward`, and `valid`
+            of `valid_frames`.
+        norm: over frames, for `enter` or `leave`; None where a stack has none.
+    """
+
+    norm: nn.Module | None
+
+    def __init__(self, config: StackConfig, make_block: Callable[[], nn.Module], norm: nn.Module | None = None) -> None:
+        super().__init__()
+        self.dim, self.num_layers, self.layerdrop = config.dim, config.num_layers, config.layerdrop
+        self.position = _conv_position(config)
+        self.attention_position = shared_position(config, config.dim, config.num_heads)
+        self.norm = norm
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(make_block() for _ in range(config.num_layers))
+        self.skips = _long_skips(config) if config.long_skips else None
+        self.register_buffer("block_is_kept", torch.ones(config.num_layers, dtype=torch.bool), persistent=False)
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What happens to the frames between positions and dropout."""
+        return x
+
+    def leave(self, x: Tensor) -> Tensor:
+        """What happens to the output of the last block."""
+        return x
+
+    def set_layerdrop(self, keep: Tensor) -> None:
+        """Choose the blocks of this update: (num_layers,) bool, on the host."""
+        self.block_is_kept.copy_(keep, non_blocking=True)
+
+    def forward(
+        self,
+        x: Tensor,
+        lengths: Tensor | None,
+        *,
+        keep: Tensor | None = None,
+        prefix: Tensor | None = None,
+        layers: Sequence[int] | None = None,
+        branch: str | None = None,
+    ) -> Hidden:
+        """Encode; see `Encoder.forward`."""
+        top = check_layers(layers, self.num_layers, branch)
+        if keep is not None:
+            require_keep(self, "this objective")
+        num_frames, num_prefixes = x.size(1), 0 if prefix is None else prefix.size(1)
+        valid = valid_frames(lengths, num_frames)
+        x = zero_padding(x, valid)
+        if self.position is not None:
+            x = x + self.position(x, valid)
+        if keep is not None:
+            x, valid = gather_frames(x, keep), None if valid is None else keep >= 0
+        if prefix is not None:
+            x = torch.cat([prefix.to(x.dtype), x], dim=1)
+            valid = None if valid is None else F.pad(valid, (num_prefixes, 0), value=True)
+        x = self.dropout(self.enter(x))
+        mask, position = self._attention_inputs(valid, num_frames, keep, num_prefixes, x.device)
+        wanted = set(layers or ())
+        found = {0: x} if 0 in wanted else {}
+        lower: list[Tensor] = []  # outputs that wait for their mirror
+        for number, block in enumerate(self.blocks[:top], 1):
+            source = self._join(x, lower, number)
+            output, feed_forward = block(source, mask, position, valid)
+            if self.training and self.layerdrop > 0:  # both sides stay in the graph: no unused parameters
+                output = torch.where(self.block_is_kept[number - 1], output, x)
+            x = output
+            if self.skips is not None and number <= len(self.skips):
+                lower.append(x)
+            if number in wanted:
+                found[number] = feed_forward if branch else x
+        return Hidden(self.leave(x) if top == self.num_layers else None, found)
+
+    def _attention_inputs(
+        self, valid: Tensor | None, num_frames: int, keep: Tensor | None, num_prefixes: int, device: torch.device
+    ) -> tuple[Tensor | None, Any]:
+        """`mask` and `position` of `SelfAttention.forward`, made once for all blocks."""
+        mask = None if valid is None else valid[:, None, None, :]
+        if self.attention_position is None:
+            return mask, None
+        position = self.attention_position(frame_offsets(num_frames, keep, device), num_frames, num_prefixes)
+        if self.blocks[0].attention.position is None:  # the same bias in all layers
+            return add_mask(position, mask), None
+        return mask, position
+
+    def _join(self, x: Tensor, lower: list[Tensor], number: int) -> Tensor:
+        """The input of block `number`: in the upper half of a U shape together with its mirror's output."""
+        if self.skips is None or number <= self.num_layers - len(self.skips):
+            return x
+        skip = self.skips[number - 1 - (self.num_layers - len(self.skips))]
+        return skip(torch.cat([x, lower.pop()], dim=-1))
+
+
+def init_as_bert(block: nn.Module) -> None:
+    """Linear layers from N(0, 0.02) and zero biases, as fairseq's init_bert_params."""
+    for module in block.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _conv_position(config: StackConfig) -> nn.Module | None:
+    """What `encoder_conf: position` asks for; x -> what is added to x."""
+    if config.position == "none":
+        return None
+    size = (config.dim, config.position_kernel, config.position_groups)
+    if config.position == "conv_stack":
+        return ConvPositionStack(*size, config.position_depth)
+    return ConvPosition(*size, weight_norm=config.position_weight_norm)
+
+
+def _long_skips(config: StackConfig) -> nn.ModuleList:
+    """(x, mirror) -> input of a block in the upper half; at the start the mirror is not looked at."""
+    skips = nn.ModuleList(nn.Linear(2 * config.dim, config.dim) for _ in range(config.num_layers // 2))
+    for skip in skips:
+        nn.init.eye_(skip.weight)
+        nn.init.zeros_(skip.bias)
+    return skips

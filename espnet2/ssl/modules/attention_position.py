@@ -1,0 +1,61 @@
+"""A config in, the parts that tell attention where frames are out: one that all layers share, one of each layer."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from espnet2.ssl.modules.alibi import Alibi
+from espnet2.ssl.modules.gated_relative import BucketTable, PositionGate
+from espnet2.ssl.modules.relative import RelativeLogits, Sinusoids
+from espnet2.utils.config import Config
+
+
+class AttentionPositionConfig(Config):
+    """The keys of `encoder_conf` for positions inside the attention."""
+
+    attention_position: Literal["none", "alibi", "gated_relative", "relative"] = Field(
+        "none", description="alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer"
+    )
+    alibi_learned_scale: bool = Field(False, description="a learned factor per head, not below zero")
+    num_buckets: int = Field(320, ge=4, description="of gated_relative: learned biases per head, for both directions")
+    max_distance: int = Field(800, gt=1, description="frames; of gated_relative: beyond it all share one bias")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "AttentionPositionConfig":
+        if self.alibi_learned_scale and self.attention_position != "alibi":
+            raise ValueError(f"alibi_learned_scale needs attention_position alibi, not {self.attention_position}")
+        if self.num_buckets % 4 or self.max_distance <= self.num_buckets // 4:
+            raise ValueError(
+                f"num_buckets is {self.num_buckets} and max_distance {self.max_distance}; expected a multiple of 4, "
+                "and a distance above its quarter: the first quarter are single frames"
+            )
+        return self
+
+
+def shared_position(config: AttentionPositionConfig, dim: int, num_heads: int) -> nn.Module | None:
+    """What is computed once per forward, outside the blocks: module(offsets, num_frames, num_prefixes)."""
+    match config.attention_position:
+        case "alibi":
+            return Alibi(num_heads, learned_scale=config.alibi_learned_scale)
+        case "gated_relative":
+            return BucketTable(num_heads, config.num_buckets, config.max_distance)
+        case "relative":
+            return Sinusoids(dim)
+    return None
+
+
+def layer_position(config: AttentionPositionConfig, dim: int, num_heads: int) -> nn.Module | None:
+    """What each layer makes of it: module(x, query, shared) -> (query, bias); None takes the shared bias as it is."""
+    match config.attention_position:
+        case "gated_relative":
+            return PositionGate(dim, num_heads)
+        case "relative":
+            return RelativeLogits(dim, num_heads)
+    return None
+
+
+def add_mask(bias: Tensor, mask: Tensor | None) -> Tensor:
+    """A bias of the logits with minus infinity wherever the mask, bool and broadcastable to it, is False."""
+    return bias if mask is None else torch.where(mask, bias, float("-inf"))

@@ -1,0 +1,77 @@
+"""Frames in, frames that know their neighbours out: depthwise convolutions and the parts made of them."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet2.ssl.modules.frame_norm import frame_norm
+from espnet2.ssl.modules.lengths import zero_padding
+
+
+class DepthwiseConv(nn.Conv1d):
+    """One kernel of odd length per channel; padding counts as zero."""
+
+    def __init__(self, dim: int, kernel: int, *, bias: bool = True) -> None:
+        super().__init__(dim, dim, kernel, padding=kernel // 2, groups=dim, bias=bias)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
+        return super().forward(zero_padding(x, valid).transpose(1, 2)).transpose(1, 2)
+
+
+class ConvModule(nn.Module):
+    """The convolution of a conformer block (Gulati et al., 2020, section 2.1), before its residual."""
+
+    def __init__(self, dim: int, kernel: int, norm: str, *, bias: bool, dropout: float) -> None:
+        super().__init__()
+        self.input_norm = nn.LayerNorm(dim)
+        self.gated = nn.Linear(dim, 2 * dim, bias=bias)
+        self.depthwise = DepthwiseConv(dim, kernel, bias=bias)
+        self.norm = frame_norm(norm, dim)
+        self.output = nn.Linear(dim, dim, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
+        x = self.depthwise(F.glu(self.gated(self.input_norm(x))), valid)
+        return self.dropout(self.output(F.silu(self.norm(x, valid))))
+
+
+class GatedMLP(nn.Module):
+    """One half of the channels, convolved, gates the other (cgMLP: Sakuma et al., 2022), before its residual.
+
+    Args:
+        inner_dim: channels of both halves together.
+    """
+
+    def __init__(self, dim: int, inner_dim: int, kernel: int, *, dropout: float) -> None:
+        super().__init__()
+        self.input_norm = nn.LayerNorm(dim)
+        self.inner = nn.Linear(dim, inner_dim)
+        self.gate_norm = nn.LayerNorm(inner_dim // 2)
+        self.gate = DepthwiseConv(inner_dim // 2, kernel)
+        self.output = nn.Linear(inner_dim // 2, dim)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.normal_(self.gate.weight, std=1e-6)  # the gate is open at the start, as in gMLP (Liu et al., 2021)
+        nn.init.ones_(self.gate.bias)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
+        content, gate = F.gelu(self.inner(self.input_norm(x))).chunk(2, dim=-1)
+        gate = self.gate(self.gate_norm(gate), valid)
+        return self.dropout(self.output(self.dropout(content * gate)))
+
+
+class Merge(nn.Module):
+    """Two branches become one, each channel looking at its neighbourhood (Kim et al., 2022, section 3.1)."""
+
+    def __init__(self, dim: int, kernel: int, *, dropout: float) -> None:
+        super().__init__()
+        self.depthwise = DepthwiseConv(2 * dim, kernel)
+        self.output = nn.Linear(2 * dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, one: Tensor, other: Tensor, valid: Tensor | None) -> Tensor:
+        """(batch, frames, dim) twice, (batch, frames) bool or None -> (batch, frames, dim)."""
+        both = torch.cat([one, other], dim=-1)
+        return self.dropout(self.output(both + self.depthwise(both, valid)))

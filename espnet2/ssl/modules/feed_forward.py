@@ -1,0 +1,20 @@
+"""Frames in, each passed through two linear layers by itself out: half of a macaron."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MacaronFeedForward(nn.Module):
+    """LayerNorm, Linear, Swish, Linear; its residual takes half of it (Conformer: Gulati et al., 2020, section 2.2)."""
+
+    def __init__(self, dim: int, ffn_dim: int, *, dropout: float, activation_dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.inner = nn.Linear(dim, ffn_dim)
+        self.output = nn.Linear(ffn_dim, dim)
+        self.dropout = nn.Dropout(dropout)
+        self.activation_dropout = nn.Dropout(activation_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, dim) -> (batch, frames, dim), before halving and residual."""
+        return self.dropout(self.output(self.activation_dropout(F.silu(self.inner(self.norm(x))))))

@@ -1,0 +1,41 @@
+"""The figures of a log interval in, warnings of a collapsing training out, each kind once in a while."""
+
+import re
+from collections.abc import Mapping
+
+from espnet2.ssl.model import SSLModel
+from espnet2.train.meter import entry_prefix
+
+SILENT_INTERVALS = 10  # a kind of warning is repeated after so many lines of the log
+
+
+class CollapseWatch:
+    """Asks the objectives whether their figures look like a collapse."""
+
+    def __init__(self, model: SSLModel) -> None:
+        self.model = model
+        self.interval = 0
+        self.told_at: dict[str, int] = {}  # kind of warning -> interval
+
+    def look(self, figures: Mapping[str, float], update: int) -> list[str]:
+        """What to tell the user now.
+
+        Args:
+            figures: of the last interval, by the names of the log.
+            update: the last of the interval.
+        """
+        self.interval += 1
+        found = []
+        for entry, objective in self.model.objectives.items():
+            prefix = entry_prefix(self.model, entry)
+            own = {name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)}
+            found += [f"loss ({entry}): {text}" for text in objective.warnings(own, update)]
+        return [f"update {update}: {text}" for text in found if self._is_news(text)]
+
+    def _is_news(self, text: str) -> bool:
+        kind = re.sub(r"[\d.]+", "#", text)  # the same sentence with other numbers is the same kind
+        told_at = self.told_at.get(kind)
+        if told_at is not None and self.interval - told_at < SILENT_INTERVALS:
+            return False
+        self.told_at[kind] = self.interval
+        return True

@@ -1,0 +1,44 @@
+"""A tiny model in, what the collapse watch says while it trains on noise out."""
+
+from collections.abc import Callable
+
+import torch
+from tiny_model import noise_batch, seeded_forward
+
+from espnet2.ssl.model import SSLModel
+from espnet2.train.distributed import SINGLE
+from espnet2.train.meter import Meter, tally
+from espnet2.train.watch import CollapseWatch
+
+BATCH = (8000, 8000)  # samples
+
+
+def watch_training(
+    model: SSLModel,
+    num_updates: int,
+    *,
+    interval_updates: int = 50,
+    lr: float = 1e-3,
+    disturb: Callable[[SSLModel], None] | None = None,
+) -> list[str]:
+    """Train as the trainer does, one batch per update; the warnings of all intervals.
+
+    Args:
+        disturb: called before every update: what provokes a collapse.
+    """
+    watch, meter, found = CollapseWatch(model), Meter(), []
+    optimizer = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr)
+    for update in range(1, num_updates + 1):
+        if disturb is not None:
+            disturb(model)
+        model.before_update(update, seed=0)
+        losses = seeded_forward(model, noise_batch(model, BATCH, seed=update))
+        optimizer.zero_grad()
+        sum(term.weight * term.total / term.count for loss in losses.values() for term in loss.terms).backward()
+        optimizer.step()
+        model.after_step(update)
+        meter.add(tally(model, losses))
+        if update % interval_updates == 0:
+            found += watch.look(meter.read(SINGLE), update)
+            meter = Meter()
+    return found
