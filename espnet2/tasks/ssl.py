@@ -1,19 +1,24 @@
 """A config in, an SSLModel of all its parts out: the only file that knows all parts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
+from espnet2.ssl.data.mel_gather import read_statistics
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend import frontend_class
 from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.frontend.mel import MelSettings
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_class
 from espnet2.ssl.objective.base import Context, Objective
+from espnet2.tasks.blank import WithoutDraws
 from espnet2.tasks.config import LossEntry, SSLConfig, dump_config, load_config, resolve_config
 from espnet2.tasks.weights import find_weights
 from espnet2.utils.config import parse_config
@@ -23,6 +28,7 @@ from espnet2.utils.files import hash_file
 __all__ = [
     "LoadedModel",
     "SSLConfig",
+    "add_statistics",
     "build",
     "count_parameters",
     "dump_config",
@@ -30,8 +36,12 @@ __all__ = [
     "load_config",
     "load_model",
     "load_shape",
+    "load_untrained",
     "needs_labels",
+    "read_weights",
     "resolve_config",
+    "statistics_settings",
+    "teacher_names",
     "with_num_classes",
 ]
 
@@ -94,8 +104,39 @@ def build(config: SSLConfig, num_classes: int | None = None) -> SSLModel:
     frontend_type = frontend_class(config.frontend)
     frontend_config = parse_config(frontend_type.Config, config.frontend_conf, "frontend_conf")
     frontend = frontend_type(frontend_config, encoder.dim)
+    _check_projection(config, frontend)
     objectives = {name: _objective(name, entry, frontend, encoder) for name, entry in config.entries().items()}
     return SSLModel(frontend, encoder, objectives, {name: entry.weight for name, entry in config.entries().items()})
+
+
+def _check_projection(config: SSLConfig, frontend: Frontend) -> None:
+    """The frontend projects the features if and only if an objective wants that."""
+    needing = [entry.name for entry in config.loss if not objective_class(entry.name).projects_features]
+    if needing and frontend.projection is None:
+        raise UserError(f"loss ({needing[0]}) needs the frontend's projection: leave out frontend_conf: project: false")
+    if not needing and frontend.projection is not None:
+        raise UserError(f"loss ({config.loss[0].name}) projects the features itself: set frontend_conf: project: false")
+
+
+def statistics_settings(config: SSLConfig) -> MelSettings | None:
+    """The mel frames that stage 6 has to gather statistics of; None where the frontend needs none."""
+    frontend_type = frontend_class(config.frontend)
+    with torch.device("meta"):
+        frontend = frontend_type(parse_config(frontend_type.Config, config.frontend_conf, "frontend_conf"), 1)
+    return frontend.statistics_settings
+
+
+def add_statistics(model: SSLModel, train_sets: Sequence[str | Path]) -> None:
+    """Give a new model the statistics of its training sets, where its frontend needs them.
+
+    From then on they belong to the model: checkpoints carry them, whatever set it is evaluated or trained on.
+
+    Raises:
+        UserError: stage 6 has not gathered them, or a set changed since.
+    """
+    settings = model.frontend.statistics_settings
+    if settings is not None:
+        model.frontend.set_statistics(read_statistics(train_sets, settings))
 
 
 def _objective(name: str, entry: LossEntry, frontend: Frontend, encoder: Encoder) -> Objective:
@@ -117,13 +158,68 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu", tag: str
     weights = find_weights(path, tag=tag)
     config_file = _config_file(weights)
     config = load_config(config_file)
-    model = build(config)
+    with WithoutDraws():
+        model = build(config)
     try:
-        model.load_state_dict(load_file(weights))
+        _load_weights(model, read_weights(weights))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{weights}: does not fit {config_file}: {reason}") from None
     return LoadedModel(model.to(device).eval(), config, hash_file(weights))
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Name -> tensor of a safetensors file: data only, there is no code to run in it.
+
+    Raises:
+        UserError: the file is cut short, or is none of that format.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(
+            f"{path}: no whole safetensors file ({error}); it was damaged or cut short: fetch or pack it again"
+        ) from None
+
+
+def teacher_names(model: SSLModel) -> set[str]:
+    """The weights of objectives that no gradient ever moves: copies of the encoder, which only training needs."""
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if not parameter.requires_grad and name.startswith("objectives.")
+    }
+
+
+def _load_weights(model: SSLModel, weights: dict[str, Tensor]) -> None:
+    """Packed models come without their teachers (see `pack_model`): these start as their students."""
+    teachers = teacher_names(model)
+    if teachers and not teachers & weights.keys():
+        own = model.state_dict()
+        model.load_state_dict({**weights, **{name: own[name] for name in teachers}})
+        model.weights_loaded(weights.keys())
+    else:
+        model.load_state_dict(weights)
+
+
+def load_untrained(path: str | Path) -> LoadedModel:
+    """A trained model as it was before its first update: weights of the config's seed, its own mel statistics.
+
+    Args:
+        path: as for `load_model`.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    weights = find_weights(path)
+    config = load_config(_config_file(weights))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build(config)
+    statistics = {name for name, _ in model.frontend.named_buffers(prefix="frontend")}
+    trained = {name: value for name, value in load_file(weights).items() if name in statistics}
+    model.load_state_dict(trained, strict=False)
+    return LoadedModel(model.eval(), config, "")
 
 
 def load_shape(path: str | Path, *, tag: str = "latest") -> SSLModel:

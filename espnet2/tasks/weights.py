@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from espnet2.ssl.export.locate import locate_model
 from espnet2.utils.errors import UserError
 
 
@@ -9,13 +10,14 @@ def find_weights(path: str | Path, *, tag: str = "latest") -> Path:
     """The model.safetensors that `load_model` reads; its `hash_file` is the name of the model.
 
     Args:
-        path: exp/<name>, a folder of exp/<name>/checkpoints, or a model.safetensors there.
+        path: exp/<name>, a folder of exp/<name>/checkpoints, or a model.safetensors there; a packed archive; another
+            toolkit's folder or file; hf:<user>/<repository>. See `locate_model`.
         tag: which checkpoint of exp/<name>: latest, best_<stat>, ave_<n>best, update_<n>.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or `locate_model` refuses it.
     """
-    path = Path(path)
+    path = locate_model(path)
     weights = path if path.suffix == ".safetensors" else path / "model.safetensors"
     if not weights.is_file():
         weights = path / "checkpoints" / tag / "model.safetensors"

@@ -6,10 +6,10 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.frontend.base import Frames, Frontend
+from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.gradient import scale_gradient
-from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm
+from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm, TimeStatistics
 from espnet2.utils import config
 
 WAV2VEC2_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # wav2vec 2.0, section 4.2
@@ -33,29 +33,38 @@ class ConvFrontend(Frontend):
         feature_grad_mult: float = Field(0.1, ge=0, description="factor on the gradient of the convolutions")
         dropout: float = Field(0.1, ge=0, lt=1, description="after the projection")
         normalize: Literal["none", "utterance"] = Field("none", description="of the waveform; Large uses utterance")
+        project: bool = Field(True, description="false: the objective projects the features itself")
 
     def __init__(self, config: Config, dim: int) -> None:
         super().__init__()
         self.normalize = config.normalize
-        self.geometry = FrameGeometry(config.layers, config.sample_rate)
+        self.geometry = self.analysis_geometry = FrameGeometry(config.layers, config.sample_rate)
+        self.feature_dim = self.analysis_dim = config.channels
         self.feature_grad_mult = config.feature_grad_mult
         blocks = []
         for number, (kernel, stride) in enumerate(config.layers):
             inputs = config.channels if number else 1
             blocks.append(_ConvBlock(inputs, config.channels, kernel, stride, config.bias, _norm(config, number)))
         self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(config.channels)
-        self.projection = nn.Linear(config.channels, dim)
-        self.dropout = nn.Dropout(config.dropout)
+        if config.norm == "group":
+            self.time_norm_geometry = FrameGeometry(config.layers[:1], config.sample_rate)
+        self.build_projection(dim, wanted=config.project, layer_norm=True, dropout=config.dropout)
 
-    def forward(self, wavs: Tensor, lengths: Tensor | None) -> Frames:
-        """(batch, samples), (batch,) samples -> Frames."""
-        x, frame_lengths = wavs[:, None], lengths
+    def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(batch, samples), (batch,) samples -> (batch, frames, channels), (batch,) frames."""
+        x = wavs[:, None]
         for block in self.blocks:
-            x, frame_lengths = block(x, frame_lengths)
-        features = scale_gradient(x, self.feature_grad_mult).transpose(1, 2)
-        projected = self.dropout(self.projection(self.norm(features)))
-        return Frames(projected, frame_lengths, features)
+            x, lengths = block(x, lengths)
+        return scale_gradient(x, self.feature_grad_mult).transpose(1, 2), lengths
+
+    def before_time_norm(self, wavs: Tensor) -> Tensor:
+        """(batch, samples) -> (batch, frames, channels) of the first convolution."""
+        return self.blocks[0].conv(wavs[:, None]).transpose(1, 2)
+
+    def set_time_statistics(self, statistics: TimeStatistics | None) -> None:
+        """See `Frontend.set_time_statistics`."""
+        if self.time_norm_geometry is not None:
+            self.blocks[0].norm.statistics = statistics
 
 
 class _ConvBlock(nn.Module):

@@ -1,106 +1,109 @@
-"""Waveforms to frames: log-mel filter bank at 10 ms, stacked to 20 ms; cheap enough for a CPU."""
+"""Waveforms to frames: log-mel at 10 ms, normalised, stacked or convolved to 20 or 40 ms; cheap enough for a CPU."""
 
-import math
 from typing import Literal
 
 import torch
-from pydantic import Field
-from torch import Tensor, nn
+from pydantic import Field, model_validator
+from torch import Tensor
 
-from espnet2.ssl.frontend.base import Frames, Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
-from espnet2.ssl.frontend.subsample import StackFrames
-from espnet2.ssl.modules.norm import normalise_over_time
+from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.frontend.mel import LogMel, MelSettings
+from espnet2.ssl.frontend.mel_statistics import MelStatistics
+from espnet2.ssl.frontend.subsample import ConvSubsample, StackFrames
+from espnet2.ssl.modules.lengths import valid_frames, zero_padding
+from espnet2.ssl.modules.norm import TimeStatistics, normalise_over_time
 from espnet2.utils import config
 
-WINDOW_SECONDS, SHIFT_SECONDS = 0.025, 0.010  # Kaldi's defaults, as all constants below
-PREEMPHASIS = 0.97
-POVEY_POWER = 0.85  # of the Hann window
-LOW_HERTZ = 20.0
-ENERGY_FLOOR = torch.finfo(torch.float32).eps
+NORM_EPSILON = 1e-5  # added to the variance of an utterance's mel
 
 
 class FbankFrontend(Frontend):
-    """Kaldi's log-mel filter bank, mean and variance normalised per utterance, stacked, and a linear projection."""
+    """Log-mel filter bank, normalised, subsampled, and a linear projection."""
 
     class Config(config.Config):
         """`frontend_conf` of `frontend: fbank`."""
 
         sample_rate: int = Field(16000, gt=0, description="Hz")
         num_mels: int = Field(80, gt=0)
+        window: Literal["kaldi", "hann"] = Field(
+            "kaldi", description="kaldi: energies as compute-fbank-feats; hann: amplitudes as vocoders use them"
+        )
+        window_seconds: float = Field(0.025, gt=0, description="seen by one mel frame")
+        fft_size: int | None = Field(None, gt=0, description="samples; left out: the next power of two")
+        mel_norm: Literal["utterance", "corpus", "none"] = Field(
+            "utterance", description="of mel frames; corpus: by the training sets' mean and deviation of stage 6"
+        )
+        mel_norm_per_bin: bool = Field(True, description="corpus: one mean and deviation per mel bin, or one for all")
+        subsample: Literal["stack", "conv2d"] = Field(
+            "stack", description="stack: 10 ms frames side by side; conv2d: two 3x3 convolutions to 40 ms"
+        )
         stack_frames: int = Field(2, ge=1, description="10 ms frames side by side: 2 gives 20 ms, 4 gives 40 ms")
-        mel_norm: Literal["utterance", "none"] = Field("utterance", description="mean and variance of every mel bin")
+        conv2d_channels: int = Field(256, gt=0, description="of each of the two convolutions")
         layer_norm: bool = Field(False, description="LayerNorm before the projection")
         dropout: float = Field(0.0, ge=0, lt=1, description="after the projection")
+        project: bool = Field(True, description="false: the objective projects the features itself")
 
-    learns_features = False
+        @property
+        def mel_settings(self) -> MelSettings:
+            return MelSettings(self.sample_rate, self.num_mels, self.window, self.window_seconds, self.fft_size)
+
+        @model_validator(mode="after")
+        def _window_fits(self) -> "FbankFrontend.Config":
+            mel = self.mel_settings
+            if mel.fft_samples < mel.window_samples:
+                raise ValueError(f"fft_size {self.fft_size} is shorter than the window of {mel.window_samples} samples")
+            return self
+
+    learns_analysis = False
 
     def __init__(self, config: Config, dim: int) -> None:
         super().__init__()
         self.normalize = "none"  # the level of the waveform goes away with mel_norm
         self.mel_norm = config.mel_norm
-        self.mel = LogMel(config.sample_rate, config.num_mels)
-        self.stack = StackFrames(config.stack_frames)
-        self.geometry = self.mel.geometry.extended(*self.stack.layers)
-        feature_dim = self.stack.output_dim(config.num_mels)
-        self.norm = nn.LayerNorm(feature_dim) if config.layer_norm else nn.Identity()
-        self.projection = nn.Linear(feature_dim, dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.analysis_is_normalised = config.mel_norm != "none"
+        self.mel = LogMel(config.mel_settings)
+        self.time_statistics: TimeStatistics | None = None
+        if config.mel_norm == "utterance":
+            self.time_norm_geometry = self.mel.geometry
+        if config.mel_norm == "corpus":
+            self.statistics_settings, self.norm_per_bin = config.mel_settings, config.mel_norm_per_bin
+            self.register_buffer("mel_mean", torch.zeros(config.num_mels))  # until set_statistics or a checkpoint
+            self.register_buffer("mel_std", torch.ones(config.num_mels))
+        self.learns_features = config.subsample == "conv2d"
+        conv = config.subsample == "conv2d"
+        self.subsampler = ConvSubsample(config.conv2d_channels) if conv else StackFrames(config.stack_frames)
+        self.analysis_geometry, self.analysis_dim = self.mel.geometry, config.num_mels
+        self.geometry = self.analysis_geometry.extended(*self.subsampler.layers)
+        self.feature_dim = self.subsampler.output_dim(config.num_mels)
+        self.build_projection(dim, wanted=config.project, layer_norm=config.layer_norm, dropout=config.dropout)
 
-    def forward(self, wavs: Tensor, lengths: Tensor | None) -> Frames:
-        """(batch, samples), (batch,) samples -> Frames; the features are the normalised log-mel frames, stacked."""
+    def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(batch, samples), (batch,) samples -> (batch, frames, mels) normalised log-mel float32, (batch,) frames."""
         mel = self.mel(wavs)
+        lengths = None if lengths is None else self.analysis_geometry.output_lengths(lengths)
+        if self.mel_norm == "utterance" and self.time_statistics is None:
+            return normalise_over_time(mel, lengths, eps=NORM_EPSILON), lengths
         if self.mel_norm == "utterance":
-            mel_lengths = None if lengths is None else self.mel.geometry.output_lengths(lengths)
-            mel = normalise_over_time(mel, mel_lengths, eps=1e-5)
-        features = self.stack(mel)
-        projected = self.dropout(self.projection(self.norm(features)))
-        return Frames(projected, self.output_lengths(lengths), features)
+            mel = self.time_statistics.normalise(mel, eps=NORM_EPSILON)
+        if self.mel_norm == "corpus":
+            mel = (mel - self.mel_mean) / self.mel_std
+        return zero_padding(mel, valid_frames(lengths, mel.size(1))), lengths
 
+    def subsample(self, frames: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(batch, mel frames, mels), (batch,) mel frames -> (batch, frames, feature_dim), (batch,) frames."""
+        lengths = None if lengths is None else self.subsample_geometry.output_lengths(lengths)
+        return self.subsampler(frames), lengths
 
-class LogMel(nn.Module):
-    """Natural logarithm of mel energies as Kaldi computes them (dither 0, snip_edges), whole batches at once.
+    def before_time_norm(self, wavs: Tensor) -> Tensor:
+        """(batch, samples) -> (batch, frames, mels)."""
+        return self.mel(wavs)
 
-    Removing the mean, pre-emphasis, the Povey window and the Fourier transform are all linear: one matrix does them.
-    """
+    def set_time_statistics(self, statistics: TimeStatistics | None) -> None:
+        """See `Frontend.set_time_statistics`."""
+        self.time_statistics = statistics
 
-    def __init__(self, sample_rate: int, num_mels: int) -> None:
-        super().__init__()
-        self.window, self.shift = round(WINDOW_SECONDS * sample_rate), round(SHIFT_SECONDS * sample_rate)
-        self.geometry = FrameGeometry(((self.window, self.shift),), sample_rate)
-        fft_size = 1 << (self.window - 1).bit_length()
-        self.register_buffer("analysis", _analysis_matrix(self.window, fft_size).float(), persistent=False)
-        self.register_buffer("filters", _mel_filters(num_mels, fft_size, sample_rate).float(), persistent=False)
-
-    @torch.no_grad()
-    def forward(self, wavs: Tensor) -> Tensor:
-        """(batch, samples) -> (batch, frames, mels) float32."""
-        with torch.autocast(wavs.device.type, enabled=False):  # energies span more than bf16 resolves
-            frames = wavs.float().unfold(1, self.window, self.shift)
-            real, imaginary = (frames @ self.analysis).chunk(2, dim=-1)
-            energies = (real.square() + imaginary.square()) @ self.filters
-            return energies.clamp(min=ENERGY_FLOOR).log()
-
-
-def _analysis_matrix(window: int, fft_size: int) -> Tensor:
-    """(window, 2 * bins) float64: samples of a frame to real and imaginary parts below the Nyquist frequency."""
-    identity = torch.eye(window, dtype=torch.float64, device="cpu")
-    frames = identity - 1 / window  # row by row: a unit impulse without its mean
-    before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)  # Kaldi repeats the first sample
-    phase = 2 * math.pi * torch.arange(window, dtype=torch.float64, device="cpu") / (window - 1)
-    povey = (0.5 - 0.5 * phase.cos()) ** POVEY_POWER
-    spectrum = torch.fft.rfft((frames - PREEMPHASIS * before) * povey, n=fft_size)[:, : fft_size // 2]
-    return torch.cat([spectrum.real, spectrum.imag], dim=1)
-
-
-def _mel_filters(num_mels: int, fft_size: int, sample_rate: int) -> Tensor:
-    """(bins, mels) float64: triangles of equal width on the mel scale, from 20 Hz to the Nyquist frequency."""
-
-    def mel(hertz: Tensor) -> Tensor:
-        return 1127.0 * (1 + hertz / 700).log()
-
-    limits = mel(torch.tensor([LOW_HERTZ, sample_rate / 2], dtype=torch.float64, device="cpu"))
-    width = (limits[1] - limits[0]) / (num_mels + 1)
-    left = limits[0] + width * torch.arange(num_mels, dtype=torch.float64, device="cpu")
-    bins = mel(torch.arange(fft_size // 2, dtype=torch.float64, device="cpu") * sample_rate / fft_size)[:, None]
-    return torch.minimum((bins - left) / width, (left + 2 * width - bins) / width).clamp(min=0)
+    def set_statistics(self, statistics: MelStatistics) -> None:
+        """Normalise by these from now on; they travel in every checkpoint."""
+        mean, std = statistics.mean_and_std(per_bin=self.norm_per_bin)
+        self.mel_mean.copy_(mean)
+        self.mel_std.copy_(std)

@@ -3,16 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from espnet2.ssl.data.audio import read_audio
 from espnet2.ssl.data.index import AudioIndex, JoinedIndex
+from espnet2.ssl.data.waveform import load_wav
 from espnet2.ssl.frontend.geometry import FrameGeometry
+from espnet2.ssl.frontend.mel_statistics import MelStatistics
 from espnet2.ssl.model import SSLModel
+from espnet2.ssl.modules.norm import TimeStatistics
 from espnet2.utils.errors import UserError
 
 BATCH_SECONDS = 60.0  # padded audio of one forward pass
@@ -20,7 +22,7 @@ CHUNK_SECONDS = 30.0  # audio longer than this is cut: attention costs grow with
 CONTEXT_SECONDS = 1.0  # on both sides of a chunk, computed and thrown away
 WINDOW_BATCHES = 4  # audio in memory, to be sorted by length: larger wastes memory, smaller pads more
 READERS = 4  # threads that decode audio while the model runs
-VARIANCE_FLOOR = 1e-5  # HuBERT LARGE: layer norm of the whole waveform, methods of fairseq
+STATISTICS_SECONDS = 5.0  # of a first pass over long audio at a time: a first convolution gives 3,200 frames a second
 
 Result = TypeVar("Result")
 
@@ -79,7 +81,8 @@ class _Piece(NamedTuple):
 class LayerFeatures(FeatureExtractor):
     """Hidden layers of a model, without masks: batched, sorted by length, long audio in chunks with context.
 
-    A chunk sees only itself and its context, so its frames differ slightly from those of one long forward pass.
+    A chunk sees only itself and its context, so its frames differ slightly from those of one long forward pass. What
+    a frontend normalises over the utterance is not cut: its statistics come from a first pass over the whole waveform.
     """
 
     def __init__(
@@ -119,21 +122,68 @@ class LayerFeatures(FeatureExtractor):
             torch.empty(self.num_layers, self.geometry.output_lengths(len(wav)), self.dim, device=self.device)
             for wav in wavs
         ]
-        pieces = [piece for owner, wav in enumerate(wavs) for piece in self._pieces(wav, owner)]
-        for batch in self._batches(pieces):
-            lengths = torch.tensor([len(piece.wav) for piece in batch])
-            padded = torch.nn.utils.rnn.pad_sequence([piece.wav for piece in batch], batch_first=True)
-            layers, _ = self.model.first.extract(padded.to(self.device), lengths.to(self.device), self.layers)
-            for number, layer in enumerate(layers):
-                for row, piece in enumerate(batch):
-                    kept = layer[row, piece.skip : piece.skip + piece.keep].float()
-                    outputs[piece.owner][number, piece.first : piece.first + piece.keep] = kept
+        whole = [owner for owner, wav in enumerate(wavs) if not self.is_long(len(wav))]
+        for batch in self._batches([piece for owner in whole for piece in self._pieces(wavs[owner], owner)]):
+            for piece, frames in zip(batch, self._forward(batch), strict=True):
+                outputs[piece.owner][:] = frames
+        for owner in sorted(set(range(len(wavs))) - set(whole)):
+            torch.cat(list(self.stream(wavs[owner])), dim=1, out=outputs[owner])
         return outputs
+
+    def is_long(self, num_samples: int) -> bool:
+        """Whether so much audio is cut into chunks."""
+        return self.geometry.output_lengths(num_samples) > self.chunk_frames + 2 * self.context_frames
+
+    def stream(self, wav: Tensor) -> Iterator[Tensor]:
+        """(samples,) on the host, or mapped from a file -> (layers, frames, dim), part after part.
+
+        Needs the memory of one batch, whatever the length.
+        """
+        statistics = self._time_statistics(wav) if self.is_long(len(wav)) else None
+        pieces = self._pieces(wav, 0)
+        together = max(1, self.batch_samples // self.geometry.num_samples(self.chunk_frames + 2 * self.context_frames))
+        while batch := list(islice(pieces, together)):
+            yield from self._forward(batch, statistics)
+
+    def _forward(self, batch: list[_Piece], statistics: TimeStatistics | None = None) -> list[Tensor]:
+        """What is kept of each piece: (layers, frames, dim)."""
+        lengths = torch.tensor([len(piece.wav) for piece in batch])
+        padded = torch.nn.utils.rnn.pad_sequence([piece.wav for piece in batch], batch_first=True)
+        self.model.frontend.set_time_statistics(statistics)
+        try:
+            layers = self._compute(padded.to(self.device), lengths.to(self.device))
+        finally:
+            self.model.frontend.set_time_statistics(None)
+        return [
+            torch.stack([layer[row, piece.skip : piece.skip + piece.keep].float() for layer in layers])
+            for row, piece in enumerate(batch)
+        ]
+
+    def _compute(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
+        """(batch, samples), (batch,) samples -> (batch, frames, dim) of each layer."""
+        return self.model.first.extract(wavs, lengths, self.layers)[0]
+
+    @torch.no_grad()
+    def _time_statistics(self, wav: Tensor) -> TimeStatistics | None:
+        """Of the whole waveform, chunk by chunk; None where the frontend normalises nothing over time."""
+        frontend = self.model.frontend
+        geometry = frontend.time_norm_geometry
+        if geometry is None:
+            return None
+        num_frames, step = geometry.output_lengths(len(wav)), round(STATISTICS_SECONDS * geometry.frame_rate)
+        total: MelStatistics | None = None
+        for first in range(0, num_frames, step):
+            begin, count = first * geometry.hop_samples, min(step, num_frames - first)
+            part = wav[None, begin : begin + geometry.num_samples(count)].to(self.device)
+            found = MelStatistics.of(frontend.before_time_norm(part)[0].cpu())
+            total = found if total is None else total.merged(found)
+        moments = (torch.from_numpy(each)[None, None] for each in (total.mean, total.square / total.num_frames))
+        return TimeStatistics(*(each.float().to(self.device) for each in moments))
 
     def _pieces(self, wav: Tensor, owner: int) -> Iterator[_Piece]:
         """Equal parts of at most the chunk length, each with its context."""
         hop, num_frames = self.geometry.hop_samples, self.geometry.output_lengths(len(wav))
-        if num_frames <= self.chunk_frames + 2 * self.context_frames:
+        if not self.is_long(len(wav)):
             if num_frames:
                 yield _Piece(wav, owner, 0, 0, num_frames)
             return
@@ -185,19 +235,6 @@ def map_features(
             coming = submit(number + 1)
             for row, features in zip(window, extractor.extract(wavs), strict=True):
                 yield function(row, features)
-
-
-def load_wav(index: AudioIndex | JoinedIndex, row: int, *, normalize: bool) -> Tensor:
-    """One utterance: (samples,) float32, with zero mean and unit variance if `normalize`."""
-    samples, sample_rate = read_audio(index.path(row))
-    if len(samples) != index.num_samples[row] or sample_rate != index.sample_rate:
-        raise UserError(
-            f"{index.path(row)}: {len(samples)} samples at {sample_rate} Hz, but the index says "
-            f"{index.num_samples[row]} at {index.sample_rate} Hz; it changed since stage 3: run stages 3 to 6 again"
-        )
-    if normalize:
-        samples = (samples - index.mean[row]) / np.sqrt(index.variance[row] + VARIANCE_FLOOR)
-    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
 
 def _windows(index: AudioIndex | JoinedIndex, rows: Sequence[int]) -> Iterator[list[int]]:
