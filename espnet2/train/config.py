@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from espnet2.ssl.data.augment import AugmentConfig
 from espnet2.train.optimizer import optimizer_config
 from espnet2.train.scheduler import schedule_config
 from espnet2.utils.config import Config, parse_config
@@ -40,6 +41,7 @@ class TrainConfig(Config):
     max_seconds: float = Field(20.0, gt=0, description="longer utterances are cropped at random, in training only")
     min_seconds: float = Field(0.0, ge=0, description="shorter utterances are left out of training")
     sampling: SamplingConfig = Field(SamplingConfig(), description="weights of the training sets or languages")
+    augment: AugmentConfig = Field(AugmentConfig(), description="noise, rooms, mixing, speed; of training audio only")
     allow_rate_reduction: bool = Field(False, description="accept labels of a higher rate than frames")
     num_workers: int = Field(2, ge=0, description="loader processes per rank; 0 loads in the training process")
 

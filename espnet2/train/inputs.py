@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from espnet2.ssl.data.augment import Augmenter, open_augmenter
+from espnet2.ssl.data.augment_signal import played_samples, source_samples
 from espnet2.ssl.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
 from espnet2.ssl.data.index import JoinedIndex, open_indexes
 from espnet2.ssl.data.label_check import check_training_labels
@@ -64,6 +66,7 @@ class Inputs:
     valid: JoinedIndex
     train_labels: JoinedLabels | None
     valid_labels: JoinedLabels | None
+    augment: Augmenter | None = None
 
     def hashes(self) -> dict[str, str | None]:
         """What a resumed run must find unchanged."""
@@ -72,14 +75,16 @@ class Inputs:
             "valid_sets": self.valid.hash,
             "train_labels": self.train_labels.hash if self.train_labels else None,
             "valid_labels": self.valid_labels.hash if self.valid_labels else None,
+            "augment": self.augment.hash if self.augment else None,
         }
 
 
 def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
-    """Open indexes and labels.
+    """Open indexes, labels and the tables of augmentation.
 
     Raises:
-        UserError: a stage that has not run yet, labels missing or of other clusters, sets of different rates.
+        UserError: a stage that has not run yet, labels missing or of other clusters, sets of different rates; see
+            `open_augmenter`.
     """
     train, valid = open_indexes(paths.train_sets), open_indexes(paths.valid_sets)
     if valid.sample_rate != train.sample_rate:
@@ -87,14 +92,15 @@ def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
     for name, index in (("train", train), ("valid", valid)):
         if len(index) == 0:
             raise UserError(f"the {name} sets ({', '.join(index.names)}) are empty; see the log of stages 3 and 4")
+    augment = open_augmenter(config.augment, train.sample_rate, len(train))
     if not needs_labels(config):
-        return Inputs(train, valid, None, None)
+        return Inputs(train, valid, None, None, augment)
     if not paths.train_labels or not paths.valid_labels:
         names = ", ".join(entry.name for entry in config.loss)
         raise UserError(f"loss ({names}) needs labels: run stage 5, or give --train_labels and --valid_labels")
     train_labels, valid_labels = JoinedLabels.open(paths.train_labels), JoinedLabels.open(paths.valid_labels)
     check_same_labels(train_labels.parts[0], valid_labels.parts[0])
-    return Inputs(train, valid, train_labels, valid_labels)
+    return Inputs(train, valid, train_labels, valid_labels, augment)
 
 
 def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPlan) -> TrainingData:
@@ -116,11 +122,15 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
     draws = {name: objective.draw for name, objective in model.objectives.items()}
     shortest = max(draw.min_samples() for draw in draws.values())
     min_samples = round(config.min_seconds * rate)
-    check_lengths(inputs.train, max(shortest, 1), ignore_below=min_samples)
+    fastest = inputs.augment.max_speed if inputs.augment else 1.0
+    check_lengths(inputs.train, source_samples(max(shortest, 1), fastest), ignore_below=min_samples)
     check_lengths(inputs.valid, max(shortest, 1), ignore_below=0)
     shared = (draws, frontend.geometry, frontend.normalize, config.seed)
+    lengths = inputs.train.num_samples
+    if config.crop == "shortest" and fastest > 1.0:  # no row may end before its batch does, at any speed
+        lengths = played_samples(np.asarray(lengths), fastest)
     sampler = Sampler(
-        inputs.train.num_samples,
+        lengths,
         shard_samples=steps.shard_samples,
         max_samples=round(config.max_seconds * rate),
         min_samples=min_samples,
@@ -132,7 +142,7 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
     if len(sampler.rows) == 0:
         raise UserError(f"no utterance is longer than min_seconds {config.min_seconds}")
     return TrainingData(
-        SpeechDataset(inputs.train, inputs.train_labels, *shared, TRAIN_STREAM),
+        SpeechDataset(inputs.train, inputs.train_labels, *shared, TRAIN_STREAM, inputs.augment),
         sampler,
         SpeechDataset(inputs.valid, inputs.valid_labels, *shared[:3], 0, VALID_STREAM),  # the same draws for any seed
         sequential_shards(

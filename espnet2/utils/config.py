@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -78,10 +78,15 @@ def _known_keys(cls: type[Config], location: tuple) -> list[str]:
     """The keys of the nested section an error points into (falls back to the outer section)."""
     for part in location:
         field = cls.model_fields.get(part) if isinstance(part, str) else None
-        inner = field.annotation if field else None
-        if isinstance(inner, type) and issubclass(inner, Config):
-            cls = inner
+        cls = (_section(field.annotation) if field else None) or cls
     return list(cls.model_fields)
+
+
+def _section(annotation: Any) -> type[Config] | None:
+    """The Config in a type such as Section, Section | None or tuple[Section, ...]; None if it has none."""
+    if get_args(annotation):  # before the test below: tuple[...] passes for a type in Python 3.10
+        return next(filter(None, map(_section, get_args(annotation))), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Config) else None
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

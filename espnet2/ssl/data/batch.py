@@ -23,6 +23,7 @@ class Batch:
     utt_ids: tuple[str, ...]
     draws: Mapping[str, Draws]  # name of the loss entry -> its draws
     is_padded: bool | None = None  # whether any row is shorter than `wavs`: found on the host, kept by `to`
+    mixed: Tensor | None = None  # (batch,) bool: another voice or a noise lies over it; None where nothing is mixed in
 
     def __post_init__(self) -> None:
         if self.is_padded is None:
@@ -44,6 +45,7 @@ class Batch:
             wav_lengths=function(self.wav_lengths),
             labels=None if self.labels is None else function(self.labels),
             draws=draws,
+            mixed=None if self.mixed is None else function(self.mixed),
         )
 
     def to(self, device: torch.device | str) -> "Batch":
