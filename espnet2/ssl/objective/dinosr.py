@@ -1,0 +1,246 @@
+"""DinoSR: name the codes that a teacher's layers give to hidden frames (Liu et al., 2023, arXiv 2305.10005)."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet2.ssl.data.batch import Batch
+from espnet2.ssl.encoder.base import Encoder, check_layers, forbid_layerdrop
+from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.modules.codebook import OnlineCodebooks, perplexity
+from espnet2.ssl.modules.ema import Teacher, exponential_decay, linear_decay
+from espnet2.ssl.modules.lengths import fit_frames
+from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
+from espnet2.ssl.objective.base import Codes, Context, Loss, Objective, Ratio, Term
+from espnet2.ssl.objective.hubert import HubertDraw
+from espnet2.utils import config
+from espnet2.utils.errors import UserError
+
+NORM_EPSILON = 1e-5  # of the variance over time: torch's instance norm
+
+# The collapse watch. Healthy runs of Base have perplexities of 51 at the very start and 141 to 215 later, of 256 codes,
+# and a loss above 0.87 nats for each codebook.
+WATCH_AFTER = 200  # updates
+LOWEST_PERPLEXITY_SHARE = 1 / 10  # of the codes
+LOWEST_LOSS_SHARE = 0.08  # of ln(codes): 0.44 nats for 256; the authors saw 0.2 after a collapse
+CURES = "lower optim_conf lr, warm up longer, take more audio per update, or start with a teacher decay nearer to 1"
+
+
+class DinosrConfig(config.Config):
+    """`conf` of `name: dinosr`; the defaults are DinoSR Base."""
+
+    mask_prob: float = Field(0.8, gt=0, le=1, description="expected share of masked frames if spans did not overlap")
+    mask_span: int = Field(10, gt=0, description="frames")
+    mask_min_spans: int = Field(1, ge=0, description="per utterance; SpidR 2")
+    require_same_masks: bool = Field(True, description="as many masked frames in rows of the same length")
+    num_codebooks: int = Field(8, gt=0, description="one for each of the top layers of the teacher")
+    num_codes: int = Field(256, gt=1, description="of each codebook")
+    code_decay: float = Field(0.9, ge=0, lt=1, description="share of a code that stays when frames move it")
+    code_init_std: float = Field(1.0, gt=0, description="of the first codes, where frames over time have 1")
+    head_input: Literal["last", "same_layer"] = Field(
+        "last", description="what a head reads: the student's last layer, or (SpidR) the branch of its codebook's layer"
+    )
+    decay_schedule: Literal["linear", "exponential"] = Field("linear", description="of the teacher; SpidR exponential")
+    decay_start: float = Field(0.999, ge=0, le=1, description="share of the teacher that stays, at first")
+    decay_end: float = Field(0.9999, ge=0, le=1, description="in the end; the exponential schedule ends at 1")
+    decay_steps: int = Field(30000, gt=0, description="updates; of the exponential schedule its time constant, 20000")
+    freeze_teacher_step: int = Field(200001, gt=0, description="from this update on the teacher stays as it is")
+    freeze_frontend: bool = Field(
+        True, description="with the teacher its shared input stays too (SpidR; the original means to, but does not)"
+    )
+
+
+class Dinosr(Objective):
+    """Self-distillation with online clustering: cross-entropy on the code ids of the teacher's top layers."""
+
+    Config = DinosrConfig
+    target_moves = True
+
+    def __init__(self, config: DinosrConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
+        super().__init__(frontend, encoder, context)
+        self.config = config
+        if config.num_codebooks > encoder.num_layers:
+            raise UserError(
+                f"loss ({context.entry}): num_codebooks is {config.num_codebooks}, but the encoder has "
+                f"{encoder.num_layers} layers; each codebook needs a layer of its own"
+            )
+        first = encoder.num_layers - config.num_codebooks + 1
+        self.layers = tuple(range(first, encoder.num_layers + 1))
+        check_layers(self.layers, encoder.num_layers, "feed_forward")
+        if config.head_input == "same_layer":
+            forbid_layerdrop(encoder, context.entry, "a head reads each of the top layers")
+        self.mask_embedding = nn.Parameter(torch.rand(encoder.dim))  # U(0, 1), as fairseq
+        self.heads = nn.ModuleList(nn.Linear(encoder.dim, config.num_codes) for _ in self.layers)
+        self.teacher = Teacher(encoder)
+        size = (config.num_codebooks, config.num_codes, encoder.dim)
+        self.codebooks = OnlineCodebooks(*size, decay=config.code_decay, init_std=config.code_init_std)
+        self.decay: float | None = None  # of the teacher in the current update, for the log
+
+    @property
+    def draw(self) -> HubertDraw:
+        """Span masks."""
+        conf = self.config
+        return HubertDraw(
+            self.context.geometry, conf.mask_prob, conf.mask_span, conf.mask_min_spans, conf.require_same_masks
+        )
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Masked frames."""
+        return {"masked": batch.draws[self.context.entry]["mask"].sum().double()}
+
+    def teacher_decay(self, update: int) -> float:
+        """Share of the teacher that stays in `update` (1-based); 1: it is frozen."""
+        conf = self.config
+        if update >= conf.freeze_teacher_step:
+            return 1.0
+        if conf.decay_schedule == "exponential":
+            return exponential_decay(update, start=conf.decay_start, num_updates=conf.decay_steps)
+        return linear_decay(update, start=conf.decay_start, end=conf.decay_end, num_updates=conf.decay_steps)
+
+    def forward(self, batch: Batch) -> Loss:
+        """Let the teacher see all and name the codes; hide, encode and predict them."""
+        frames = self.frontend(batch.wavs, batch.padded_lengths)
+        num_frames = frames.projected.size(1)
+        mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
+        branches, targets = self._targets(frames.projected, frames.lengths)
+        x = torch.where(mask[..., None], self.mask_embedding.to(frames.projected.dtype), frames.projected)
+        reads_last = self.config.head_input == "last"
+        encoded = self.encoder(x, frames.lengths, layers=None if reads_last else self.layers, branch="feed_forward")
+        figures = _Figures(mask)
+        losses = []
+        for number, (layer, target, head) in enumerate(zip(self.layers, targets, self.heads, strict=True)):
+            codes = self.codebooks.assign(number, target)
+            code_counts = self.codebooks.gather(number, target, codes, mask)
+            logits = head(encoded.last if reads_last else encoded.layers[layer]).float()
+            losses.append(F.cross_entropy(logits.transpose(1, 2), codes, reduction="none"))
+            figures.add(layer, codes, code_counts, logits.detach())
+        total = torch.stack(losses).mean(0).masked_fill(~mask, 0).sum()
+        if not reads_last:  # replicas wait for a gradient of the last norm too
+            total = total + 0.0 * encoded.last.float().sum()
+        stats = figures.stats() | self._teacher_stats(branches, targets, frames.lengths)
+        return Loss((Term("masked", total, mask.sum()),), stats)
+
+    def _teacher_stats(
+        self, branches: Sequence[Tensor], targets: Sequence[Tensor], lengths: Tensor | None
+    ) -> dict[str, Ratio]:
+        """Standard deviations over time, means over rows, channels and layers; the decay, while it is known."""
+        one = targets[0].new_ones(())
+        stats = {
+            name: Ratio(torch.stack([deviation_over_time(each, lengths).mean() for each in values]).mean(), one)
+            for name, values in {"teacher_std": branches, "target_std": targets}.items()
+        }
+        if self.training and self.decay is not None:
+            stats["teacher_decay"] = Ratio(torch.full_like(one, self.decay), one)
+        return stats
+
+    @torch.no_grad()
+    def _targets(self, projected: Tensor, lengths: Tensor | None) -> tuple[list[Tensor], list[Tensor]]:
+        """What the teacher says: (batch, frames, dim) of each layer, and the same normalised over time in float32."""
+        branches = self.teacher.branches(projected, lengths, self.layers)
+        return branches, [normalise_over_time(branch, lengths, eps=NORM_EPSILON) for branch in branches]
+
+    @torch.no_grad()
+    def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
+        """The method's own units of whole utterances: the teacher's nearest code in every layer that has a codebook.
+
+        Args:
+            wavs: (batch, samples), scaled as in training (see `Frontend.normalize`).
+            lengths: (batch,) samples.
+        """
+        training = self.frontend.training
+        self.frontend.eval()
+        try:
+            frames = self.frontend(wavs, lengths)
+        finally:
+            self.frontend.train(training)
+        _, targets = self._targets(frames.projected, frames.lengths)
+        padding = torch.arange(targets[0].size(1), device=wavs.device) >= frames.lengths.to(wavs.device)[:, None]
+        codes = {
+            layer: self.codebooks.assign(number, target).masked_fill(padding, -1)
+            for number, (layer, target) in enumerate(zip(self.layers, targets, strict=True))
+        }
+        return Codes(codes, frames.lengths)
+
+    def weights_loaded(self, names: Collection[str]) -> None:
+        """The teacher starts as the student, unless it has weights of its own."""
+        self.teacher.become(self.encoder, loaded=names)
+
+    def before_update(self, update: int) -> None:
+        """Forget the frames that a skipped update gathered for the codebooks."""
+        self.codebooks.forget()
+        self.decay = self.teacher_decay(update)
+
+    def after_step(self, update: int) -> None:
+        """Move the teacher towards the new student, and the codes towards the frames of all micro-batches and ranks."""
+        if (decay := self.teacher_decay(update)) < 1.0:
+            self.teacher.follow(self.encoder, decay, copied="position")
+        self.codebooks.move()
+
+    def frozen_parameters(self, update: int) -> Iterable[nn.Parameter]:
+        """The frontend, once the teacher is frozen: else its input would go on changing."""
+        frozen = self.config.freeze_frontend and update >= self.config.freeze_teacher_step
+        return self.frontend.parameters() if frozen else ()
+
+    def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
+        """Few codes in use, a teacher that says the same at all times, or a loss too good to be true."""
+        if update < WATCH_AFTER:
+            return []
+        num_codes, found = self.config.num_codes, []
+        lowest = max(1.5, LOWEST_PERPLEXITY_SHARE * num_codes)
+        if figures["code_perplexity"] < lowest:
+            found.append(
+                f"code_perplexity is {figures['code_perplexity']:.2f} of {num_codes}: the teacher's frames fall on few "
+                f"codes, the targets are collapsing; healthy is above {lowest:.1f}, usually a third of the codes and "
+                f"more; {CURES}"
+            )
+        if figures["teacher_std"] < math.sqrt(NORM_EPSILON):
+            found.append(
+                f"teacher_std is {figures['teacher_std']:.2g}: the teacher's output hardly changes over time, the "
+                f"targets are noise; healthy is above {math.sqrt(NORM_EPSILON):.1g}; {CURES}"
+            )
+        if figures["loss_masked"] < LOWEST_LOSS_SHARE * math.log(num_codes):
+            found.append(
+                f"loss_masked is {figures['loss_masked']:.3f}: so easy a target has collapsed; healthy is above "
+                f"{LOWEST_LOSS_SHARE * math.log(num_codes):.2f} ({num_codes} codes); {CURES}"
+            )
+        return found
+
+
+class _Figures:
+    """Adds up the figures of the codebooks of one micro-batch; perplexities are of its masked frames."""
+
+    def __init__(self, mask: Tensor) -> None:
+        self.mask = mask
+        self.num_masked = mask.sum()
+        self.sums: dict[str, list[Tensor]] = {}
+
+    @torch.no_grad()
+    def add(self, layer: int, codes: Tensor, code_counts: Tensor, logits: Tensor) -> None:
+        """One codebook: (batch, frames) codes, (codes,) masked frames of each, (batch, frames, codes) logits."""
+        some = self.num_masked.clamp(min=1)
+        shares = code_counts / some
+        predicted = (logits.softmax(-1) * self.mask[..., None]).sum((0, 1)) / some
+        figures = {
+            "masked_accuracy": ((logits.argmax(-1) == codes) & self.mask).sum(),
+            "code_perplexity": perplexity(shares),
+            f"code_perplexity_layer{layer}": perplexity(shares),
+            "prediction_perplexity": perplexity(predicted),
+            "codes_used": (code_counts > 0).sum(),
+            f"codes_used_layer{layer}": (code_counts > 0).sum(),
+            "top_code_share": shares.max(),
+        }
+        for name, value in figures.items():
+            self.sums.setdefault(name, []).append(value.float())
+
+    def stats(self) -> dict[str, Ratio]:
+        """Means over the codebooks."""
+        means = {name: torch.stack(values).mean() for name, values in self.sums.items()}
+        one = torch.ones_like(means["code_perplexity"])
+        stats = {name: Ratio(mean, one) for name, mean in means.items()}
+        stats["masked_accuracy"] = Ratio(means["masked_accuracy"], self.num_masked)
+        return stats
