@@ -1,0 +1,212 @@
+"""data2vec 2.0: from visible frames, predict a teacher's hidden layers (Baevski et al., 2022, arXiv 2212.07525)."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from espnet2.ssl.data.batch import Batch, Draws
+from espnet2.ssl.encoder.base import Encoder, check_layers, require_keep
+from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.frontend.geometry import FrameGeometry
+from espnet2.ssl.modules.block_mask import draw_block_mask, visible_indices
+from espnet2.ssl.modules.conv_decoder import ConvDecoder
+from espnet2.ssl.modules.ema import Teacher, linear_decay
+from espnet2.ssl.modules.lengths import fit_frames, valid_frames
+from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
+from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
+from espnet2.utils import config
+from espnet2.utils.errors import UserError
+
+NORM_EPSILON = 1e-5  # of the variance over time: torch's instance norm
+
+# The collapse watch: the public recipe stops a run whose targets or predictions vary less than this.
+WATCH_AFTER = 200  # updates
+LOWEST_TARGET_STD = 0.1
+LOWEST_PREDICTION_STD = 0.01
+LOWEST_FEATURES_STD = 0.01
+CURES = "lower optim_conf lr (7.5e-4 to 5e-4 has cured it), warm up longer, or take more audio per update"
+
+
+class Data2vec2Config(config.Config):
+    """`conf` of `name: data2vec2`; the defaults are data2vec 2.0 Base."""
+
+    num_clones: int = Field(8, gt=0, description="differently masked copies of each clip; Large 12")
+    mask_prob: float = Field(0.5, gt=0, lt=1, description="share of masked frames, exact; Large 0.55")
+    mask_adjust: float = Field(0.05, ge=0, lt=1, description="added where blocks are counted; Large 0.1")
+    mask_span: int = Field(5, gt=0, description="frames of a block")
+    num_target_layers: int = Field(8, gt=0, description="top layers whose mean is the target; Large 16")
+    decoder_dim: int = Field(384, gt=0, description="channels; Large 768")
+    decoder_layers: int = Field(4, gt=0)
+    decoder_kernel: int = Field(7, gt=0, description="frames, odd")
+    decoder_groups: int = Field(16, gt=0)
+    decoder_dropout: float = Field(0.1, ge=0, lt=1, description="of the decoder's input")
+    noise_std: float = Field(0.01, ge=0, description="of the noise in place of hidden frames")
+    decay_start: float = Field(0.999, ge=0, le=1, description="share of the teacher that stays, at first; Large 0.9997")
+    decay_end: float = Field(0.99999, ge=0, le=1, description="in the end; Large 1")
+    decay_steps: int = Field(75000, gt=0, description="updates from the one to the other; Large 300000")
+
+
+@dataclass(frozen=True)
+class Data2vec2Draw(Draw):
+    """`mask`: (batch, clones, frames) bool; `keep`: (batch, clones, visible) int64, their indices, -1 behind the last.
+
+    Masks are drawn after the crop, with exactly floor(mask_prob * frames) masked frames in each row of each clone. (The
+    reference masks the uncropped utterance and crops the mask, so that its counts differ between rows.)
+    """
+
+    geometry: FrameGeometry
+    num_clones: int
+    mask_prob: float
+    mask_adjust: float
+    mask_span: int  # frames
+
+    def __call__(self, wav_lengths: Tensor, utt_ids: Sequence[str], generator: torch.Generator) -> Draws:
+        lengths = self.geometry.output_lengths(wav_lengths).repeat_interleave(self.num_clones)
+        mask = draw_block_mask(
+            lengths,
+            mask_prob=self.mask_prob,
+            mask_adjust=self.mask_adjust,
+            mask_span=self.mask_span,
+            generator=generator,
+        )
+        shape = (len(wav_lengths), self.num_clones)
+        return {"mask": mask.unflatten(0, shape), "keep": visible_indices(mask, lengths).unflatten(0, shape)}
+
+    def min_samples(self) -> int:
+        """A whole block, one frame to hide and one to see."""
+        return self.geometry.num_samples(max(self.mask_span, math.ceil(1 / self.mask_prob), 2))
+
+
+class Data2vec2(Objective):
+    """Regression on the mean of a teacher's top feed-forward branches; the student sees only what is not masked."""
+
+    Config = Data2vec2Config
+    target_moves = True
+
+    def __init__(self, config: Data2vec2Config, frontend: Frontend, encoder: Encoder, context: Context) -> None:
+        super().__init__(frontend, encoder, context)
+        self.config = config
+        require_keep(encoder, f"loss ({context.entry})")
+        if config.num_target_layers > encoder.num_layers:
+            raise UserError(
+                f"loss ({context.entry}): num_target_layers is {config.num_target_layers}, but the encoder has "
+                f"{encoder.num_layers} layers"
+            )
+        for name, dim in {"decoder_dim": config.decoder_dim, "encoder_conf dim": encoder.dim}.items():
+            if dim % config.decoder_groups:
+                raise UserError(
+                    f"loss ({context.entry}): {name} {dim} is not a multiple of decoder_groups {config.decoder_groups}"
+                )
+        self.layers = tuple(range(encoder.num_layers - config.num_target_layers + 1, encoder.num_layers + 1))
+        check_layers(self.layers, encoder.num_layers, "feed_forward")
+        self.decoder = ConvDecoder(
+            encoder.dim,
+            config.decoder_dim,
+            num_layers=config.decoder_layers,
+            kernel=config.decoder_kernel,
+            groups=config.decoder_groups,
+            dropout=config.decoder_dropout,
+            noise_std=config.noise_std,
+        )
+        self.teacher = Teacher(encoder)
+        self.decay: float | None = None  # of the teacher in the current update, for the log
+
+    @property
+    def draw(self) -> Data2vec2Draw:
+        """Block masks, several for each clip."""
+        conf = self.config
+        return Data2vec2Draw(self.context.geometry, conf.num_clones, conf.mask_prob, conf.mask_adjust, conf.mask_span)
+
+    def counts(self, batch: Batch) -> dict[str, Tensor]:
+        """Masked frames of all clones."""
+        return {"regression": batch.draws[self.context.entry]["mask"].sum().double()}
+
+    def teacher_decay(self, update: int) -> float:
+        """Share of the teacher that stays in `update` (1-based)."""
+        conf = self.config
+        return linear_decay(update, start=conf.decay_start, end=conf.decay_end, num_updates=conf.decay_steps)
+
+    def forward(self, batch: Batch) -> Loss:
+        """Let the teacher see each clip once, and the student the visible frames of its clones; fill their gaps."""
+        frames = self.frontend(batch.wavs, batch.padded_lengths)
+        num_frames = frames.projected.size(1)
+        target, branches = self._target(frames.projected, frames.lengths)
+        draws = batch.draws[self.context.entry]
+        mask = fit_frames(draws["mask"].flatten(0, 1), num_frames, False)
+        keep = draws["keep"].flatten(0, 1)
+        clones = self.config.num_clones
+        lengths = None if frames.lengths is None else frames.lengths.repeat_interleave(clones)
+        # Masked frames are zero before the positions see them; then only the visible ones go on.
+        x = frames.projected.repeat_interleave(clones, dim=0).masked_fill(mask[..., None], 0)
+        encoded = self.encoder(x, lengths, keep=keep).last
+        prediction = self.decoder(encoded, keep, num_frames, valid_frames(lengths, num_frames)).float()
+        error = (prediction - target.repeat_interleave(clones, dim=0)).square().sum(-1) / math.sqrt(target.size(-1))
+        # A product would carry what is not finite in padding into the sum.
+        total = error.masked_fill(~mask, 0).sum()
+        stats = self._stats(prediction.detach(), target, mask)
+        one = torch.ones_like(stats["target_std"].total)
+        stats["teacher_std"] = Ratio(_mean_deviation(branches, frames.lengths), one)
+        stats["features_std"] = Ratio(_mean_deviation([frames.features.detach()], frames.lengths), one)
+        if self.training and self.decay is not None:
+            stats["teacher_decay"] = Ratio(torch.full_like(one, self.decay), one)
+        return Loss((Term("regression", total, mask.sum()),), stats)
+
+    @torch.no_grad()
+    def _target(self, projected: Tensor, lengths: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """(batch, frames, dim) float32, the mean of the normalised branches; and the branches themselves."""
+        branches = self.teacher.branches(projected, lengths, self.layers)
+        normalised = [normalise_over_time(branch, lengths, eps=NORM_EPSILON) for branch in branches]
+        return torch.stack(normalised).mean(0), branches
+
+    @torch.no_grad()
+    def _stats(self, prediction: Tensor, target: Tensor, mask: Tensor) -> dict[str, Ratio]:
+        """Mean over channels of the standard deviation over the masked frames of all rows, as the public recipe."""
+        clones = self.config.num_clones
+        weights = {"target_std": mask.unflatten(0, (-1, clones)).sum(1), "prediction_std": mask}
+        values = {"target_std": target, "prediction_std": prediction}
+        figures = {name: _weighted_deviation(values[name], weight.float()) for name, weight in weights.items()}
+        return {name: Ratio(value, torch.ones_like(value)) for name, value in figures.items()}
+
+    def weights_loaded(self, names: Collection[str]) -> None:
+        """The teacher starts as the student, unless it has weights of its own."""
+        self.teacher.become(self.encoder, loaded=names)
+
+    def before_update(self, update: int) -> None:
+        """Note the decay for the log."""
+        self.decay = self.teacher_decay(update)
+
+    def after_step(self, update: int) -> None:
+        """Move the teacher towards the new student."""
+        self.teacher.follow(self.encoder, self.teacher_decay(update))
+
+    def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
+        """Targets, predictions or features that hardly change over time."""
+        if update < WATCH_AFTER:
+            return []
+        lowest = {
+            "target_std": (LOWEST_TARGET_STD, "the teacher says nearly the same at all times"),
+            "prediction_std": (LOWEST_PREDICTION_STD, "the model predicts nearly the same at all times"),
+            "features_std": (LOWEST_FEATURES_STD, "the frontend gives nearly the same frame at all times"),
+        }
+        return [
+            f"{name} is {figures[name]:.2g}: {meaning}; healthy is above {limit:g}; {CURES}"
+            for name, (limit, meaning) in lowest.items()
+            if figures[name] < limit
+        ]
+
+
+def _mean_deviation(values: Sequence[Tensor], lengths: Tensor | None) -> Tensor:
+    """Mean over tensors, rows and channels of the standard deviation over valid frames."""
+    return torch.stack([deviation_over_time(each, lengths).mean() for each in values]).mean()
+
+
+def _weighted_deviation(x: Tensor, weight: Tensor) -> Tensor:
+    """Mean over channels of the standard deviation over all frames: (rows, frames, dim), (rows, frames) weights."""
+    x, weight = x.flatten(0, 1), weight.flatten()[:, None]
+    count = weight.sum().clamp(min=1)
+    mean = (x * weight).sum(0) / count
+    return ((x - mean).square() * weight).sum(0).div(count).sqrt().mean()
