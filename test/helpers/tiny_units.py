@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from safetensors.torch import save_file
@@ -22,12 +23,16 @@ def write_phones(dump_set: Path) -> None:
     (dump_set / "phones.ctm").write_text("".join(lines), encoding="utf-8")
 
 
-def write_experiment(folder: Path, *, seed: int = 0) -> Path:
-    """exp/<name> as the trainer leaves it: config.yaml, checkpoints/update_1/, checkpoints/latest."""
+def write_experiment(folder: Path, objective: str = "hubert", *, seed: int = 0, **options: Any) -> Path:
+    """exp/<name> as the trainer leaves it: config.yaml, checkpoints/update_1/, checkpoints/latest.
+
+    Args:
+        options: of `tiny_config`.
+    """
     weights = folder / "checkpoints" / "update_1"
     weights.mkdir(parents=True, exist_ok=True)
-    save_file(tiny_model(seed=seed).state_dict(), weights / "model.safetensors")
-    (folder / "config.yaml").write_text(dump_config(tiny_config()), encoding="utf-8")
+    save_file(tiny_model(objective, seed=seed, **options).state_dict(), weights / "model.safetensors")
+    (folder / "config.yaml").write_text(dump_config(tiny_config(objective, **options)), encoding="utf-8")
     latest = weights.parent / "latest"
     latest.unlink(missing_ok=True)
     latest.symlink_to(weights.name)

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_model import NUM_CLASSES, noise_batch, tiny_config, tiny_model
+from tiny_units import write_experiment
 
 from espnet2.tasks.config import parse_overrides
 from espnet2.tasks.ssl import (
@@ -11,6 +12,7 @@ from espnet2.tasks.ssl import (
     dump_config,
     load_config,
     load_model,
+    load_untrained,
     needs_labels,
     resolve_config,
     with_num_classes,
@@ -37,7 +39,7 @@ def test_every_template_config_resolves_and_comes_back_from_its_dump(root, write
     for path in paths:
         config = load_config(path)
         assert load_config(write(dump_config(config))) == config
-        assert needs_labels(config)
+        assert needs_labels(config) == path.name.startswith(("train_hubert", "train_wavlm"))
 
 
 def test_mini_is_the_trial_that_worked(root):
@@ -206,6 +208,20 @@ def test_load_model_by_experiment_folder_or_file(experiment, monkeypatch):
     assert load_model(path, tag="update_10").hash != loaded.hash
     monkeypatch.chdir(weights.parent)
     assert load_model("model.safetensors").hash == loaded.hash
+
+
+def test_untrained_model_has_the_weights_of_the_seed_and_the_statistics_of_the_trained(tmp_path):
+    """Normalised by others than its own statistics, an untrained model would be an unfairly weak baseline."""
+    options = {"frontend_conf": {"mel_norm": "corpus"}}
+    experiment = write_experiment(tmp_path / "a", "hubert", seed=5, **options)
+    weights = experiment / "checkpoints/latest/model.safetensors"
+    state = load_file(weights)
+    state["frontend.mel_mean"] += 3.0
+    save_file(state, weights)
+    untrained, state = load_untrained(experiment), load_untrained(experiment).model.state_dict()
+    expected = tiny_model("hubert", seed=untrained.config.seed, **options).state_dict()
+    for name, value in state.items():
+        assert torch.equal(value, expected[name] + 3.0 if name == "frontend.mel_mean" else expected[name]), name
 
 
 def test_load_model_says_what_is_missing(experiment, tmp_path):
