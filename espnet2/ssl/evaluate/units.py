@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.units.features import FeatureExtractor, LayerFeatures, MfccFeatures, map_features
+from espnet2.ssl.evaluate.aligned import AlignedSet, align_set, collect
+from espnet2.ssl.evaluate.own_codes import CodeFeatures
+from espnet2.ssl.units.features import FeatureExtractor, LayerFeatures, MfccFeatures
 from espnet2.ssl.units.kmeans import assign, fit_kmeans
-from espnet2.ssl.units.quality import Alignments, UnitQuality, joint_counts, quality_of_counts, read_alignments
-from espnet2.ssl.units.sampling import plan_sample
-from espnet2.tasks.ssl import build, find_weights, load_config, load_model
+from espnet2.ssl.units.quality import UnitQuality, joint_counts, quality_of_counts
+from espnet2.tasks.ssl import find_weights, load_model, load_untrained
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
 
 FIGURES = ("phone_purity", "cluster_purity", "pnmi")
-KINDS = ("mfcc", "untrained", "model")
+KINDS = ("mfcc", "untrained", "model", "codes")
 TOLERANCE = 1e-4  # of k-means: ten times finer than for labels, to keep the spread over seeds small
 
 
@@ -53,6 +53,7 @@ class RowResult:
     row: Row
     teacher_hash: str  # of the weights; "" for mfcc and untrained models
     layers: tuple[LayerResult, ...]
+    own_rate: float = 50.0  # frames per second of the features
 
     @property
     def best(self) -> LayerResult:
@@ -65,17 +66,6 @@ class RowResult:
     def spread(self, figure: str) -> float:
         """Largest less smallest over the k-means seeds, on the valid set."""
         return float(np.ptp([getattr(quality, figure) for quality in self.best.valid]))
-
-
-@dataclass(frozen=True)
-class AlignedSet:
-    """The utterances of a set that are compared, and their phones."""
-
-    index: AudioIndex
-    rows: np.ndarray  # (utterances,) of the index
-    frame_counts: np.ndarray  # (utterances,) frames that every row of the table has
-    phones: np.ndarray  # (all frames,) ids, NO_PHONE where none is
-    num_phones: int
 
 
 def parse_rows(text: str) -> list[Row]:
@@ -91,10 +81,11 @@ def parse_rows(text: str) -> list[Row]:
         model, _, tag = rest.partition("@")
         if kind not in KINDS or (kind == "mfcc") == bool(model):
             raise UserError(
-                f"--rows: '{word}' is none of mfcc, untrained:exp/<name>, model:exp/<name>[@<checkpoint>] "
-                "(each may start with '<title>=')"
+                f"--rows: '{word}' is none of mfcc, untrained:exp/<name>, model:exp/<name>[@<checkpoint>], "
+                "codes:exp/<name> (each may start with '<title>=')"
             )
-        title = name if equals else {"mfcc": "MFCC", "untrained": "untrained"}.get(kind, Path(model).name)
+        made_up = {"mfcc": "MFCC", "untrained": "untrained", "codes": f"codes of {Path(model).name}"}
+        title = name if equals else made_up.get(kind, Path(model).name)
         rows.append(Row(title, kind, model, tag or "latest"))
     if not rows:
         raise UserError("--rows is empty: nothing to evaluate")
@@ -102,70 +93,20 @@ def parse_rows(text: str) -> list[Row]:
 
 
 def make_row_extractor(row: Row, sample_rate: int, device: str) -> FeatureExtractor:
-    """Every layer of the row's model; an untrained model has the config's own seed.
+    """Every layer of the row's model.
 
     Raises:
         UserError: there is no such model.
     """
     if row.kind == "mfcc":
         return MfccFeatures(sample_rate)
+    if row.kind == "codes":
+        return CodeFeatures(load_model(row.model, device=device, tag=row.tag).model, sample_rate, device, row.model)
     if row.kind == "model":
         model = load_model(row.model, device=device, tag=row.tag).model
     else:
-        config = load_config(Path(row.model) / "config.yaml")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            model = build(config)
+        model = load_untrained(row.model).model.to(device)
     return LayerFeatures(model, range(1, model.encoder.num_layers + 1), sample_rate, device, row.model)
-
-
-def align_set(
-    dump_set: str | Path, extractors: Sequence[FeatureExtractor], frame_rate: float, max_frames: int
-) -> AlignedSet:
-    """Choose utterances with phones (by a hash of their ids) up to a number of frames, and cut all rows to one length.
-
-    Raises:
-        UserError: no phones.ctm, or none of its utterances is in the set.
-    """
-    index = AudioIndex.open(dump_set)
-    alignments = read_alignments(Path(dump_set) / "phones.ctm")
-    num_samples = np.asarray(index.num_samples)
-    counts = np.min([_thinned(extractor, num_samples, frame_rate) for extractor in extractors], axis=0)
-    portion = min(1.0, max_frames / max(int(counts.sum()), 1))
-    rows = plan_sample(index, extractors[0].geometry, portion=portion, max_frames=max_frames, seed=0).rows
-    rows = np.array([row for row in rows if index.utt_id(row) in alignments.utterances], dtype=np.int64)
-    if len(rows) == 0:
-        raise UserError(f"{dump_set}/phones.ctm: holds none of the utterances of the set")
-    phones = [_phones(alignments, index.utt_id(row), counts[row], frame_rate) for row in rows]
-    return AlignedSet(index, rows, counts[rows], np.concatenate(phones), len(alignments.phones))
-
-
-def _phones(alignments: Alignments, utt_id: str, num_frames: int, frame_rate: float) -> np.ndarray:
-    return alignments.utterances[utt_id].frames(int(num_frames), frame_rate)
-
-
-def _stride(extractor: FeatureExtractor, frame_rate: float) -> int:
-    stride = round(extractor.geometry.frame_rate / frame_rate)
-    if stride < 1 or abs(stride * frame_rate - extractor.geometry.frame_rate) > 1e-6:
-        raise UserError(f"{extractor.geometry.frame_rate:g} features per second cannot be compared at {frame_rate:g}")
-    return stride
-
-
-def _thinned(extractor: FeatureExtractor, num_samples: np.ndarray, frame_rate: float) -> np.ndarray:
-    return -(-extractor.geometry.output_lengths(num_samples) // _stride(extractor, frame_rate))
-
-
-def collect(aligned: AlignedSet, extractor: FeatureExtractor, frame_rate: float) -> Tensor:
-    """Features of all compared frames of a set: (layers, frames, dim) float32 on the host."""
-    stride = _stride(extractor, frame_rate)
-    features = torch.empty(extractor.num_layers, int(aligned.frame_counts.sum()), extractor.dim)
-    counts = iter(aligned.frame_counts.tolist())
-    first = 0
-    for part in map_features(aligned.index, aligned.rows, extractor, lambda _, frames: frames[:, ::stride].cpu()):
-        count = next(counts)
-        features[:, first : first + count] = part[:, :count]
-        first += count
-    return features
 
 
 def evaluate_layer(
@@ -190,6 +131,20 @@ def evaluate_layer(
             units = assign(features.to(device), centroids).cpu().numpy()
             results.append(quality_of_counts(joint_counts([(units, aligned.phones)], num_clusters, aligned.num_phones)))
     return LayerResult(layer, *map(tuple, found))
+
+
+def evaluate_codes(train: Tensor, valid: Tensor, sets: tuple[AlignedSet, AlignedSet], layer: int) -> LayerResult:
+    """Compare a method's own units with phones: nothing is learned.
+
+    Args:
+        train, valid: (frames, 1) ids of the frames of each set.
+    """
+    num_codes = int(max(train.max(), valid.max())) + 1
+    results = []
+    for codes, aligned in zip((train, valid), sets, strict=True):
+        counts = joint_counts([(codes[:, 0].long().numpy(), aligned.phones)], num_codes, aligned.num_phones)
+        results.append((quality_of_counts(counts),))
+    return LayerResult(layer, *results)
 
 
 def evaluate_rows(
@@ -229,11 +184,13 @@ def evaluate_rows(
         train, valid = (collect(aligned, extractor, frame_rate) for aligned in sets)
         numbers = getattr(extractor, "layers", (0,))
         layers = [
-            evaluate_layer(train[i], valid[i], sets, num_clusters, seeds, device, number)
+            evaluate_codes(train[i], valid[i], sets, number)
+            if row.kind == "codes"
+            else evaluate_layer(train[i], valid[i], sets, num_clusters, seeds, device, number)
             for i, number in enumerate(numbers)
         ]
-        weights = hash_file(find_weights(row.model, tag=row.tag)) if row.kind == "model" else ""
-        results.append(RowResult(row, weights, tuple(layers)))
+        weights = hash_file(find_weights(row.model, tag=row.tag)) if row.kind in ("model", "codes") else ""
+        results.append(RowResult(row, weights, tuple(layers), extractor.geometry.frame_rate))
         report(f"{row.name}: layer {results[-1].best.layer}, PNMI {results[-1].mean('pnmi'):.3f} on {valid_set}")
     return {
         "num_clusters": num_clusters,
@@ -258,6 +215,8 @@ def _describe_row(result: RowResult) -> dict[str, Any]:
     return {
         **asdict(result.row),
         "teacher_hash": result.teacher_hash,
+        "own_rate": result.own_rate,
+        "num_units": max(quality.num_used_units for quality in result.best.valid),
         "layer": result.best.layer,
         **{figure: result.mean(figure) for figure in FIGURES},
         "spread": {figure: result.spread(figure) for figure in FIGURES},
@@ -272,7 +231,7 @@ def markdown_table(report: dict[str, Any]) -> str:
         f"K = {report['num_clusters']}, {report['frame_rate']:g} frames per second, {valid['num_frames']:,} frames of "
         f"{valid['num_utterances']:,} utterances of {valid['set']}, silence included; units learned and "
         f"layer chosen on {train['num_frames']:,} frames of {train['set']}. "
-        f"Mean over {len(report['seeds'])} seeds of k-means, ± largest less smallest.",
+        f"Mean over {len(report['seeds'])} seeds of k-means, ± largest less smallest." + rate_note(report),
         "",
         "| units | layer | phone purity | cluster purity | PNMI |",
         "|---|--:|--:|--:|--:|",
@@ -281,3 +240,13 @@ def markdown_table(report: dict[str, Any]) -> str:
         figures = " | ".join(f"{row[figure]:.3f} ± {row['spread'][figure]:.3f}" for figure in FIGURES)
         lines.append(f"| {row['name']} | {row['layer'] or '-'} | {figures} |")
     return "\n".join(lines) + "\n"
+
+
+def rate_note(report: dict[str, Any]) -> str:
+    """How rows of another frame rate were compared; empty where there are none."""
+    rate, notes = report["frame_rate"], []
+    for own in sorted({row["own_rate"] for row in report["rows"]} - {rate}, reverse=True):
+        names = ", ".join(row["name"].replace("_", " ") for row in report["rows"] if row["own_rate"] == own)
+        what = f"one frame of {own / rate:g} is kept" if own > rate else f"each frame counts {rate / own:g} times"
+        notes.append(f" {names}: {own:g} frames per second, {what}.")
+    return "".join(notes)

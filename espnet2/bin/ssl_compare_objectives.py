@@ -1,0 +1,44 @@
+"""Finished trainings, their units and their calibration in, the table of RESULTS.md and a picture of all curves out."""
+
+import argparse
+import os
+from pathlib import Path
+
+from espnet2.utils.errors import UserError, run_main
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiments", nargs="+", required=True, metavar="NAME=EXP", help="NAME is that of its row")
+    parser.add_argument(
+        "--units", type=Path, required=True, help="units.json of ssl_evaluate_units; its first row is MFCC"
+    )
+    parser.add_argument("--calibration", type=Path, required=True, help="calibration.json of ssl_time_training")
+    parser.add_argument("--reference", default="hubert", help="row that all are compared with (%(default)s)")
+    parser.add_argument(
+        "--results", type=Path, required=True, help="RESULTS.md: the part between its marks is rewritten"
+    )
+    parser.add_argument("--picture", type=Path, required=True, help="PNG of the curves")
+    parser.add_argument("--title", default="Objectives at equal wall time", help="of a new RESULTS.md (%(default)s)")
+    arguments = parser.parse_args()
+    from espnet2.ssl.evaluate.compare import draw_objectives, put_between_marks, read_json, results_table
+
+    experiments = {}
+    for word in arguments.experiments:
+        name, equals, path = word.partition("=")
+        if not equals:
+            raise UserError(f"--experiments: '{word}' is not <name>=<exp>")
+        experiments[name] = Path(path)
+    units = read_json(arguments.units, "run ssl_evaluate_units first")
+    calibration = read_json(arguments.calibration, "run ssl_time_training first")
+    table = results_table(units, experiments, calibration, arguments.reference)
+    draw_objectives(experiments, arguments.picture)
+    place = os.path.relpath(arguments.picture, arguments.results.parent)
+    table += f"\n![loss and health of each training]({place})\n"
+    put_between_marks(arguments.results, table, title=arguments.title)
+    print(table, end="")
+
+
+if __name__ == "__main__":
+    run_main(main)
