@@ -15,7 +15,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint bench-gpu check
+.PHONY: help env demo test test-cluster lint bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -33,6 +33,10 @@ test:  ## environment, then lint and the tests (not cluster, interop, recipes)
 	$(setup_test)
 	$(venv)/ruff check .
 	$(pytest) $(parallel) -m "not cluster and not interop and not recipes"
+
+test-cluster:  ## jobs and trainings on real schedulers, which root installs on Debian or Ubuntu
+	$(setup_test)
+	$(pytest) $(parallel) -m cluster
 
 lint:  ## ruff, shellcheck, links, house rules
 	$(setup_test)

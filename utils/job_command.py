@@ -12,6 +12,8 @@ import time
 TAIL_LINES = 15  # of the first failing log, shown on the terminal
 FLAGS = ("-V",)  # options without a value; everything else that starts with "-" takes one
 VALUES = {"-pe": 2}  # "-pe smp 5" takes two
+DRY_RUN = ("--dry_run", "--dry-run")  # a flag, or followed by true or false
+REQUEUE_CODE = 99  # a command that ends with it wants to be started again; Grid Engine's number
 
 
 def program():
@@ -28,8 +30,9 @@ def fail(message):
 class Job:
     """One call: options {name: value}, the range of tasks, the log and the command with the task's name in them."""
 
-    def __init__(self, options, name, first, last, log, words):
+    def __init__(self, options, passed, name, first, last, log, words):
         self.options = options  # {"mem": "4G", "num-threads": "2", ...}, without the dashes
+        self.passed = passed  # ["-l", "arch=*64*", ...]: options with one dash, for the scheduler's own program
         self.name = name  # usually JOB; "" for a single task
         self.first = first
         self.last = last
@@ -59,6 +62,13 @@ class Job:
             fail(f"option --{option} takes a number, got '{value}'")
         return int(value)
 
+    def flag(self, option):
+        """An option that is true or false; false where it is not given."""
+        value = self.options.get(option, "false")
+        if value not in ("true", "false"):
+            fail(f"option --{option} takes true or false, got '{value}'")
+        return value == "true"
+
 
 def quote(words):
     """Words of a command -> shell text, as Kaldi does it.
@@ -80,28 +90,37 @@ def quote(words):
     return " ".join(quoted)
 
 
-def read_options(words, options):
-    """Move the options at the start of words into the dictionary. The smallest --max-jobs-run wins, as in Kaldi."""
-    while len(words) >= 2 and words[0].startswith("-"):
+def read_options(words, options, passed):
+    """Move the options at the start of words into the dictionary, those with one dash into the list.
+
+    The smallest --max-jobs-run wins, as in Kaldi.
+    """
+    while words and words[0].startswith("-") and (len(words) >= 2 or words[0] in DRY_RUN):
         option = words.pop(0)
-        if option in FLAGS:
+        if option in DRY_RUN:
+            options["dry-run"] = words.pop(0) if words[:1] in (["true"], ["false"]) else "true"
             continue
-        value = " ".join(words.pop(0) for _ in range(min(VALUES.get(option, 1), len(words))))
-        name = "max-jobs-run" if option == "-tc" else option.lstrip("-").replace("_", "-")
-        if value.startswith("--"):
-            sys.stderr.write(f"{program()}: warning: option {option} has the value '{value}'\n")
-        if name == "max-jobs-run":
-            if not value.isdigit() or int(value) < 1:
-                fail(f"option {option} takes a number above 0, got '{value}'")
-            value = str(min(int(value), int(options.get(name, value))))
-        options[name] = value
+        if option in FLAGS:
+            passed.append(option)
+            continue
+        values = [words.pop(0) for _ in range(min(VALUES.get(option, 1), len(words)))]
+        if values[0].startswith("--"):
+            sys.stderr.write(f"{program()}: warning: option {option} has the value '{values[0]}'\n")
+        if option in ("-tc", "--max-jobs-run", "--max_jobs_run"):
+            if not values[0].isdigit() or int(values[0]) < 1:
+                fail(f"option {option} takes a number above 0, got '{values[0]}'")
+            options["max-jobs-run"] = str(min(int(values[0]), int(options.get("max-jobs-run", values[0]))))
+        elif option.startswith("--"):
+            options[option[2:].replace("_", "-")] = values[0]
+        else:
+            passed += [option, *values]
 
 
 def parse_command_line(words):
     """[options] [JOB=1:n] [options] log command... -> Job."""
     usage = f"usage: {program()} [options] [JOB=1:n] <log-file> <command> <argument>..."
-    words, options, name, first, last = list(words), {}, "", 1, 1
-    read_options(words, options)
+    words, options, passed, name, first, last = list(words), {}, [], "", 1, 1
+    read_options(words, options, passed)
     found = re.match(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?\Z", words[0]) if words else None
     if found:
         name, first = found.group(1), int(found.group(2))
@@ -109,14 +128,14 @@ def parse_command_line(words):
         if not 1 <= first <= last:
             fail(f"bad range of tasks '{words[0]}': it must start at 1 or above and not run backwards")
         words.pop(0)
-        read_options(words, options)
+        read_options(words, options, passed)
     if len(words) < 2:
         fail(usage)
     if re.match(r"[A-Za-z_]\w*=.*:", words[0]):
         sys.stderr.write(f"{program()}: warning: is the log file '{words[0]}' a range of tasks?\n")
     if last > first and name not in words[0]:
         fail(f"the tasks {name}={first}:{last} would all write the one log {words[0]}: put {name} into its name")
-    return Job(options, name, first, last, words[0], words[1:])
+    return Job(options, passed, name, first, last, words[0], words[1:])
 
 
 def now():
@@ -124,11 +143,13 @@ def now():
     return time.strftime("%a %b %e %H:%M:%S %Z %Y")
 
 
-def open_log(path, shell_text):
-    """Start the log of a task: command, host and time. Returns a file descriptor that appends."""
+def open_log(path, shell_text, again=False):
+    """Start the log of a task: command, host and time. Returns a file descriptor that appends.
+
+    again: the task was started before, so that what its log says stays."""
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | (0 if again else os.O_TRUNC), 0o666)
     except OSError as error:
         fail(f"cannot write the log {path}: {error.strerror}")
     header = f"# {shell_text}\n# Running on {os.uname().nodename}\n# Started at {now()}\n#\n"
@@ -144,17 +165,25 @@ def close_log(log, code, signal, seconds, threads):
     os.close(log)
 
 
-def report_failures(job, failed):
-    """Say how many tasks failed, where the logs are, and what the first failing log says at its end."""
-    total = job.last - job.first + 1
-    first_log = job.log(failed[0])
+def tail(path):
+    """The last lines of a log; one that says so where there is no log."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, os.path.getsize(path) - 65536))
+            return stream.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+    except OSError as error:
+        return [f"(no log {path}: {error.strerror})"]
+
+
+def report_failures(job, failed, reasons=None):
+    """Say how many tasks failed, why the first did ({task: reason}), where its log is and what it says at its end."""
+    total, first_log = job.last - job.first + 1, job.log(failed[0])
+    reason = (reasons or {}).get(failed[0], "")
+    because = f" ({reason})" if reason else ""
     if total == 1:
-        lines = [f"job failed, log is in {first_log}"]
+        lines = [f"job failed{because}, log is in {first_log}"]
     else:
         lines = [f"{len(failed)} / {total} failed, log is in {job.substitute(job.log_pattern, '*')}"]
-        lines.append(f"first failure: task {failed[0]}, {first_log}")
-    with open(first_log, "rb") as stream:
-        stream.seek(max(0, os.path.getsize(first_log) - 65536))
-        tail = stream.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+        lines.append(f"first failure: task {failed[0]}{because}, {first_log}")
     sys.stderr.write("".join(f"{program()}: {line}\n" for line in lines))
-    sys.stderr.write("".join(f"    {line}\n" for line in tail))
+    sys.stderr.write("".join(f"    {line}\n" for line in tail(first_log)))

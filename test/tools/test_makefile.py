@@ -27,6 +27,7 @@ def test_help_is_the_default_and_lists_every_target(root: Path) -> None:
     [
         ("demo", "egs2/mini_espeak/demo.sh"),
         ("test", "-m pytest"),
+        ("test-cluster", "-m cluster"),
         ("lint", "test/contracts"),
         ("bench-gpu", "benchmark/gpu.py"),
     ],

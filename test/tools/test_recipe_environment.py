@@ -117,6 +117,14 @@ def test_cmd_sh_gives_the_commands_and_refuses_an_unknown_cluster(toolkit: Path)
     assert "mainframe" in refused.stderr and "available: local" in refused.stderr
 
 
+def test_cmd_sh_knows_every_back_end_and_passes_options_on(toolkit: Path) -> None:
+    programs = {"stdout": "stdout.pl", "slurm": "slurm.pl", "sge": "queue.pl", "pbs": "pbs.pl", "lsf": "bsub.pl",
+                "ssh": "ssh.pl"}  # fmt: skip
+    for backend, program in programs.items():
+        shown = source(toolkit, '. ./cmd.sh; echo "${train_cmd}"', cmd_backend=backend, cmd_options="--x 1 --dry_run")
+        assert shown.stdout == f"{program} --x 1 --dry_run\n"
+
+
 def test_db_sh_is_empty_unless_the_user_sets_a_folder(toolkit: Path) -> None:
     shown = '. ./db.sh; echo "[${LIBRISPEECH}] [${FESTVOX_RU}]"'
     assert source(toolkit, shown).stdout == "[] []\n"

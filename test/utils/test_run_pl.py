@@ -113,3 +113,41 @@ def test_a_signal_ends_what_was_started(utils: Path, tmp_path: Path, number: sig
     assert process.returncode == 128 + number and f"stopped by signal {int(number)}" in errors
     assert time.time() - began < 20 and (tmp_path / "saved").exists() and not (tmp_path / "ready.3").exists()
     assert "# Ended (code" in (tmp_path / "x.1.log").read_text()
+
+
+def test_exit_code_99_starts_a_task_again_where_that_is_asked_for(run, tmp_path) -> None:
+    command = "echo start-$CLUSTER_RESTARTS; test $CLUSTER_RESTARTS = 2 || exit 99".split()
+    result = run("run.pl", "--requeue", "true", "JOB=1:2", "x.JOB.log", *command)
+    assert result.returncode == 0 and result.stderr.count("exit code 99: started again") == 4
+    log = (tmp_path / "x.2.log").read_text()
+    assert re.findall("^start-.", log, re.MULTILINE) == ["start-0", "start-1", "start-2"]
+    assert run("run.pl", "--requeue", "false", "y.log", "exit", "99").returncode == 1
+    assert "takes true or false" in run("run.pl", "--requeue", "maybe", "y.log", "true").stderr
+
+
+def test_what_a_task_knows_about_where_it_runs(run, tmp_path) -> None:
+    assert run("run.pl", "x.log", "env", "|", "grep", "^CLUSTER_", "|", "sort").returncode == 0
+    lines = dict(line.split("=") for line in (tmp_path / "x.log").read_text().splitlines() if line[:8] == "CLUSTER_")
+    assert lines.pop("CLUSTER_JOB").isalnum() and lines.pop("CLUSTER_HOSTS")
+    assert lines == {"CLUSTER_BACKEND": "local", "CLUSTER_NODE_RANK": "0", "CLUSTER_NUM_NODES": "1",
+                     "CLUSTER_REQUEUE": "false", "CLUSTER_RESTARTS": "0"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["run.pl", "stdout.pl"])
+def test_several_nodes_are_refused_and_a_dry_run_runs_nothing(run, tmp_path, name) -> None:
+    result = run(name, "--num-nodes", 2, "x.log", "true")
+    assert result.returncode == 1 and f"{name} runs on this machine only" in result.stderr
+    for flag in ("--dry_run", "--dry-run"):
+        result = run(name, flag, "JOB=1:2", "x.JOB.log", "touch", "made.JOB")
+        assert result.stdout == "# log: x.1.log\ntouch made.1\n# log: x.2.log\ntouch made.2\n"
+    assert not list(tmp_path.iterdir())
+    assert run(name, "--dry_run", "false", "x.log", "true").returncode == 0 and (tmp_path / "x.log").exists()
+
+
+def test_stdout_pl_shows_the_output_and_logs_it(run, tmp_path) -> None:
+    result = run("stdout.pl", "JOB=1:2", "l/x.JOB.log", "echo", "out-JOB", ";", "echo", "err-JOB", ">&2", ";", "exit",
+                 "$((JOB-1))")  # fmt: skip
+    assert result.returncode == 1 and result.stdout == "out-1\nerr-1\nout-2\nerr-2\n"
+    assert "1 / 2 failed" in result.stderr
+    log = (tmp_path / "l" / "x.2.log").read_text()
+    assert "\n#\nout-2\nerr-2\n# Accounting: " in log and "# Ended (code 1)" in log

@@ -11,12 +11,18 @@ import pytest
 
 PROGRAMS = {
     "apply_map.pl": ("/dev/null",),
+    "bsub.pl": ("--dry_run", "x.log", "true"),
     "filter_scp.pl": ("/dev/null", "/dev/null"),
     "int2sym.pl": ("/dev/null",),
+    "pbs.pl": ("--dry_run", "x.log", "true"),
+    "queue.pl": ("--dry_run", "x.log", "true"),
     "run.pl": ("/dev/null", "true"),
     "shuffle_list.pl": (),
+    "slurm.pl": ("--dry_run", "x.log", "true"),
     "spk2utt_to_utt2spk.pl": (),
     "split_scp.pl": ("-j", "1", "0", "one"),
+    "ssh.pl": ("--dry_run", "--host", "h1:4", "x.log", "true"),
+    "stdout.pl": ("/dev/null", "true"),
     "subset_scp.pl": ("1", "one"),
     "sym2int.pl": ("/dev/null",),
     "utt2spk_to_spk2utt.pl": (),

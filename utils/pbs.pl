@@ -1,0 +1,13 @@
+#!/bin/sh
+"""exec" "${0%/*}/python.sh" -SE "$0" "$@"
+" """
+
+"""[options] [JOB=1:n] log command... -> the command run by PBS, once per task, with a log each.
+
+Kaldi's command line; options are those of conf/pbs.conf and of doc/clusters.md. --dry_run shows what is submitted.
+"""
+
+from cluster.pbs import Pbs
+from cluster.watch import main
+
+main(Pbs())
