@@ -65,6 +65,7 @@ def main() -> int:
                 write_resume_script(output_dir, words, launcher(ranks.world_size, ranks.local_world_size))
 
         complete = train(config, paths, output_dir, ranks, stop, on_start=on_start)
+    stop.ignore()
     return 0 if complete else REQUEUE_EXIT_CODE
 
 

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from espnet2.train.config import Criterion
+from espnet2.train.manifest import describe_files, find_damage, sync_folder, write_manifest
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import hash_file, write_json
+from espnet2.utils.files import write_json
 
 MODEL_FILE = "model.safetensors"
-MANIFEST = "state/manifest.json"  # written last: sizes and hashes of all other files
 OPTIMIZER_FILE = "state/optimizer.pt"
 TRAINING_FILE = "state/training.json"
+PARTS = "state/parts"  # of a sharded run: what each rank wrote of weights and optimizer
 PARTIAL_PREFIX = ".partial_"
 FREE_SPACE_MARGIN = 1.05  # files need a little more than their tensors
 
@@ -31,6 +33,11 @@ class Checkpoint:
 
     directory: Path
     training: dict[str, Any]  # contents of training.json
+
+    @property
+    def parts(self) -> Path:
+        """The folder of parts; there only if the run was sharded."""
+        return self.directory / PARTS
 
     def model_state(self) -> dict[str, Tensor]:
         return load_file(self.directory / MODEL_FILE)
@@ -66,24 +73,73 @@ class CheckpointFolder:
         Raises:
             UserError: the disk is full; the earlier checkpoints are untouched.
         """
+        self.begin(update, _num_bytes(model.values()) + _num_bytes(_tensors(optimizer)))
+        with self.completing(update):
+            save_file({name: value.contiguous() for name, value in model.items()}, self.model_file(update))
+        return self.finish(update, optimizer, training, {})
+
+    def begin(self, update: int, num_bytes: int) -> None:
+        """Make the folder in which a checkpoint comes into being.
+
+        Raises:
+            UserError: the disk cannot take so many bytes.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
         self.remove_partial()
-        self._check_space(_num_bytes(model.values()) + _num_bytes(_tensors(optimizer)))
-        partial = self.directory / f"{PARTIAL_PREFIX}update_{update}"
-        try:
-            (partial / "state").mkdir(parents=True)
-            save_file({name: value.contiguous() for name, value in model.items()}, partial / MODEL_FILE)
+        self._check_space(num_bytes)
+        with self.completing(update):
+            (self._partial(update) / "state").mkdir(parents=True)
+
+    def model_file(self, update: int) -> Path:
+        """Where the weights of a checkpoint that has begun are to be written."""
+        return self._partial(update) / MODEL_FILE
+
+    def parts(self, update: int) -> Path:
+        """Where the ranks of a sharded run write their parts of a checkpoint that has begun."""
+        return self._partial(update) / PARTS
+
+    def describe_files(self, update: int, paths: Iterable[Path]) -> dict[str, tuple[int, str]]:
+        """Sizes and hashes for `finish`, by the names of the manifest."""
+        return describe_files(self._partial(update), paths)
+
+    def finish(
+        self,
+        update: int,
+        optimizer: dict[str, Any],
+        training: dict[str, Any],
+        written: Mapping[str, tuple[int, str]],
+    ) -> Path:
+        """Write the small files and the manifest, flush and rename the whole; then move `latest`.
+
+        Args:
+            written: sizes and hashes of files that other ranks have written and flushed.
+        """
+        partial = self._partial(update)
+        with self.completing(update):
             torch.save(optimizer, partial / OPTIMIZER_FILE)
             write_json(partial / TRAINING_FILE, training)
-            _write_manifest(partial)
+            write_manifest(partial, written)
             self._remove(self.path(update))  # there after falling back, or where updates were skipped since
             os.replace(partial, self.path(update))
-            _sync_folder(self.directory)
-        except (OSError, SafetensorError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
-            shutil.rmtree(partial, ignore_errors=True)
-            raise UserError(self._cannot_save(update, error)) from error
+            sync_folder(self.directory)
         self.link("latest", update)
         return self.path(update)
+
+    @contextmanager
+    def completing(self, update: int) -> Iterator[None]:
+        """Around what writes a checkpoint: if it fails, nothing of it is left, and the user is told."""
+        try:
+            yield
+        except (OSError, SafetensorError, RuntimeError) as error:  # torch.save reports a full disk as a RuntimeError
+            raise self.discard(update, error) from error
+
+    def discard(self, update: int, reason: object) -> UserError:
+        """Delete a checkpoint that cannot be completed; the error to raise."""
+        shutil.rmtree(self._partial(update), ignore_errors=True)
+        return UserError(self._cannot_save(update, reason))
+
+    def _partial(self, update: int) -> Path:
+        return self.directory / f"{PARTIAL_PREFIX}update_{update}"
 
     def link(self, name: str, update: int) -> None:
         """Point `checkpoints/<name>` to a checkpoint; the link is replaced in one step."""
@@ -185,9 +241,9 @@ class CheckpointFolder:
                 f"{free_bytes / 1e9:.2f} GB free; {self._intact()}; free some space and run run.sh to go on"
             )
 
-    def _cannot_save(self, update: int, error: Exception) -> str:
+    def _cannot_save(self, update: int, reason: object) -> str:
         return (
-            f"{self.directory}: cannot write the checkpoint of update {update} ({error}); is the disk full? "
+            f"{self.directory}: cannot write the checkpoint of update {update} ({reason}); is the disk full? "
             f"{self._intact()}; free some space and run run.sh to go on"
         )
 
@@ -199,46 +255,6 @@ class CheckpointFolder:
 def best_name(criterion: Criterion) -> str:
     """The link to the best checkpoint by a criterion: best_<stat>, best_train_<stat>."""
     return f"best_{'train_' if criterion.dataset == 'train' else ''}{criterion.stat}"
-
-
-def find_damage(directory: Path) -> str | None:
-    """What is wrong with a checkpoint; None if every file has the size and hash that were written."""
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        for name, (size, digest) in manifest.items():
-            path = directory / name
-            if not path.exists():
-                return f"{name} is missing"
-            if path.stat().st_size != size:
-                return f"{name} has {path.stat().st_size} of {size} bytes"
-            if hash_file(path) != digest:
-                return f"{name} has other contents than were written"
-    except (OSError, ValueError):
-        return "its manifest cannot be read"
-    return None
-
-
-def _write_manifest(directory: Path) -> None:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    for path in files:
-        _sync_file(path)
-    manifest = {str(path.relative_to(directory)): [path.stat().st_size, hash_file(path)] for path in files}
-    write_json(directory / MANIFEST, manifest)
-    for folder in (*(path for path in directory.rglob("*") if path.is_dir()), directory):
-        _sync_folder(folder)
-
-
-def _sync_file(path: Path) -> None:
-    with open(path, "rb") as stream:
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -3,9 +3,12 @@
 import atexit
 import gc
 import os
+import socket
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,8 +17,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective.base import Loss
 from espnet2.utils.errors import UserError
+
+LOST_STATUS = 1  # exit status of a rank that lost another
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Ranks:
     world_size: int
     local_world_size: int
     device: torch.device
+    network: str = ""  # what the self-test measured, for the log
 
     @property
     def is_first(self) -> bool:
@@ -70,7 +77,7 @@ def process_group(ngpu: int) -> Iterator[Ranks]:
         ngpu: GPUs per node; 0 computes on the CPU.
 
     Raises:
-        UserError: GPUs asked for that are not there.
+        UserError: GPUs asked for that are not there; or a process that does not come, or cannot be reached.
     """
     if ngpu > 0 and torch.cuda.device_count() < ngpu:
         raise UserError(
@@ -88,12 +95,33 @@ def process_group(ngpu: int) -> Iterator[Ranks]:
     if world_size == 1:
         yield ranks
         return
-    dist.init_process_group("nccl" if ngpu > 0 else "gloo", device_id=device if ngpu > 0 else None)
+    from espnet2.train.selftest import measure_network, meet  # not needed by one process
+
+    store = meet(ranks.rank, world_size)
+    dist.init_process_group(
+        "nccl" if ngpu > 0 else "gloo",
+        store=store,
+        rank=ranks.rank,
+        world_size=world_size,
+        device_id=device if ngpu > 0 else None,
+    )
     _hold_until_exit(dist.group.WORLD)
     try:
-        yield ranks
+        yield replace(ranks, network=measure_network(store, ranks.rank, world_size, device))
+    except RuntimeError as error:
+        if not _is_lost_connection(error):
+            raise
+        host = socket.gethostname()
+        reason = str(error).partition(". This is typically")[0].splitlines()[0]
+        print(f"rank {ranks.rank} on {host}: the connection to another rank is lost ({reason})", file=sys.stderr)
+        raise SystemExit(LOST_STATUS) from None  # a launcher that may restart does so
     finally:
         dist.destroy_process_group()
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    """Whether a collective failed because of another process, which has more to say about it."""
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
 def _hold_until_exit(group: dist.ProcessGroup) -> None:
@@ -116,16 +144,18 @@ def _hold_until_exit(group: dist.ProcessGroup) -> None:
 class Replica:
     """The model as the trainer calls it: plain, replicated (DDP) or sharded (FSDP2)."""
 
-    def __init__(self, model: nn.Module, ranks: Ranks, *, shard: bool) -> None:
+    def __init__(self, model: SSLModel, ranks: Ranks, *, shard: bool) -> None:
         self.model = model
         self.sharded = shard and ranks.world_size > 1  # one process has nobody to share with, and no process group
         self.module: nn.Module = model
         if self.sharded:
             shard_model(model)
         elif ranks.world_size > 1:
-            self.module = DistributedDataParallel(
-                model, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=False
-            )
+            with warnings.catch_warnings():  # of a new name for broadcast_buffers, which older versions do not know
+                warnings.simplefilter("ignore", FutureWarning)
+                self.module = DistributedDataParallel(
+                    model, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=False
+                )
 
     @contextmanager
     def accumulating(self, *, last: bool) -> Iterator[None]:
@@ -139,13 +169,14 @@ class Replica:
             yield
 
 
-def shard_model(model: nn.Module) -> None:
-    """FSDP2: the encoder's blocks one by one, then the rest; hooks fire at `forward` only."""
+def shard_model(model: SSLModel) -> None:
+    """FSDP2: the blocks of encoder and teachers one by one, then the rest; hooks fire at `forward` only."""
     from torch.distributed.fsdp import fully_shard
 
     _show_losses()
-    for block in getattr(model.encoder, "blocks", ()):
-        fully_shard(block)
+    for encoder in model.encoders():
+        for block in encoder.blocks:
+            fully_shard(block)
     fully_shard(model)
 
 

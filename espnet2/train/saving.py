@@ -1,39 +1,120 @@
-"""A training in memory in, plain state dictionaries out, and back; the same files for plain, DDP and FSDP2 runs."""
+"""A training in memory in, a checkpoint out, and back; any checkpoint resumes plain, DDP and FSDP2 runs alike."""
 
+from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
-from espnet2.train.checkpoint import Checkpoint
+from espnet2.train.checkpoint import Checkpoint, CheckpointFolder
+from espnet2.train.distributed import Ranks
 from espnet2.train.updater import Updater
+from espnet2.utils.errors import UserError
 
 
-def gather_states(updater: Updater) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights, and the states of optimizer and gradient scaler; whole on the first rank (FSDP2 gathers its shards)."""
-    scaler = updater.precision.scaler.state_dict()
+def save_checkpoint(
+    folder: CheckpointFolder,
+    updater: Updater,
+    ranks: Ranks,
+    update: int,
+    training: dict[str, Any],
+    *,
+    before: Callable[[], object],
+    after: Callable[[], object],
+) -> None:
+    """Write a checkpoint; all ranks call it.
+
+    Args:
+        training: contents of training.json.
+        before, after: called on the first rank around the saving; what they raise counts as a failure to save.
+
+    Raises:
+        UserError: on every rank, so that none waits for the others.
+    """
     if updater.replica.sharded:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict  # two seconds to import
+        _save_sharded(folder, updater, ranks, update, training, before, after)
+        return
 
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        model, optimizer = get_state_dict(updater.model, updater.optimizer, options=options)
-        return model, {"optimizer": optimizer, "scaler": scaler}
-    return updater.model.state_dict(), {"optimizer": updater.optimizer.state_dict(), "scaler": scaler}
+    def save() -> None:
+        before()
+        folder.save(update, updater.model.state_dict(), _small_state(updater, with_optimizer=True), training)
+        after()
+
+    _on_first(ranks, save)
 
 
 def restore_states(updater: Updater, checkpoint: Checkpoint) -> None:
     """Put a checkpoint's weights and states into the training."""
     states = checkpoint.optimizer_state()
-    if updater.replica.sharded:
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
+    model, optimizer = updater.model, updater.optimizer
+    if checkpoint.parts.exists():
+        from espnet2.train.sharded import read_parts
 
-        set_state_dict(
-            updater.model,
-            updater.optimizer,
-            model_state_dict=checkpoint.model_state(),
-            optim_state_dict=states["optimizer"],
-            options=StateDictOptions(full_state_dict=True),
-        )
+        read_parts(model, optimizer, checkpoint.parts, with_optimizer=states["sharded_optimizer"])
+    elif updater.replica.sharded:
+        from espnet2.train.sharded import set_whole_states
+
+        set_whole_states(model, optimizer, checkpoint.model_state(), states["optimizer"])
     else:
-        updater.model.load_state_dict(checkpoint.model_state())
-        updater.optimizer.load_state_dict(states["optimizer"])
+        model.load_state_dict(checkpoint.model_state())
+        optimizer.load_state_dict(states["optimizer"])
     updater.precision.scaler.load_state_dict(states["scaler"])
+
+
+def _save_sharded(
+    folder: CheckpointFolder,
+    updater: Updater,
+    ranks: Ranks,
+    update: int,
+    training: dict[str, Any],
+    before: Callable[[], object],
+    after: Callable[[], object],
+) -> None:
+    """Each rank writes what it holds; the first makes one file of the weights and completes the checkpoint."""
+    from espnet2.train.sharded import collect, num_bytes, own_parts, write_model_file, write_parts
+
+    with_optimizer = bool(updater.optimizer.state)  # none before the first finite update
+    states = collect(updater.model, updater.optimizer, with_optimizer=with_optimizer)
+
+    def begin() -> None:
+        before()
+        folder.begin(update, num_bytes(states))
+
+    _on_first(ranks, begin)
+    written: dict[str, tuple[int, str]] = {}
+    failure = None
+    try:
+        write_parts(states, folder.parts(update))
+        written = folder.describe_files(update, own_parts(folder.parts(update), ranks.rank))
+    except Exception as error:  # whatever it is, all ranks have to learn of it
+        failure = str(error) or type(error).__name__
+    gathered = ranks.gather((written, failure))
+
+    def complete() -> None:
+        if failures := [text for _, text in gathered if text]:
+            raise folder.discard(update, failures[0])
+        files = {name: value for part, _ in gathered for name, value in part.items()}
+        with folder.completing(update):
+            write_model_file(folder.parts(update), folder.model_file(update))
+        folder.finish(update, _small_state(updater, with_optimizer=False, sharded=with_optimizer), training, files)
+        after()
+
+    _on_first(ranks, complete)
+
+
+def _small_state(updater: Updater, *, with_optimizer: bool, sharded: bool = False) -> dict[str, Any]:
+    """What optimizer.pt holds; beside parts it has no optimizer state, but says whether they have one."""
+    scaler = updater.precision.scaler.state_dict()
+    if with_optimizer:
+        return {"optimizer": updater.optimizer.state_dict(), "scaler": scaler}
+    return {"sharded_optimizer": sharded, "scaler": scaler}
+
+
+def _on_first(ranks: Ranks, action: Callable[[], object]) -> None:
+    """Do something on the first rank; its failure is one of all ranks."""
+    failure = None
+    if ranks.is_first:
+        try:
+            action()
+        except (UserError, OSError) as error:
+            failure = str(error)
+    failure = ranks.from_first(failure)
+    if failure is not None:
+        raise UserError(failure)

@@ -12,13 +12,15 @@ import torch
 
 from espnet2.ssl.data.sampler import Sampler
 from espnet2.ssl.model import SSLModel
-from espnet2.tasks.ssl import SSLConfig, build, count_parameters, dump_config, with_num_classes
+from espnet2.tasks.ssl import SSLConfig, add_statistics, build, count_parameters, dump_config, with_num_classes
 from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.distributed import Ranks
+from espnet2.train.hosts import num_cores
 from espnet2.train.identity import describe_run
 from espnet2.train.initial import freeze_parameters, load_initial
 from espnet2.train.inputs import DataPaths, Inputs, StepPlan, TrainingData, make_data, open_inputs, plan_steps
 from espnet2.train.meter import tally
+from espnet2.train.progress import count_restarts
 from espnet2.train.reporter import FolderReporter, Reporter, format_seconds
 from espnet2.train.signals import StopSignals
 from espnet2.train.trainer import NUM_RESUMABLE, Trainer
@@ -45,8 +47,7 @@ def total_updates(config: SSLConfig, sampler: Sampler, steps: StepPlan) -> int:
 
 def default_threads(ranks: Ranks) -> int:
     """Threads unless the config or a checkpoint says otherwise: OMP_NUM_THREADS, or this process's share of cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(os.environ.get("OMP_NUM_THREADS") or max(1, cores // ranks.local_world_size))
+    return int(os.environ.get("OMP_NUM_THREADS") or max(1, num_cores() // ranks.local_world_size))
 
 
 def train(
@@ -64,11 +65,13 @@ def train(
         on_start: called on the first rank once the run is known to fit what is in exp/<name>, before it changes there.
 
     Raises:
-        UserError: see `open_inputs`, `make_data`, `Trainer.resume` and `Trainer.run`.
+        UserError: see `open_inputs`, `make_data`, `count_restarts`, `Trainer.resume` and `Trainer.run`.
     """
     inputs = open_inputs(config, paths)
     config = with_num_classes(config, inputs.train_labels.num_classes if inputs.train_labels else None)
     folder = CheckpointFolder(output_dir / "checkpoints")
+    if failure := ranks.from_first(refuse_restart(output_dir, folder) if ranks.is_first else None):
+        raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     steps = plan_steps(config, ranks.world_size)
     torch.manual_seed(config.seed)
@@ -76,8 +79,10 @@ def train(
     random.seed(config.seed)
     model = build(config)
     data = make_data(config, inputs, model, steps)
+    add_statistics(model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
-    load_initial(model, config.init_param)
+    if copied := load_initial(model, config.init_param):
+        model.weights_loaded(copied)
     freeze_parameters(model, config.freeze_param)
     model.to(ranks.device)
     check_criteria(config, model, data, ranks.device)
@@ -122,6 +127,15 @@ def train(
         return complete
     finally:
         reporter.close()
+
+
+def refuse_restart(output_dir: Path, folder: CheckpointFolder) -> str | None:
+    """Why this run, which a queue started again, must not go on; None if it may."""
+    try:
+        count_restarts(output_dir, max(folder.updates(), default=0))
+    except UserError as error:
+        return str(error)
+    return None
 
 
 @torch.no_grad()
@@ -176,6 +190,7 @@ def describe(
         f"model: {count_parameters(model):,} parameters, {trained:,} trained; losses {', '.join(model.objectives)}",
         f"train: {len(data.sampler.rows):,} utterances, {hours:.2f} h after crops to {config.max_seconds:g} s"
         + (f" ({left_out:,} shorter than {config.min_seconds:g} s left out)" if left_out else ""),
+        *([f"augment: {inputs.augment.describe()}"] if inputs.augment else []),
         f"valid: {len(inputs.valid):,} utterances, {inputs.valid.total_samples / rate / 3600:.2f} h, "
         f"{len(data.valid_shards)} batches",
         f"one update: {steps.micro_batches} micro-batches of at most {steps.shard_samples / rate:.1f} s, about "
@@ -183,6 +198,7 @@ def describe(
         f"{len(plan):,} micro-batches per epoch",
         f"machine: {device}, {ranks.world_size} x {mode}, {config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
+        *([f"network: {ranks.network}"] if ranks.network else []),
         f"checkpoints: {_size(ADAM_COPIES * weights)} each, at most "
         f"{_size((ADAM_COPIES * (NUM_RESUMABLE + 1) + kept + 1) * weights)} in all; weights, gradient and optimizer "
         f"take {_size((ADAM_COPIES + 1) * weights)} of memory, activations come on top",

@@ -18,5 +18,10 @@ class StopSignals:
             signal.signal(number, self._receive)
         return self
 
+    def ignore(self) -> None:
+        """On the way out: queues send their signals more than once, and the exit status must stay ours."""
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number).name

@@ -20,6 +20,7 @@ def main(how: str, folder: str) -> int:
         return int(how) if rank == "1" else 0
     while stop.received is None:
         time.sleep(0.02)
+    time.sleep(0.5)  # it saves, while the queue sends its signal again
     (Path(folder) / f"stopped{rank}").write_text(f"{stop.received} {os.environ['WORLD_SIZE']}")
     return REQUEUE_EXIT_CODE
 

@@ -104,11 +104,15 @@ elif [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
     log "stage 5: skipped: neither --pseudo_labels nor --token_type is given${labels_dir:+; the labels are in ${labels_dir}}"
 fi
 
-if active "${skip_train}" 6 "${dumpdir}/{${all_sets[*]}} -> the memory-mapped index"; then
+if active "${skip_train}" 6 "${dumpdir}/{${all_sets[*]}} -> the memory-mapped index; mel statistics if the config needs them"; then
     for dset in "${all_sets[@]}"; do
         need "${dumpdir}/${dset}/wav.scp" 4
         scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"
     done
+    [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
+    # shellcheck disable=SC2046
+    scripts/audio/mel_statistics.sh --nj "${nj}" --python "${python}" --args "${ssl_args}" "${train_config}" \
+        $(paths "${dumpdir}" "${trained[*]}")
 fi
 
 if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
@@ -118,7 +122,8 @@ if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
         [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5
         [ -z "${labels_tag}" ] || unchanged "$(label_text "${dset}")" "${labels_dir}/${dset}/labels.json" 5
     done
-    scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --cmd "${cuda_cmd}" --python "${python}" \
+    scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --num_procs_per_node "${num_procs_per_node}" \
+        --cmd "${cuda_cmd}" --requeue "${requeue}" --python "${python}" \
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
         --train_labels "${labels_dir:+$(paths "${labels_dir}" "${trained[*]}")}" \
         --valid_labels "${labels_dir:+${labels_dir}/${valid_set}}" --args "${ssl_args}" "${train_config}" "${ssl_exp}"

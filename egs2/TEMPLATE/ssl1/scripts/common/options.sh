@@ -12,6 +12,8 @@ skip_upload_hf=true       # Skip stage 10.
 # --- Machine
 ngpu=1                    # GPUs per node; 0 trains on the CPU.
 num_nodes=1               # Nodes of the training job.
+num_procs_per_node=       # Training processes per node; empty is one for each GPU, one on a CPU.
+requeue=true              # A training that saved because its time was up goes back into the queue by itself.
 nj=4                      # Parallel jobs of data preparation and labelling.
 python=python3            # The interpreter with the toolkit's packages.
 dumpdir=dump              # Formatted audio. A folder of another recipe is used as it is: stages 1 to 4 are skipped.

@@ -5,6 +5,8 @@ set -euo pipefail
 
 ngpu=1
 num_nodes=1
+num_procs_per_node=    # empty: one for each GPU; one on a CPU
+requeue=true           # a job that saved before its time was up goes back into the queue
 cmd=run.pl
 python=python3
 train_sets=
@@ -21,33 +23,48 @@ config=$1
 exp=$2
 [ -f "${config}" ] || die "--train_config ${config}: no such file; there are: $(echo conf/train_*.yaml)"
 
+case "${cmd%% *}" in
+    run.pl | stdout.pl) local=true ;;
+    *) local=false ;;
+esac
+processes=${num_procs_per_node:-$((ngpu > 0 ? ngpu : 1))}
+[ "${ngpu}" -eq 0 ] || [ "${processes}" -eq "${ngpu}" ] ||
+    die "--num_procs_per_node ${processes} with --ngpu ${ngpu}: every GPU has one process; leave it out"
+if [ "${local}" = true ] && [ "${num_nodes}" -gt 1 ]; then
+    # Each node is started by hand, or by a job of the user's own; the place of this one is in the environment.
+    [ -n "${NODE_RANK:-}${SLURM_JOB_NODELIST:-}${PE_HOSTFILE:-}${PBS_NODEFILE:-}${LSB_JOBID:-}" ] ||
+        die "--num_nodes ${num_nodes} on this machine: set cmd_backend in cmd.sh to your cluster's; or start it on" \
+            "each node, with NODE_RANK (0 to $((num_nodes - 1))) and MASTER_ADDR (host of node 0) in the environment"
+fi
+
 launcher=("${python}" -m)
-if [ "${num_nodes}" -gt 1 ]; then
-    # One call per node; the node's number and the first node's address come from the environment.
-    : "${NODE_RANK:?set it on each node, 0 to $((num_nodes - 1))}" "${MASTER_ADDR:?set it to the host name of node 0}"
-    launcher=("${python}" -m espnet2.bin.launch --nnodes "${num_nodes}" --nproc_per_node "$((ngpu > 0 ? ngpu : 1))" -m)
-elif [ "${ngpu}" -gt 1 ]; then
-    launcher=("${python}" -m espnet2.bin.launch --standalone --nproc_per_node "${ngpu}" -m)
+if [ "${num_nodes}" -gt 1 ] || [ "${processes}" -gt 1 ]; then
+    launcher=("${python}" -m espnet2.bin.launch --nnodes "${num_nodes}" --nproc_per_node "${processes}" -m)
 fi
 
 # path.sh gives every job one thread; training without a GPU wants all cores (the config's num_threads says otherwise).
 [ "${ngpu}" -gt 0 ] || launcher=(env -u OMP_NUM_THREADS "${launcher[@]}")
 
 mkdir -p "${exp}"
-node=$([ "${num_nodes}" -eq 1 ] || echo ".node${NODE_RANK}")    # the nodes share the folder, not these files
+node=${NODE_RANK:+.node${NODE_RANK}}    # nodes started by hand share the folder, not these files
+log=${exp}/train_job${node}.log
 run_script=${exp}/run.sh.new${node}
 read -ra overrides <<< "${args}"
 command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_dir "${exp}" --ngpu "${ngpu}"
     --train_sets "${train_sets}" --valid_sets "${valid_sets}")
 [ -z "${train_labels}" ] || command+=(--train_labels "${train_labels}" --valid_labels "${valid_labels}")
 command+=("${overrides[@]}")
+read -ra job <<< "${cmd} --gpu ${ngpu} --requeue ${requeue}"
+[ "${local}" = true ] || job+=(--num-nodes "${num_nodes}")
+on_queue=()    # run.sh goes where this training goes
+[ "${local}" = true ] || on_queue=("${job[@]}" "${log}")
 
 {
     echo "#!/usr/bin/env bash"
     echo "# Goes on with this training from its last checkpoint; further options override the config."
     echo "set -euo pipefail"
     printf 'cd %q\n. ./path.sh\nexec' "${PWD}"
-    printf ' %q' "${command[@]}"
+    printf ' %q' "${on_queue[@]}" "${command[@]}"
     # shellcheck disable=SC2016
     echo ' "$@"'
 } > "${run_script}"
@@ -60,7 +77,6 @@ log "training: the log is ${exp}/train.log; after a stop, ${exp}/run.sh goes on"
 if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
     "${command[@]}"    # on a terminal the progress bar is worth more than a job log; train.log is written all the same
 else
-    # shellcheck disable=SC2086
-    watched "${exp}/train_job${node}.log" ${cmd} --gpu "${ngpu}" "${exp}/train_job${node}.log" "${command[@]}"
+    watched "${log}" "${job[@]}" "${log}" "${command[@]}"
     tail -n 1 "${exp}/train.log" >&2
 fi

@@ -1,0 +1,174 @@
+"""A scheduler's environment in; the nodes of this job in the scheduler's order, which one this is, and a port out."""
+
+import os
+import re
+import socket
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from espnet2.utils.errors import UserError
+
+FIRST_PORT = 10000  # below the ports that systems give to outgoing connections (from 32768 on Linux)
+NUM_PORTS = 8  # of one job: the nodes' meeting point, then torchrun's own, one for each restart in turn
+NUM_JOBS = 2500  # jobs with consecutive numbers share no port
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among the nodes of its job."""
+
+    hosts: tuple[str, ...]  # names as the scheduler writes them; the first is node 0
+    node_rank: int
+    port: int  # first of NUM_PORTS on node 0
+
+    @property
+    def host(self) -> str:
+        return self.hosts[self.node_rank]
+
+
+def find_place(environment: Mapping[str, str], num_nodes: int, *, port: int | None = None) -> Place:
+    """Which node this is, from what the job's environment says.
+
+    In this order: torchrun's variables set by hand (NODE_RANK, MASTER_ADDR, MASTER_PORT), our own back ends
+    (CLUSTER_*), Slurm, Grid Engine, PBS, LSF.
+
+    Args:
+        num_nodes: as the user asked for; the list must have so many.
+        port: instead of the one that follows from the job's number.
+
+    Raises:
+        UserError: no list of hosts, a list of another length, or this host is not in it.
+    """
+    if environment.get("NODE_RANK") and environment.get("MASTER_ADDR"):
+        rank, first = int(environment["NODE_RANK"]), environment["MASTER_ADDR"]
+        own = socket.gethostname()
+        hosts = [first if node == 0 else own if node == rank else f"node{node}" for node in range(num_nodes)]
+        given = environment.get("MASTER_PORT")
+        return _checked("NODE_RANK", hosts, rank, num_nodes, port or (int(given) if given else FIRST_PORT))
+    hosts = environment.get("CLUSTER_HOSTS", "").split()
+    if len(hosts) > 1 and environment.get("CLUSTER_NODE_RANK"):  # run.pl says one host, also inside another's job
+        rank = int(environment["CLUSTER_NODE_RANK"])
+        return _checked("CLUSTER_HOSTS", hosts, rank, num_nodes, port or job_port(environment.get("CLUSTER_JOB", "0")))
+    for name, job, hosts, rank in _schedulers(environment):
+        if rank is None:
+            rank = _own_position(name, hosts)
+        return _checked(name, hosts, rank, num_nodes, port or job_port(job))
+    raise UserError(
+        f"--nnodes {num_nodes}: no list of hosts. Inside a job of Slurm, Grid Engine, PBS or LSF the list is in the "
+        "environment; elsewhere give --host h1:4,h2:4 (by ssh), or start it on each node with its number from 0 in "
+        "NODE_RANK and the host name of number 0 in MASTER_ADDR"
+    )
+
+
+def num_cores() -> int:
+    """Cores that this node's part of the job may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, int(os.environ.get("SLURM_CPUS_ON_NODE") or cores))  # Slurm need not bind a job to its cores
+
+
+def job_port(job: str) -> int:
+    """The first of NUM_PORTS ports that this job uses and its neighbours in the queue do not.
+
+    >>> job_port("7"), job_port("8")
+    (10056, 10064)
+    """
+    number = int(job) if job.isdecimal() else zlib.crc32(job.encode())
+    return FIRST_PORT + NUM_PORTS * (number % NUM_JOBS)
+
+
+def expand_nodelist(text: str) -> list[str]:
+    """Slurm's short form of a list of hosts, written out.
+
+    >>> expand_nodelist("gpu[08-10,12],login1,r[1-2]n[1-2]")
+    ['gpu08', 'gpu09', 'gpu10', 'gpu12', 'login1', 'r1n1', 'r1n2', 'r2n1', 'r2n2']
+    """
+    hosts = []
+    for pattern in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text):
+        parts = re.split(r"\[([^\]]*)\]", pattern)  # text, ranges, text, ranges, ...
+        choices = [list(_numbers(part)) if place % 2 else [part] for place, part in enumerate(parts)]
+        hosts += ["".join(words) for words in product(*choices)]
+    return hosts
+
+
+def parse_hosts(text: str) -> list[tuple[str, int]]:
+    """The value of --host: names with their numbers of processes.
+
+    Raises:
+        UserError: not of the form h1:4,h2:4.
+
+    >>> parse_hosts("h1:4,me@h2")
+    [('h1', 4), ('me@h2', 1)]
+    """
+    hosts = []
+    for word in text.split(","):
+        found = re.fullmatch(r"([\w.@-]+|\S*\[[0-9a-fA-F:]+\])(?::([1-9]\d*))?", word.strip())
+        if not found:
+            raise UserError(f"--host {text}: '{word}' is not <host> or <host>:<processes>; expected h1:4,h2:4")
+        hosts.append((found.group(1), int(found.group(2) or 1)))
+    return hosts
+
+
+def _numbers(ranges: str) -> Iterator[str]:
+    for part in ranges.split(","):
+        first, _, last = part.partition("-")
+        for number in range(int(first), int(last or first) + 1):
+            yield f"{number:0{len(first)}d}"
+
+
+def _schedulers(environment: Mapping[str, str]) -> Iterator[tuple[str, str, list[str], int | None]]:
+    """(variable, job, hosts, this node's number if the scheduler says it) of the scheduler that started this job."""
+    get = environment.get
+    if get("SLURM_JOB_NODELIST"):
+        rank = int(get("SLURM_NODEID") or 0)
+        yield "SLURM_JOB_NODELIST", get("SLURM_JOB_ID", "0"), expand_nodelist(environment["SLURM_JOB_NODELIST"]), rank
+    if get("PE_HOSTFILE"):
+        yield "PE_HOSTFILE", get("JOB_ID", "0"), _first_words(environment["PE_HOSTFILE"]), None
+    if get("PBS_NODEFILE"):
+        job = get("PBS_JOBID", "0").partition(".")[0]
+        yield "PBS_NODEFILE", job, _first_words(environment["PBS_NODEFILE"]), None
+    if get("LSB_DJOB_HOSTFILE"):
+        yield "LSB_DJOB_HOSTFILE", get("LSB_JOBID", "0"), _first_words(environment["LSB_DJOB_HOSTFILE"]), None
+    if get("LSB_MCPU_HOSTS"):
+        words = environment["LSB_MCPU_HOSTS"].split()  # "h1 4 h2 4"
+        yield "LSB_MCPU_HOSTS", get("LSB_JOBID", "0"), words[::2], None
+
+
+def _first_words(path: str) -> list[str]:
+    """The first word of each line, each once, in their order.
+
+    Raises:
+        UserError: the file cannot be read on this node.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"the scheduler's list of hosts cannot be read here: {error}") from error
+    return list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
+
+
+def _own_position(name: str, hosts: list[str]) -> int:
+    """The place of this host in the list, with or without its domain.
+
+    Raises:
+        UserError: it is not there.
+    """
+    own = os.uname().nodename
+    for same in (lambda host: host == own, lambda host: host.partition(".")[0] == own.partition(".")[0]):
+        for position, host in enumerate(hosts):
+            if same(host):
+                return position
+    raise UserError(f"{name} lists {', '.join(hosts)}, but this is {own}; start launch on the hosts of the job")
+
+
+def _checked(name: str, hosts: list[str], rank: int, num_nodes: int, port: int) -> Place:
+    if len(hosts) != num_nodes:
+        raise UserError(
+            f"--nnodes {num_nodes}, but the job has {len(hosts)} node(s) ({name}: {', '.join(hosts)}); "
+            "ask for as many in both places (a recipe: --num_nodes)"
+        )
+    if not 0 <= rank < num_nodes:
+        raise UserError(f"this is node {rank} of {num_nodes} ({name}); nodes are numbered from 0")
+    return Place(tuple(hosts), rank, port)
