@@ -38,7 +38,7 @@ def main() -> None:
         raise UserError("--minutes and --seconds: expected numbers above 0")
     from espnet2.tasks.config import load_config
 
-    config = load_config(options.config, overrides)
+    config = load_config(options.config, overrides, adopt_initial=True)
     wanted = hash_value(config.model_dump(mode="json"))
     known = json.loads(options.file.read_text(encoding="utf-8")) if options.file.is_file() else {}
     found = known.get(options.name)

@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume_script", help="becomes run.sh of --output_dir once the run is accepted (a recipe's)")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs per node (default: %(default)s, the CPU)")
     parser.add_argument("--print_config", action="store_true", help="print the resolved config and exit")
+    parser.add_argument("--print_needs_labels", action="store_true", help="print true or false and exit")
     return parser
 
 
@@ -39,9 +40,14 @@ def main() -> int:
     options, overrides = make_parser().parse_known_args(words)
     from espnet2.tasks.config import dump_config, load_config
 
-    config = load_config(options.config, overrides)
+    config = load_config(options.config, overrides, adopt_initial=True)
     if options.print_config:
         print(dump_config(config), end="")
+        return 0
+    if options.print_needs_labels:
+        from espnet2.tasks.ssl import needs_labels
+
+        print(str(needs_labels(config)).lower())
         return 0
     for name in ("config", "train_sets", "valid_sets", "output_dir"):
         if not getattr(options, name):
