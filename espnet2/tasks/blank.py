@@ -1,19 +1,22 @@
 """A build that only waits for trained weights in, the same parts without the second that drawing them takes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
-DRAWS = {torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default}
+DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_)  # what torch.nn.init draws with
 
 
-class WithoutDraws(TorchDispatchMode):
-    """Initial values stay unset memory; what is drawn from a generator of its own (a fixed projection) is drawn."""
+class WithoutDraws(TorchFunctionMode):
+    """Initial values stay unset memory; what is drawn from a generator of its own (a fixed projection) is drawn.
 
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    (A mode one level lower, TorchDispatchMode, would cost a second itself: it loads the compiler.)
+    """
+
+    def __torch_function__(
+        self, function: Callable, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Leave out what draws from torch's global generator."""
         if function in DRAWS and (kwargs or {}).get("generator") is None:

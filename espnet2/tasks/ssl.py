@@ -20,7 +20,7 @@ from espnet2.ssl.objective import objective_class
 from espnet2.ssl.objective.base import Context, Objective
 from espnet2.tasks.blank import WithoutDraws
 from espnet2.tasks.config import LossEntry, SSLConfig, dump_config, load_config, resolve_config
-from espnet2.tasks.weights import find_weights
+from espnet2.tasks.weights import find_config, find_weights
 from espnet2.utils.config import parse_config
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
@@ -156,7 +156,7 @@ def load_model(path: str | Path, *, device: torch.device | str = "cpu", tag: str
         UserError: there is no such model, or its weights do not fit its config.
     """
     weights = find_weights(path, tag=tag)
-    config_file = _config_file(weights)
+    config_file = find_config(weights)
     config = load_config(config_file)
     with WithoutDraws():
         model = build(config)
@@ -212,7 +212,7 @@ def load_untrained(path: str | Path) -> LoadedModel:
         UserError: there is no such model.
     """
     weights = find_weights(path)
-    config = load_config(_config_file(weights))
+    config = load_config(find_config(weights))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = build(config)
@@ -231,18 +231,9 @@ def load_shape(path: str | Path, *, tag: str = "latest") -> SSLModel:
     Raises:
         UserError: there is no such model, or its config is wrong.
     """
-    config = load_config(_config_file(find_weights(path, tag=tag)))
+    config = load_config(find_config(find_weights(path, tag=tag)))
     with torch.device("meta"):
         return build(config).eval()
-
-
-def _config_file(weights: Path) -> Path:
-    """The config.yaml of the experiment that weights belong to."""
-    files = (folder / "config.yaml" for folder in weights.absolute().parents[:3])
-    found = next((file for file in files if file.is_file()), None)
-    if found is None:
-        raise UserError(f"{weights}: no config.yaml in its folder or above; expected exp/<name>/config.yaml")
-    return found
 
 
 def count_parameters(module: nn.Module) -> int:

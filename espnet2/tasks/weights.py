@@ -24,3 +24,16 @@ def find_weights(path: str | Path, *, tag: str = "latest") -> Path:
     if not weights.is_file():
         raise UserError(f"{path}: no trained model there ({weights} is missing); train it first (stage 7)")
     return weights
+
+
+def find_config(weights: Path) -> Path:
+    """The config.yaml of the experiment that weights belong to.
+
+    Raises:
+        UserError: there is none.
+    """
+    files = (folder / "config.yaml" for folder in weights.absolute().parents[:3])
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise UserError(f"{weights}: no config.yaml in its folder or above; expected exp/<name>/config.yaml")
+    return found

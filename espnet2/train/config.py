@@ -59,6 +59,7 @@ class TrainConfig(Config):
     grad_clip: float = Field(10.0, gt=0, description="largest global L2 norm of the gradient")
     max_nonfinite: int = Field(20, ge=1, description="non-finite updates in a row after which the run stops")
     init_param: tuple[str, ...] = Field((), description="<file or exp dir>[:<source>[:<target>[:<exclude>]]]")
+    init_from: str | None = Field(None, description="start from this whole model: exp/<name>, hf:<user>/<name>, a file")
     freeze_param: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
 
     # machine

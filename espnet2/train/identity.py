@@ -11,7 +11,7 @@ from espnet2.utils.errors import UserError
 FREE_KEYS = frozenset(
     "max_update max_epoch patience num_workers num_threads compile log_interval_updates valid_interval_updates "
     "save_interval_minutes save_interval_updates keep_nbest_models best_model_criterion valid_batch_bins "
-    "batch_bins accum_grad max_bins_per_gpu fsdp init_param max_nonfinite".split()
+    "batch_bins accum_grad max_bins_per_gpu fsdp init_param init_from max_nonfinite".split()
 )
 
 

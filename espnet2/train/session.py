@@ -17,7 +17,7 @@ from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.distributed import Ranks
 from espnet2.train.hosts import num_cores
 from espnet2.train.identity import describe_run
-from espnet2.train.initial import freeze_parameters, load_initial
+from espnet2.train.initial import freeze_parameters, load_initial, load_whole
 from espnet2.train.inputs import DataPaths, Inputs, StepPlan, TrainingData, make_data, open_inputs, plan_steps
 from espnet2.train.meter import tally
 from espnet2.train.progress import count_restarts
@@ -81,7 +81,8 @@ def train(
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
-    if copied := load_initial(model, config.init_param):
+    copied = load_whole(model, config.init_from) if config.init_from else set()
+    if copied := copied | load_initial(model, config.init_param):
         model.weights_loaded(copied)
     freeze_parameters(model, config.freeze_param)
     model.to(ranks.device)

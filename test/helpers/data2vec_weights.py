@@ -23,15 +23,7 @@ def same_data2vec_audio(model: SSLModel, *, mask_embedding: torch.Tensor) -> Dat
         attn_implementation="eager",
     )
     shared = {name: value for name, value in model.state_dict().items() if not name.startswith("objectives.")}
-    renamed = {_position_name(name): value for name, value in to_transformers(shared).items()}
+    renamed = to_transformers(shared)
     other = Data2VecAudioModel(config).eval()
     other.load_state_dict(renamed | {"masked_spec_embed": mask_embedding})
     return other
-
-
-def _position_name(name: str) -> str:
-    prefix = "encoder.pos_conv_embed.convs."
-    if not name.startswith(prefix):
-        return name
-    number, rest = name.removeprefix(prefix).split(".", 1)
-    return f"encoder.pos_conv_embed.layers.{number}.conv.{rest}"

@@ -57,7 +57,15 @@ def test_stages_are_numbered_and_skipped_ones_say_why(smoke: Path) -> None:
         assert f"stage {stage}: " in output
     assert "stage 2: skipped: no --speed_perturb_factors" in output
     assert NUMBERS_DIFFER not in output
-    assert "stage 9: skipped: " in output and "stage 10: skipped" in output
+    assert "stage 10: skipped by --skip_*" in output
+
+
+def test_the_last_model_is_packed_with_the_units_it_was_trained_on(smoke: Path) -> None:
+    packed = smoke / "hubert1" / EXP / MODELS[1] / "packed"
+    card = json.loads((packed / MODELS[1] / "card.json").read_text())
+    assert (packed / f"{MODELS[1]}.tar.gz").stat().st_size > 0 and card["updates"] == 20
+    assert [each["name"] for each in card["kmeans"]] == [KMEANS[1]] and card["data"]["hours"] > 0
+    assert card["results"] and (packed / MODELS[1] / "tokens.txt").exists()
 
 
 def test_the_last_model_is_evaluated_beside_its_baselines(smoke: Path) -> None:

@@ -13,6 +13,7 @@ train_configs=            # Training configs. Required.
 n_clusters="100 500"      # Units.
 features_km="mfcc espnet_hubert" # Features to cluster: mfcc, or espnet_hubert: a layer of the iteration before.
 layers_km="0 6"           # Layers to cluster, 1-based; mfcc has none: write 0.
+teacher=                  # Model to cluster in iteration 0, with espnet_hubert there: exp/<name>, hf:<user>/<name>, a file.
 portion_km="1.0 0.1"      # Share of the training utterances that k-means sees.
 seed_km=0                 # Seed of k-means.
 gpu_dump_feature=false    # Compute features to cluster on a GPU.
@@ -51,13 +52,15 @@ trained=$(trained_sets)
 for ((iteration = train_start_iter; iteration <= train_stop_iter && first_stage <= 7 && stop_stage >= 5; iteration++)); do
     kmeans=${expdir}/kmeans/$(kmeans_name "${iteration}")
     if active "${skip_data_prep}" 5 "iteration ${iteration}: ${features[iteration]} -> ${kmeans}/labels: ${clusters[iteration]} units"; then
-        teacher=
-        if [ "${features[iteration]}" != mfcc ]; then
-            teacher=$(experiment "$((iteration - 1))")
-            need "${teacher}/checkpoints/latest" 7 "--train_start_iter $((iteration - 1))"
+        clustered=
+        if [ "${features[iteration]}" != mfcc ] && [ "${iteration}" -eq 0 ]; then
+            clustered=${teacher}
+        elif [ "${features[iteration]}" != mfcc ]; then
+            clustered=$(experiment "$((iteration - 1))")
+            need "${clustered}/checkpoints/latest" 7 "--train_start_iter $((iteration - 1))"
         fi
         for dset in ${trained} ${valid_set}; do need "${dumpdir}/${dset}/index/index.json" 4; done
-        scripts/km/learn_kmeans.sh --feature "${features[iteration]}" --layer "${layers[iteration]}" --model "${teacher}" \
+        scripts/km/learn_kmeans.sh --feature "${features[iteration]}" --layer "${layers[iteration]}" --model "${clustered}" \
             --portion "${portions[iteration]}" --num_clusters "${clusters[iteration]}" --seed "${seed_km}" --nj "${nj}" \
             --gpu_dump_feature "${gpu_dump_feature}" --cmd "${train_cmd}" --python "${python}" \
             "$(paths "${dumpdir}" "${trained}")" "${kmeans}"
@@ -75,4 +78,4 @@ done
 
 stage=${first_stage}
 run_ssl 8 10 --train_config "${configs[train_stop_iter]}" --ssl_args "${hubert_args}" \
-    --ssl_exp "$(experiment "${train_stop_iter}")"
+    --ssl_exp "$(experiment "${train_stop_iter}")" --labels_dir "${expdir}/kmeans/$(kmeans_name "${train_stop_iter}")/labels"

@@ -136,6 +136,15 @@ if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/ev
         "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
 fi
 
-model="${ssl_exp}/checkpoints/${inference_ssl_model}/model.safetensors and ${ssl_exp}/config.yaml"
-active "${skip_packing}" 9 "skipped: this version makes no archive; ${model} are the model" || true
-active "${skip_upload_hf}" 10 "skipped: this version uploads nothing${hf_repo:+ to ${hf_repo}}" || true
+packed=${ssl_exp}/packed/$(basename "${ssl_exp}")
+if active "${skip_packing}" 9 "${ssl_exp} (${inference_ssl_model}) -> ${packed}.tar.gz"; then
+    need "${ssl_exp}/checkpoints/${inference_ssl_model}" 7
+    scripts/pack/pack.sh --checkpoint "${inference_ssl_model}" --token_list "${token_list}" --license "${license}" \
+        --targets "${kmeans_dir:-$(dirname "${labels_dir:-.}")}" --kmeans "${expdir}/kmeans" \
+        --formats "${pack_formats}" --python "${python}" "$(paths "${dumpdir}" "${trained[*]}")" "${ssl_exp}" "${packed}"
+fi
+
+if active "${skip_upload_hf}" 10 "${packed} -> ${hf_repo:-Hugging Face}"; then
+    need "${packed}/card.json" 9
+    "${python}" -m espnet2.bin.ssl_upload --hf_repo "${hf_repo}" "${packed}"
+fi

@@ -91,7 +91,7 @@ class _Formatter:
     def run(self, items: list[Utterance]) -> None:
         folder = self.shard.folder
         folder.mkdir(parents=True, exist_ok=True)
-        progress = _Progress(len(items), self.options.sample_rate)
+        progress = UtteranceProgress(len(items), self.options.sample_rate)
         with (
             atomic_write(folder / "wav.scp") as scp,
             atomic_write(folder / "utt2num_samples") as lengths,
@@ -129,7 +129,7 @@ class _Formatter:
             start, stop = 0, recording.audio.frames
         else:
             start, stop = recording.span(item.start_seconds, item.end_seconds)
-        blocks = _convert(recording, start, stop, self.options)
+        blocks = convert_blocks(recording, start, stop, self.options)
         whole = item.start_seconds is None and ARK_ENTRY.fullmatch(recording.entry) is None
         if whole and self.options.audio_format == "flac" and recording.is_plain_flac(self.options.sample_rate):
             sums = SampleSums()
@@ -157,7 +157,7 @@ class _Formatter:
         return self.opened
 
 
-def _convert(recording: Recording, start: int, stop: int, options: FormatOptions) -> Iterator[np.ndarray]:
+def convert_blocks(recording: Recording, start: int, stop: int, options: FormatOptions) -> Iterator[np.ndarray]:
     """(samples,) int16 blocks at the wanted rate."""
     blocks = recording.blocks(start, stop, options.channel)
     rates = [recording.sample_rate]
@@ -199,7 +199,7 @@ def _check_sums(sums: SampleSums) -> None:
         raise RejectedAudio("silent", f"all {sums.count} samples are zero")
 
 
-class _Progress:
+class UtteranceProgress:
     """A line every half minute: how far, how fast, how long still."""
 
     def __init__(self, total: int, sample_rate: int) -> None:

@@ -19,7 +19,7 @@ from espnet2.utils.errors import UserError
 
 BATCH_SECONDS = 60.0  # padded audio of one forward pass
 CHUNK_SECONDS = 30.0  # audio longer than this is cut: attention costs grow with the square of the length
-CONTEXT_SECONDS = 1.0  # on both sides of a chunk, computed and thrown away
+CONTEXT_SECONDS = 15.0  # on both sides of a chunk, computed and thrown away; up to 60 s are one pass. See doc/models.md
 WINDOW_BATCHES = 4  # audio in memory, to be sorted by length: larger wastes memory, smaller pads more
 READERS = 4  # threads that decode audio while the model runs
 STATISTICS_SECONDS = 5.0  # of a first pass over long audio at a time: a first convolution gives 3,200 frames a second

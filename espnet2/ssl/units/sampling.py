@@ -136,7 +136,7 @@ class Sample:
             if not shard.is_done(mark):
                 raise UserError(
                     f"{shard.frames_path}: missing, or made with other data or options; "
-                    f"run ssl_dump_features --job {shard.job} --num_jobs {len(shards)} again"
+                    f"run ssl_sample_features --job {shard.job} --num_jobs {len(shards)} again"
                 )
         cards = [read_json(shard.card_path) for shard in shards]
         num_frames = sum(card["num_frames"] for card in cards)

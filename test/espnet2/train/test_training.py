@@ -195,6 +195,14 @@ def test_init_and_freeze(corpus, finished):
     assert not torch.equal(ours["objectives.hubert.mask_embedding"], theirs["objectives.hubert.mask_embedding"])
 
 
+def test_training_goes_on_from_a_whole_model(corpus, finished):
+    source, _ = finished
+    output, _ = train(corpus, "went_on", max_update=2, init_from=str(source), seed=5, optim_conf={"lr": 1e-12})
+    ours = load_file(output / "checkpoints/latest/model.safetensors")
+    for name, value in load_file(source / "checkpoints/latest/model.safetensors").items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

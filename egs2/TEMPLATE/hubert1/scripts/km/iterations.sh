@@ -24,11 +24,15 @@ for ((i = 0; i < ${#configs[@]}; i++)); do
     case "${features[i]}" in
         mfcc) ;;
         espnet_hubert)
-            [ "${i}" -gt 0 ] || die "--features_km: iteration 0 has no model before it; its features must be mfcc"
+            [ "${i}" -gt 0 ] || [ -n "${teacher}" ] ||
+                die "--features_km: iteration 0 has no model before it; its features must be mfcc, or give --teacher"
             [[ "${layers[i]}" =~ ^[1-9][0-9]*$ ]] || die "--layers_km: '${layers[i]}' of iteration ${i} is not a layer (1 is the first)" ;;
         *) die "--features_km: unknown '${features[i]}'; known are mfcc and espnet_hubert" ;;
     esac
 done
+
+[ -z "${teacher}" ] || [ "${features[0]}" != mfcc ] ||
+    die "--teacher ${teacher}: iteration 0 clusters mfcc; write --features_km \"espnet_hubert ...\" and its --layers_km"
 
 # kmeans_name <iteration>: all that tells its units from others, for example iter1_espnet_hubert_l6_km500.
 kmeans_name() {

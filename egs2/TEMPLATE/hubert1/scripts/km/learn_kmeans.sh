@@ -48,7 +48,7 @@ log "sample of ${feature} features: ${nj} jobs, logs in ${kmeans}/log"
 # shellcheck disable=SC2086
 watched "${kmeans}/log/dump_features.JOB.log" \
     ${cmd} ${gpu[@]+"${gpu[@]}"} JOB=1:"${nj}" "${kmeans}/log/dump_features.JOB.log" \
-    "${python}" -m espnet2.bin.ssl_dump_features "${sample[@]}" --job JOB --num_jobs "${nj}" --device "${device}" \
+    "${python}" -m espnet2.bin.ssl_sample_features "${sample[@]}" --job JOB --num_jobs "${nj}" --device "${device}" \
     --output_dir "${kmeans}/features"
 unset OMP_NUM_THREADS    # one job now: all cores
 log "${num_clusters} clusters: log in ${kmeans}/log/learn_kmeans.log"

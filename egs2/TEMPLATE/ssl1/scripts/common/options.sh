@@ -36,4 +36,6 @@ alignment_phoneme_dir=    # Folder of <set>.ctm phone alignments, where the data
 eval_num_clusters=100     # Units of the evaluation's k-means: the same for every model and baseline.
 eval_seeds="0 1 2"        # Seeds of the evaluation's k-means.
 inference_ssl_model=latest # Checkpoint to evaluate, pack and upload: latest, best_<stat>, ave_<n>best or update_<n>.
-hf_repo=                  # Hugging Face repository, for stage 10.
+license=                  # Licence of the packed model, such as cc-by-4.0: part of its card.
+pack_formats="huggingface torchaudio" # Forms of other libraries that are packed along, where the model has one.
+hf_repo=                  # Hugging Face repository, <user>/<name>, for stage 10.

@@ -1,0 +1,25 @@
+"""A trained model in, a folder that another library loads, with a card of the measured difference, out."""
+
+import argparse
+
+from espnet2.utils.errors import run_main
+
+
+def main() -> None:
+    """Entry point."""
+    from espnet2.ssl.export.convert import CARD, EXPORTS, export_model
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="exp/<name>, or a folder of its checkpoints")
+    parser.add_argument("--checkpoint", default="latest", help="of exp/<name>: latest, best_<stat> ... (%(default)s)")
+    parser.add_argument("--to", required=True, choices=sorted(EXPORTS), help="the library or format")
+    parser.add_argument("--output", required=True, help="folder to make")
+    arguments = parser.parse_args()
+    card = export_model(arguments.model, arguments.to, arguments.output, tag=arguments.checkpoint)
+    print(f"{arguments.output}: the largest difference is {card['largest_difference']:.2g}, see {CARD} there")
+    if card["weights_left_out"]:
+        print(f"not in this format: {', '.join(card['weights_left_out'])}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,26 @@
+"""A model of another library in, exp/<name> with its config, weights and a card of the measured difference out."""
+
+import argparse
+
+from espnet2.utils.errors import run_main
+
+
+def main() -> None:
+    """Entry point."""
+    from espnet2.ssl.export.convert import CARD
+    from espnet2.ssl.export.foreign import IMPORTS, import_model
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", help="a folder of save_pretrained or of ssl_export, or a checkpoint file")
+    parser.add_argument("--from", required=True, choices=sorted(IMPORTS), dest="origin", help="its library")
+    parser.add_argument("--output", required=True, help="folder to make, such as exp/imported")
+    arguments = parser.parse_args()
+    card = import_model(arguments.path, arguments.origin, arguments.output)
+    print(f"{arguments.output}: the largest difference is {card['largest_difference']:.2g}, see {CARD} there")
+    for key, what in (("weights_left_out", "left out"), ("weights_new_and_random", "not in the file, drawn anew")):
+        if card[key]:
+            print(f"{what}: {', '.join(card[key])}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,1 @@
+"""Trained models in, folders for others to use out."""

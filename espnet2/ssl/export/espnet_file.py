@@ -1,0 +1,107 @@
+"""A .pth of ESPnet's own hubert1 in, the config and canonical weights of a model of ours out; import only."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor
+
+from espnet2.ssl.export import names, torchaudio_model
+from espnet2.ssl.export.canonical import modern_weight_norm, rename, reverse
+from espnet2.ssl.export.compare import OtherSide
+from espnet2.ssl.export.fairseq_read import from_layout, other_side
+from espnet2.ssl.export.incoming import Foreign, model_values
+from espnet2.ssl.export.safe_pickle import load_foreign, only_tensors
+from espnet2.utils.errors import UserError
+
+TITLE = "ESPnet"
+OTHER_SIDE = "torchaudio.models, whose HuBERT is inside ESPnet's"
+LAYERS = "layer l of extract_features of the torchaudio model inside, from 1"
+# Beginnings of names, by what ESPnet's encoder wraps.
+TORCHAUDIO, FAIRSEQ = "encoder.hubert_pretrain_model.", "encoder.encoder."
+# What ESPnet's TorchAudioHuBERTPretrainEncoder takes where config.yaml says nothing: HuBERT Base.
+DEFAULTS: dict[str, Any] = {
+    "extractor_mode": "group_norm",
+    "extractor_conv_layer_config": [[512, 10, 5], *[[512, 3, 2]] * 4, *[[512, 2, 2]] * 2],
+    "extractor_conv_bias": False,
+    "encoder_embed_dim": 768,
+    "encoder_pos_conv_kernel": 128,
+    "encoder_pos_conv_groups": 16,
+    "encoder_num_layers": 12,
+    "encoder_num_heads": 12,
+    "encoder_ff_interm_features": 3072,
+    "encoder_layer_norm_first": False,
+}
+
+
+def read(path: Path) -> Foreign:
+    """A model .pth (or the folder of `--output_dir` with valid.loss.best.pth or latest.pth) and its config.yaml.
+
+    Raises:
+        UserError: a file is missing or damaged, or the model is not one of hubert1.
+    """
+    file, config = _files(path)
+    state = only_tensors(load_foreign(file), file)
+    settings = {**DEFAULTS, **(config.get("encoder_conf") or {})}
+    if any(name.startswith(TORCHAUDIO) for name in state):
+        return _from_torchaudio(_below(state, TORCHAUDIO), settings, config, file)
+    if any(name.startswith(FAIRSEQ) for name in state):
+        task = {"normalize": bool(config.get("normalize")), "sample_rate": 16000}
+        return from_layout(_fairseq_settings(settings), task, _below(state, FAIRSEQ), file)
+    if any(name.startswith("encoder.encoders.") for name in state):
+        raise UserError(
+            f"{file}: a model of ESPnet's ssl1 has no form here: its transformer has ReLU in the feed-forward part, "
+            "LayerNorms with epsilon 1e-12, and positions in place of their input, not added to it; hubert1 models do"
+        )
+    raise UserError(f"{file}: no model of ESPnet's hubert1; expected weights named {TORCHAUDIO}* or {FAIRSEQ}*")
+
+
+def _from_torchaudio(
+    state: Mapping[str, Tensor], settings: dict[str, Any], config: Mapping[str, Any], file: Path
+) -> Foreign:
+    """torchaudio's HuBERTPretrainModel: its encoder, the mask vector and the head."""
+    weights, left = rename(modern_weight_norm(state), reverse(names.TORCHAUDIO_PRETRAINING))
+    scaled = bool(config.get("normalize")) or bool((config.get("collate_fn_conf") or {}).get("normalize"))
+    frontend, encoder = torchaudio_model.values_of(settings, file, normalize=scaled)
+    return Foreign(model_values(frontend, encoder, "hubert", weights), weights, left)
+
+
+def _fairseq_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The names ESPnet's FairseqHubertPretrainEncoder gives fairseq's settings."""
+    known = {
+        "output_size": "encoder_embed_dim", "linear_units": "encoder_ffn_embed_dim", "num_blocks": "encoder_layers",
+        "attention_heads": "encoder_attention_heads",
+    }  # fmt: skip
+    return {theirs: settings[ours] for ours, theirs in known.items() if ours in settings} | {
+        key: value for key, value in settings.items() if key in ("layer_norm_first", "conv_bias", "conv_feature_layers")
+    }
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _files(path: Path) -> tuple[Path, dict[str, Any]]:
+    """The weights, and what the config.yaml beside them says."""
+    if path.is_dir():
+        found = [path / name for name in ("valid.loss.best.pth", "valid.loss.ave.pth", "latest.pth", "checkpoint.pth")]
+        files = [file for file in found if file.is_file()] or sorted(path.glob("*.pth"))
+        if not files:
+            raise UserError(f"{path}: no .pth file in there")
+        path = files[0]
+    config = path.parent / "config.yaml"
+    if not config.is_file():
+        raise UserError(f"{config}: no such file; ESPnet writes it beside {path.name}, and it tells heads and strides")
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{config}: not plain YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{config}: expected 'key: value' lines")
+    return path, values
+
+
+def run(path: Path) -> OtherSide:
+    """The model inside, in torchaudio."""
+    return other_side(read(path), path)

@@ -1,0 +1,33 @@
+"""A model in, a folder with full-precision weights and the config, for this toolkit, out."""
+
+
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from espnet2.ssl.export.compare import OtherSide, normalised, our_states
+from espnet2.ssl.export.forms import Source
+from espnet2.tasks.ssl import dump_config, load_model, teacher_names
+
+TITLE = "safetensors"
+OTHER_SIDE = "the same model loaded from the folder"
+LAYERS = "as in this toolkit: 1 to the number of blocks; 0 is the encoder's input after positions"
+
+
+def write(source: Source, folder: Path) -> list[str]:
+    """model.safetensors and config.yaml; no form is without one.
+
+    Returns:
+        Names of weights left out: copies of the encoder that only training needs.
+    """
+    teacher = teacher_names(source.model)
+    state = {name: value.contiguous() for name, value in source.model.state_dict().items() if name not in teacher}
+    save_file(state, folder / "model.safetensors", {"format": "pt", "teacher": "left out" if teacher else "complete"})
+    (folder / "config.yaml").write_text(dump_config(source.config), encoding="utf-8")
+    return sorted(teacher)
+
+
+def run(folder: Path) -> OtherSide:
+    """The model as `load_model` reads it."""
+    model = load_model(folder).model
+    return OtherSide(lambda wav: our_states(model, wav), lambda wav: normalised(model, wav))
