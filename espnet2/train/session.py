@@ -20,7 +20,7 @@ from espnet2.train.identity import describe_run
 from espnet2.train.initial import freeze_parameters, load_initial, load_whole
 from espnet2.train.inputs import DataPaths, Inputs, StepPlan, TrainingData, make_data, open_inputs, plan_steps
 from espnet2.train.meter import tally
-from espnet2.train.progress import count_restarts
+from espnet2.train.progress import count_restarts, is_restart
 from espnet2.train.reporter import FolderReporter, Reporter, format_seconds
 from espnet2.train.signals import StopSignals
 from espnet2.train.trainer import NUM_RESUMABLE, Trainer
@@ -70,7 +70,7 @@ def train(
     inputs = open_inputs(config, paths)
     config = with_num_classes(config, inputs.train_labels.num_classes if inputs.train_labels else None)
     folder = CheckpointFolder(output_dir / "checkpoints")
-    if failure := ranks.from_first(refuse_restart(output_dir, folder) if ranks.is_first else None):
+    if failure := ranks.from_first(refuse_restart(output_dir, folder) if ranks.is_first and is_restart() else None):
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     steps = plan_steps(config, ranks.world_size)
@@ -105,6 +105,8 @@ def train(
         )
         resumed = trainer.resume()
         if ranks.is_first:
+            if not is_restart():  # by hand: a new attempt, noted once the run is known to fit what is there
+                count_restarts(output_dir, trainer.state.update)
             on_start()
             (output_dir / "train.done").unlink(missing_ok=True)
             with atomic_write(output_dir / "config.yaml") as stream:

@@ -19,8 +19,8 @@ watched() {
     watch_logs "${log_pattern}" &
     watcher=$!
     "$@" || status=$?
-    kill "${watcher}" 2> /dev/null || true
-    wait "${watcher}" 2> /dev/null || true
+    # SIGTERM would not do where whoever started us ignores it: children inherit that, and this would wait for ever.
+    { kill -KILL "${watcher}" && wait "${watcher}"; } 2> /dev/null || true
     return "${status}"
 }
 
