@@ -42,3 +42,10 @@ def watch_training(
             found += watch.look(meter.read(SINGLE), update)
             meter = Meter()
     return found
+
+
+def kill_feed_forward(model: SSLModel) -> None:
+    """The student's feed-forward parts die, and with them, soon, a teacher's."""
+    with torch.no_grad():
+        for block in model.encoder.blocks:
+            block.ffn_out.weight.zero_()

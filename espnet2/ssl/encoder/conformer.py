@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from espnet2.ssl.encoder.stack import BlockStack, StackConfig, init_as_bert
+from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig, init_as_bert
 from espnet2.ssl.modules.attention import SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 from espnet2.ssl.modules.depthwise import ConvModule
@@ -21,14 +21,9 @@ class ConformerEncoder(BlockStack):
 
     convolves = True
 
-    class Config(StackConfig):
+    class Config(MacaronConfig):
         """`encoder_conf` of `encoder: conformer`."""
 
-        layerdrop: float = Field(0.0, ge=0, lt=1, description="probability that an update skips a block")
-        position: Literal["conv", "conv_stack", "none"] = Field(
-            "none", description="added to the input of the first block"
-        )
-        attention_position: Literal["none", "alibi", "gated_relative", "relative"] = "relative"
         conv_kernel: int = Field(31, gt=0, description="frames, an odd number (the paper's 32 has no middle)")
         conv_norm: Literal["batch", "layer", "group"] = Field(
             "layer", description="after the depthwise convolution; batch is the paper's and spans all ranks"

@@ -1,11 +1,11 @@
 """Frames in, hidden layers out: E-Branchformer, attention and a gated convolution side by side, then merged."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from espnet2.ssl.encoder.stack import BlockStack, StackConfig, init_as_bert
+from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig, init_as_bert
 from espnet2.ssl.modules.attention import SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 from espnet2.ssl.modules.depthwise import GatedMLP, Merge
@@ -20,14 +20,9 @@ class EBranchformerEncoder(BlockStack):
 
     convolves = True
 
-    class Config(StackConfig):
+    class Config(MacaronConfig):
         """`encoder_conf` of `encoder: e_branchformer`."""
 
-        layerdrop: float = Field(0.0, ge=0, lt=1, description="probability that an update skips a block")
-        position: Literal["conv", "conv_stack", "none"] = Field(
-            "none", description="added to the input of the first block"
-        )
-        attention_position: Literal["none", "alibi", "gated_relative", "relative"] = "relative"
         cgmlp_dim: int = Field(3072, gt=0, description="channels of the gated convolution: content and gate together")
         cgmlp_conv_kernel: int = Field(31, gt=0, description="frames, an odd number")
         merge_conv_kernel: int = Field(31, gt=0, description="frames, an odd number")

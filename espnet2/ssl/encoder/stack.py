@@ -52,6 +52,14 @@ class StackConfig(AttentionPositionConfig):
         return self
 
 
+class MacaronConfig(StackConfig):
+    """Of encoders whose blocks convolve between two half feed-forward parts: positions come with the attention."""
+
+    layerdrop: float = Field(0.0, ge=0, lt=1, description="probability that an update skips a block")
+    position: Literal["conv", "conv_stack", "none"] = Field("none", description="added to the input of the first block")
+    attention_position: Literal["none", "alibi", "gated_relative", "relative"] = "relative"
+
+
 class BlockStack(Encoder):
     """Positions, then blocks `(x, mask, position, valid) -> (output, feed-forward branch before its residual)`.
 

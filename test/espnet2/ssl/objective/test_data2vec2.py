@@ -8,7 +8,7 @@ from data2vec_weights import same_data2vec_audio
 from hubert_weights import randomise
 from repository import ROOT
 from tiny_model import mean_loss, noise_batch, seeded_forward, tiny_model
-from tiny_watch import watch_training
+from tiny_watch import kill_feed_forward, watch_training
 
 from espnet2.ssl.modules.lengths import valid_frames
 from espnet2.tasks.ssl import build, count_parameters, load_config
@@ -169,17 +169,10 @@ def test_what_cannot_be_is_refused():
     assert draw.min_samples() == entry(small_model()).context.geometry.num_samples(30)
 
 
-def dead(model) -> None:
-    """The student's feed-forward parts die, and with them, soon, the teacher's."""
-    with torch.no_grad():
-        for block in model.encoder.blocks:
-            block.ffn_out.weight.zero_()
-
-
 def test_watch_sees_a_collapse_and_no_other():
     conf = {"decay_start": 0.9, "decay_end": 0.9}
     assert watch_training(tiny_model("data2vec2", conf=conf), 200) == []
-    found = watch_training(tiny_model("data2vec2", conf=conf), 200, disturb=dead)
+    found = watch_training(tiny_model("data2vec2", conf=conf), 200, disturb=kill_feed_forward)
     assert any("target_std is" in text and "healthy is above 0.1" in text and "lower optim_conf lr" in text
                for text in found), found  # fmt: skip
 

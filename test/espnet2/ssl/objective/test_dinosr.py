@@ -10,7 +10,7 @@ from hubert_weights import randomise
 from repository import ROOT
 from safetensors.torch import save_file
 from tiny_model import mean_loss, noise_batch, tiny_config, tiny_model
-from tiny_watch import watch_training
+from tiny_watch import kill_feed_forward, watch_training
 
 from espnet2.ssl.data.dataset import Loaded
 from espnet2.ssl.modules.norm import normalise_over_time
@@ -245,17 +245,10 @@ def test_figures():
     assert figures["top_code_share"] >= 1 / figures["codes_used"]
 
 
-def dead(model) -> None:
-    """The student's feed-forward parts die, and with them, soon, the teacher's."""
-    with torch.no_grad():
-        for block in model.encoder.blocks:
-            block.ffn_out.weight.zero_()
-
-
 def test_watch_sees_a_collapse_and_no_other():
     conf = {"decay_start": 0.9, "decay_end": 0.9}
     assert watch_training(tiny_model("dinosr", conf=conf), 200) == []
-    found = watch_training(tiny_model("dinosr", conf=conf), 200, disturb=dead)
+    found = watch_training(tiny_model("dinosr", conf=conf), 200, disturb=kill_feed_forward)
     assert any("teacher_std is" in text and "healthy is above 0.003" in text and "lower optim_conf lr" in text
                for text in found), found  # fmt: skip
 
