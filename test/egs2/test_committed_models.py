@@ -23,7 +23,8 @@ def test_model_loads_and_gives_finite_frames(folder: Path) -> None:
     assert last.isfinite().all() and last.std() > 0.01
 
 
-def test_every_method_has_one() -> None:
-    assert {folder.name.removesuffix("_mini") for folder in MODELS if folder.parents[2].name == "mini_espeak"} == {
+@pytest.mark.parametrize("corpus", ["mini_espeak", "festvox_ru"])
+def test_every_method_has_one(corpus: str) -> None:
+    assert {folder.name.removesuffix("_mini") for folder in MODELS if folder.parents[2].name == corpus} == {
         "best_rq", "data2vec2", "dinosr", "hubert", "speechflow", "w2v_bert", "wav2vec2", "wavlm",
     }  # fmt: skip
