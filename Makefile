@@ -15,7 +15,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-cluster lint bench-gpu check
+.PHONY: help env demo test test-browser test-cluster test-interop test-recipes lint bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -29,14 +29,26 @@ check: env  ## show what works in the environment and what is missing
 demo: env  ## environment, then hubert1 and ssl1 on the embedded corpus
 	egs2/mini_espeak/demo.sh
 
-test:  ## environment, then lint and the tests (not cluster, interop, recipes)
+test:  ## environment, then lint and the tests (not browser, cluster, interop, recipes)
 	$(setup_test)
 	$(venv)/ruff check .
-	$(pytest) $(parallel) -m "not cluster and not interop and not recipes"
+	$(pytest) $(parallel) -m "not browser and not cluster and not interop and not recipes"
+
+test-browser:  ## the pages of reports in a headless Chromium, which root installs on Debian
+	$(setup_test)
+	$(pytest) -m browser
 
 test-cluster:  ## jobs and trainings on real schedulers, which root installs on Debian or Ubuntu
 	$(setup_test)
 	$(pytest) $(parallel) -m cluster
+
+test-recipes:  ## every recipe's stages and two updates, on small corpora of the same layout
+	$(setup_test)
+	$(pytest) $(parallel) -m recipes
+
+test-interop:  ## exported models in fresh environments that hold only the other library
+	$(setup_test)
+	$(pytest) -m interop
 
 lint:  ## ruff, shellcheck, links, house rules
 	$(setup_test)

@@ -16,7 +16,9 @@ RECIPES = ROOT / "egs2"
 CORPORA = sorted(path.name for path in RECIPES.iterdir() if path.is_dir() and path.name != "TEMPLATE")
 TASKS = ("ssl1", "hubert1")
 LINKS = {"ssl1": ("ssl1.sh",), "hubert1": ("hubert1.sh", "hubert.sh", "ssl1.sh")}
-CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in RECIPES.glob("*/*/conf/*.yaml") if path.is_file())
+# Most are links to those of the template: each file is built once.
+FILES = {path.resolve() for path in RECIPES.glob("*/*/conf/*.yaml") if path.is_file()}
+CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in FILES)
 MAXIMUM_RUN_LINES = 40
 # Options that a user of ESPnet types from memory.
 OPTIONS = """

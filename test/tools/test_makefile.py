@@ -27,7 +27,9 @@ def test_help_is_the_default_and_lists_every_target(root: Path) -> None:
     [
         ("demo", "egs2/mini_espeak/demo.sh"),
         ("test", "-m pytest"),
+        ("test-browser", "-m browser"),
         ("test-cluster", "-m cluster"),
+        ("test-recipes", "-m recipes"),
         ("lint", "test/contracts"),
         ("bench-gpu", "benchmark/gpu.py"),
     ],

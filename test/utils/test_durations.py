@@ -43,6 +43,7 @@ ENTRIES = {
     "cat 'd d/stream.wav' | cat |": "1.5",
     "flac -c -d -s 'd d/c.flac' |": "2",
     "sph2pipe -f wav 'd d/s.sph' |": "0.75",
+    "sph2pipe -f wav -p -c 1 'd d/s.sph' |": "0.75",
     "sox -t wav 'd d/a.wav' -t wav - speed 0.5 |": "3",
     "flac -cds 'd d/c.flac' | sox -t wav - -t wav - speed 1.25 |": "1.6",
     "cat 'd d/a.wav' | sox -t wav - -c 1 -b 16 -t wav - rate 16000 |": "1.5",

@@ -69,13 +69,23 @@ def first_file(words: list[str]) -> str | None:
         known = {"-c", "-d", "-s", "-cds", "-dcs", "-dc", "-cd", "--stdout", "--decode", "--silent"}
         return files[0] if options and options <= known and not files[0].startswith("-") else None
     if program == "sph2pipe":
-        return words[3] if words[1:3] == ["-f", "wav"] and len(words) == 4 else None
+        return sphere_file(words[1:])
     if program == "cat":
         return words[1] if len(words) == 2 else None
     if program == "sox":
         rest = words[3:] if words[1:2] == ["-t"] else words[1:]
         return rest[0] if rest and rest[0] != "-" and not rest[0].startswith("-") else None
     return None
+
+
+def sphere_file(words: list[str]) -> str | None:
+    """The file of `sph2pipe -f wav [-p] [-c 1] FILE`: a channel is as long as the file.
+
+    >>> sphere_file(["-f", "wav", "-p", "-c", "1", "a.sph"])
+    'a.sph'
+    """
+    options = re.fullmatch(r"(-p |-f (wav|rif) |-c [12] )*", "".join(f"{word} " for word in words[:-1]))
+    return words[-1] if options and words and not words[-1].startswith("-") else None
 
 
 def sox_speed(words: list[str]) -> float | None:

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The GigaSpeech corpus in, data/train_<subset>, data/dev and data/test out: segments of long recordings.
+#
+# Usage: $0 [options]        e.g.: $0 --gigaspeech_root /corpora/GigaSpeech --subset xs
+# The corpus is handed out after a registration: nothing can be fetched here. The folder may also stand in db.sh.
+set -euo pipefail
+
+gigaspeech_root=              # folder with GigaSpeech.json and audio/
+subset=${GIGASPEECH_SUBSET:-xl} # xs (10 hours), s (250), m (1,000), l (2,500) or xl (10,000)
+max_missing_ratio=0.01        # share of the recordings that may be missing in audio/
+
+. utils/log.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
+# shellcheck disable=SC1090
+for setup in path.sh cmd.sh db.sh; do
+    if [ -e "${setup}" ]; then . "./${setup}"; fi
+done
+
+root="${gigaspeech_root:-${GIGASPEECH:-}}"
+[ -n "${root}" ] || die "where is GigaSpeech? Pass --gigaspeech_root, or set GIGASPEECH in db.sh; README.md says where to get it"
+rm -rf data/.new
+python3 local/prepare.py --root "${root}" --output_dir data/.new --subset "${subset}" --max_missing_ratio "${max_missing_ratio}"
+scripts/corpus/publish_sets.sh data/.new "train_${subset}" dev test

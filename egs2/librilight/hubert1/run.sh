@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Trains HuBERT on Libri-Light, two iterations of Base; options choose more of it: --local_data_opts "--subsets small,medium".
+# For one node of 8 GPUs; with fewer the same batches take longer (--ngpu). Options win over the values below: ./hubert1.sh --help
+set -euo pipefail
+
+./hubert1.sh \
+    --train_set train \
+    --valid_set dev \
+    --lang en \
+    --train_configs "conf/train_hubert_base_iter0.yaml conf/train_hubert_base.yaml" \
+    --features_km "mfcc espnet_hubert" \
+    --layers_km "0 6" \
+    --n_clusters "100 500" \
+    --portion_km "0.1 0.1" \
+    --audio_format flac.ark \
+    --max_wav_duration 31 \
+    --ngpu 8 \
+    --nj 32 \
+    "$@"

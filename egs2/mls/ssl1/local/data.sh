@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Multilingual LibriSpeech in, data/{train,dev,test} out: the chosen languages together, with utt2lang and transcripts.
+#
+# Usage: $0 [options]        e.g.: $0 --mls_root /corpora/mls --languages german,polish --nj 16
+set -euo pipefail
+
+mls_root=                     # folder with mls_polish/, mls_german_opus/ and so on
+languages=polish              # any of german,dutch,french,spanish,italian,portuguese,polish,english
+download=false                # true: fetch the languages into downloads/
+opus=false                    # with --download: the archives with Opus files, a quarter of the size of FLAC
+nj=4                          # folders to read at a time
+
+. utils/log.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
+# shellcheck disable=SC1090
+for setup in path.sh cmd.sh db.sh; do
+    if [ -e "${setup}" ]; then . "./${setup}"; fi
+done
+
+languages=${languages//,/ }
+root=${mls_root:-${MLS:-}}
+if [ "${download}" = true ]; then
+    root=downloads
+    # shellcheck disable=SC2086
+    python3 local/download.py --to "${root}" --opus "${opus}" ${languages}
+fi
+[ -n "${root}" ] || die "where is MLS? Pass --mls_root, set MLS in db.sh, or pass --download true"
+
+rm -rf data/.new
+python3 local/prepare.py --root "${root}" --output_dir data/.new --work data/.work --languages "${languages}" --nj "${nj}"
+scripts/corpus/publish_sets.sh data/.new train dev test
+rm -rf data/.work

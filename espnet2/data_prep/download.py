@@ -1,0 +1,126 @@
+"""The address of an archive in, its unpacked files out: goes on after a stop, verifies, leaves nothing half done."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from espnet2.data_prep.scan import Progress
+from espnet2.utils.errors import UserError
+
+BLOCK_BYTES = 1 << 20
+TIMEOUT_SECONDS = 60
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error)
+
+
+def fetch(url: str, to: str | Path, *, sha256: str = "", md5: str = "", unpack: bool = True, keep: bool = True) -> Path:
+    """Download a file into the folder `to`, verify it, and unpack it there if it is an archive.
+
+    What an earlier call did is not done again: a partial download goes on where it stopped (HTTP ranges); what was
+    unpacked is left alone, even if the archive was deleted since (`<to>/.<name>.unpacked` says so).
+
+    Args:
+        sha256, md5: what the publisher says; with neither, the log says that nothing was verified.
+        unpack: False leaves the file as it is.
+        keep: False removes the archive when it is unpacked.
+
+    Returns:
+        the file, or with `unpack` the folder `to`.
+
+    Raises:
+        UserError: not reachable, not what was expected, or damaged.
+    """
+    to = Path(to)
+    name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
+    done = to / f".{name}.unpacked"
+    if unpack and done.exists():
+        return to
+    to.mkdir(parents=True, exist_ok=True)
+    path = to / name
+    if not path.exists():
+        partial = path.with_name(f"{name}.partial")
+        _download(url, partial)
+        _verify(partial, url, sha256, md5)
+        os.replace(partial, path)
+    if not unpack:
+        return path
+    print(f"unpacking {path}", flush=True)
+    unpack_archive(path, to)
+    done.touch()
+    if not keep:
+        path.unlink()
+    return to
+
+
+def unpack_archive(path: Path, to: Path) -> None:
+    """Unpack a tar (any compression) or zip archive; names that lead out of the folder are refused.
+
+    Raises:
+        UserError: it is neither, or damaged.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                archive.extractall(to)  # drops ".." and absolute names itself
+        else:
+            with tarfile.open(path) as archive:
+                archive.extractall(to, filter="data")  # PEP 706: in 3.10.12, 3.11.4 and later
+    except DAMAGED as error:
+        raise UserError(f"{path}: cannot be unpacked ({error}); delete it and run again to fetch it anew") from None
+
+
+def _download(url: str, partial: Path) -> None:
+    """Append to what is there already, or begin anew where the server knows no ranges."""
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            goes_on = answer.status == 206
+            length = int(answer.headers.get("Content-Length") or 0)
+            total = length + have if goes_on else length
+            _check_space(partial, length, url)
+            print(f"fetching {url}" + (f" from byte {have:,}" if goes_on else ""), flush=True)
+            progress = Progress(f"bytes of {partial.stem}", total or None)
+            with open(partial, "ab" if goes_on else "wb") as stream:
+                while block := answer.read(BLOCK_BYTES):
+                    stream.write(block)
+                    progress.add(len(block))
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing is left to send: the partial file is whole
+            return
+        raise UserError(f"{url}: {error.code} {error.reason}; fetch it by hand and put it beside {partial}") from None
+    except (OSError, EOFError) as error:
+        raise UserError(f"{url}: {error}; run again to go on with {partial}, or fetch the file by hand") from None
+    if total and partial.stat().st_size != total:
+        raise UserError(
+            f"{url}: {partial.stat().st_size:,} of {total:,} bytes arrived; run again to go on with {partial}"
+        )
+
+
+def _check_space(partial: Path, length: int, url: str) -> None:
+    free = shutil.disk_usage(partial.parent).free
+    if length > free:
+        raise UserError(f"{url}: {length / 1e9:.1f} GB to fetch, {free / 1e9:.1f} GB free in {partial.parent}")
+
+
+def _verify(partial: Path, url: str, sha256: str, md5: str) -> None:
+    """Compare the checksum; a file that has another is removed, since no later call could mend it."""
+    if not (sha256 or md5):
+        print(f"{url}: no checksum is published: not verified", flush=True)
+        return
+    digest = hashlib.sha256() if sha256 else hashlib.md5(usedforsecurity=False)
+    with open(partial, "rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    if digest.hexdigest() != (sha256 or md5).lower():
+        partial.unlink()
+        raise UserError(
+            f"{url}: {digest.name} is {digest.hexdigest()}, expected {sha256 or md5}; the download was removed: "
+            "run again, or fetch the file by hand"
+        )
