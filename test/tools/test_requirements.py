@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS_FOR_TESTS = ("eval", "test", "bench")
+EXTRAS_FOR_TESTS = ("audio", "eval", "test", "doc", "bench")
 
 
 def pins(root: Path, name: str, python: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
+from espnet2.ssl.data import av_audio
 from espnet2.ssl.data.audio import ARK_ENTRY, open_audio
 from espnet2.ssl.data.pipes import PipePlan, missing_programs, parse_pipe
 
@@ -121,6 +122,10 @@ def open_recording(entry: str, scratch: str | os.PathLike) -> Iterator[Recording
         RejectedAudio: it is missing, empty, cut short or no audio, or its command fails.
     """
     if not entry.endswith("|"):
+        if av_audio.needs_pyav(entry):
+            with _open_decoded(entry, scratch) as recording:
+                yield recording
+            return
         with _open_plan(entry, PipePlan(entry)) as recording:
             yield recording
         return
@@ -147,16 +152,22 @@ def _run_pipe(entry: str, output: object) -> None:
 
 
 @contextmanager
+def _open_decoded(entry: str, scratch: str | os.PathLike) -> Iterator[Recording]:
+    _check_content(entry)
+    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".decoded.") as output:
+        try:
+            av_audio.decode(entry, output.name)
+        except av_audio.UndecodableAudio as error:
+            raise RejectedAudio("not_audio", f"{entry}: {error}") from None
+        with _open_plan(entry, PipePlan(output.name), streamed=True) as recording:
+            yield recording
+
+
+@contextmanager
 def _open_plan(entry: str, plan: PipePlan, *, streamed: bool = False) -> Iterator[Recording]:
     match = ARK_ENTRY.fullmatch(plan.path)
     path = match[1] if match else plan.path
-    try:
-        if os.path.isdir(path):
-            raise RejectedAudio("not_audio", f"{path}: a folder")
-        if os.path.getsize(path) == 0:
-            raise RejectedAudio("empty", f"{path}: 0 bytes")
-    except OSError as error:
-        raise RejectedAudio("missing", f"{path}: {error.strerror}") from None
+    _check_content(path)
     with ExitStack() as stack:
         try:
             audio = stack.enter_context(open_audio(plan.path))
@@ -171,6 +182,16 @@ def _open_plan(entry: str, plan: PipePlan, *, streamed: bool = False) -> Iterato
         if audio.frames == 0:
             raise RejectedAudio("empty", f"{path}: 0 samples")
         yield Recording(entry, audio, plan)
+
+
+def _check_content(path: str) -> None:
+    try:
+        if os.path.isdir(path):
+            raise RejectedAudio("not_audio", f"{path}: a folder")
+        if os.path.getsize(path) == 0:
+            raise RejectedAudio("empty", f"{path}: 0 bytes")
+    except OSError as error:
+        raise RejectedAudio("missing", f"{path}: {error.strerror}") from None
 
 
 def _not_audio(path: str, error: Exception) -> RejectedAudio:

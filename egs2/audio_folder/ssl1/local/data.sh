@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# A folder of audio (wav, flac, mp3, ogg, opus, m4a, ...) in, data/train and data/dev out; long files are cut at pauses.
+#
+# Usage: $0 --audio_root DIR [options]        e.g.: $0 --audio_root /data/calls --speaker_level 1 --nj 32
+# A stopped call goes on where it was; a repeated one looks at new and changed files only.
+# data/unusable.tsv lists what was left out and why.
+set -euo pipefail
+
+audio_root=                   # the folder; its subfolders are searched too (or AUDIO_FOLDER in db.sh)
+nj=4                          # jobs at once (cmd.sh says where); the output is the same for any number
+cut=vad                       # long files: vad cuts at pauses, fixed into equal parts, none leaves them whole
+cut_above=20                  # seconds from which a file is long; 0 with --cut vad looks for speech in every file
+max_seconds=20                # longest part
+min_seconds=1                 # shortest part
+max_pause=1.0                 # longest pause within a part, seconds
+vad_threshold=0.5             # probability from which it is speech
+speaker_level=0               # 1: the first folder below the root names the speaker, -1: the folder of the file; 0: unknown
+speakers=                     # table <path below the root> TAB <speaker> [TAB <language>] instead of folder names
+language=                     # such as en, for utt2lang
+valid_share=0.01              # share of the speakers, or files, that are held out as data/dev
+valid_by=speaker              # speaker or file: what is held out as a whole; file where speakers are unknown
+drop_duplicates=false         # true: of files with the same bytes the first by name is kept (reads every file)
+max_unreadable_share=0.01     # a larger share of unreadable files is an error
+work_dir=data/audio_folder    # what was found so far
+
+. utils/log.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
+. ./path.sh
+. ./cmd.sh
+. ./db.sh
+. scripts/common/jobs.sh
+
+root="${audio_root:-${AUDIO_FOLDER:-}}"
+[ -n "${root}" ] || die "which folder? --audio_root DIR, or AUDIO_FOLDER in db.sh; through the recipe:" \
+    "./run.sh --local_data_opts \"--audio_root DIR\""
+
+num_jobs=$(python3 local/prepare.py plan --root "${root}" --work_dir "${work_dir}" --nj "${nj}" --cut "${cut}" \
+    --cut_above "${cut_above}" --max_seconds "${max_seconds}" --min_seconds "${min_seconds}" --max_pause "${max_pause}" \
+    --vad_threshold "${vad_threshold}" --drop_duplicates "${drop_duplicates}")
+if [ "${num_jobs}" -gt 0 ]; then
+    # ${train_cmd} holds a program and its options: it has to be split.
+    # shellcheck disable=SC2086
+    watched "${work_dir}/logs/inspect.JOB.log" ${train_cmd} JOB=1:"${num_jobs}" "${work_dir}/logs/inspect.JOB.log" \
+        python3 local/inspect_files.py --work_dir "${work_dir}" --job JOB --num_jobs "${num_jobs}"
+fi
+
+new=data/.new
+rm -rf "${new}"
+python3 local/prepare.py write --work_dir "${work_dir}" --output_dir "${new}" --speaker_level "${speaker_level}" \
+    --speakers "${speakers}" --language "${language}" --valid_share "${valid_share}" --valid_by "${valid_by}" \
+    --max_unreadable_share "${max_unreadable_share}"
+for dset in train dev; do
+    utils/validate_data_dir.sh --no-feats --no-text "${new}/${dset}"
+done
+for dset in train dev; do # only a complete and valid set takes the final name
+    rm -rf "data/${dset}"
+    mv "${new}/${dset}" "data/${dset}"
+done
+mv "${new}/unusable.tsv" data/
+rmdir "${new}"
+log "data/train and data/dev are ready; data/unusable.tsv lists what was left out"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Pre-trains a Base model on a folder of audio, by default BEST-RQ, which needs no labels:
+#   ./run.sh --local_data_opts "--audio_root /data/calls --speaker_level 1"
+# For one node of 8 GPUs; with fewer the same batches take longer (--ngpu). Options win over the values below: ./ssl1.sh --help
+set -euo pipefail
+
+./ssl1.sh \
+    --train_set train \
+    --valid_set dev \
+    --train_config conf/train_best_rq_base.yaml \
+    --max_wav_duration 30 \
+    --ngpu 8 \
+    --nj 32 \
+    "$@"
