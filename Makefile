@@ -4,6 +4,7 @@
 
 SHELL := /bin/bash
 SETUP_OPTIONS ?=
+DEMO_OPTIONS ?=
 venv := tools/venv/bin
 setup := tools/setup_env.sh $(SETUP_OPTIONS)
 setup_test := $(setup) --with_test true
@@ -15,7 +16,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-browser test-cluster test-interop test-recipes lint bench-gpu check
+.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes lint bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -27,7 +28,7 @@ check: env  ## show what works in the environment and what is missing
 	$(venv)/python tools/check_install.py
 
 demo: env  ## environment, then hubert1 and ssl1 on the embedded corpus
-	egs2/mini_espeak/demo.sh
+	egs2/mini_espeak/demo.sh $(DEMO_OPTIONS)
 
 test:  ## environment, then lint and the tests (not browser, cluster, interop, recipes)
 	$(setup_test)
@@ -54,6 +55,12 @@ lint:  ## ruff, shellcheck, links, house rules
 	$(setup_test)
 	$(venv)/ruff check .
 	$(pytest) -q test/contracts
+
+doc:  ## the pages of doc/ as html in doc/_build/html; warnings are errors
+	$(setup_test)
+	$(venv)/python doc/generate/stages.py
+	$(venv)/python doc/generate/configuration.py
+	$(venv)/python -m sphinx -q -E -a -W --keep-going -c doc -d doc/_build/doctrees . doc/_build/html
 
 bench-gpu:  ## training speed, k-means, feature dump and resume on one GPU
 	$(setup_test)

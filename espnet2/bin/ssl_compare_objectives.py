@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, required=True, help="PNG of the curves")
     parser.add_argument("--title", default="Objectives at equal wall time", help="of a new RESULTS.md (%(default)s)")
     arguments = parser.parse_args()
-    from espnet2.ssl.evaluate.compare import draw_objectives, put_between_marks, read_json, results_table
+    from espnet2.ssl.evaluate.compare import MARKS, draw_objectives, read_json, results_table
+    from espnet2.ssl.evaluate.marked_page import put_between_marks
 
     experiments = {}
     for word in arguments.experiments:
@@ -36,7 +37,7 @@ def main() -> None:
     draw_objectives(experiments, arguments.picture)
     place = os.path.relpath(arguments.picture, arguments.results.parent)
     table += f"\n![loss and health of each training]({place})\n"
-    put_between_marks(arguments.results, table, title=arguments.title)
+    put_between_marks(arguments.results, table, title=arguments.title, name=MARKS)
     print(table, end="")
 
 

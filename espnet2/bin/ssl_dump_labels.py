@@ -1,62 +1,68 @@
-"""A k-means and a formatted set in, its units out: shards of an array job, then the merged text and packed labels."""
+"""A k-means, or a model with codebooks, and any Kaldi data folder in, discrete tokens of its utterances out."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.units.card import check_card, require_card
-from espnet2.ssl.units.labelling import LabelFiles, check_teacher_and_rate, label_part, labels_done, merge_labels
 from espnet2.utils.errors import run_main
 
-NOT_THERE = 3  # exit status of --check
 
-
-def main() -> int:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", type=int, default=1, help="which shard, from 1")
-    parser.add_argument("--num_jobs", type=int, default=1, help="how many shards")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda: where features are computed")
-    parser.add_argument("--num_clusters", type=int, help="refuse a k-means of another size")
-    parser.add_argument("--layer", type=int, help="refuse a k-means of another layer")
     parser.add_argument(
-        "--check",
-        action="store_true",
-        help=f"only look: exit 0 if the labels are there, {NOT_THERE} if not; refuse a changed teacher",
+        "--model", default="", help="exp/<name>, a packed model or hf:<user>/<name> (default: that of --kmeans)"
     )
-    parser.add_argument("--merge", action="store_true", help="join the shards, check the labels, print statistics")
-    parser.add_argument("kmeans_dir", type=Path, help="exp/kmeans/<name>")
-    parser.add_argument("dump_set", type=Path, help="dump/<set> after stage 6")
-    arguments = parser.parse_args()
-    card = require_card(arguments.kmeans_dir)
-    options = {"num_clusters": arguments.num_clusters, "layer": arguments.layer}
-    check_card(arguments.kmeans_dir, card, {key: value for key, value in options.items() if value is not None})
+    parser.add_argument("--checkpoint", default="latest", help="of exp/<name> (%(default)s)")
+    parser.add_argument(
+        "--kmeans", default="", help="exp/kmeans/<name>, or 'codes'; default: the units that the model carries"
+    )
+    parser.add_argument("--num_clusters", type=int, help="refuse units of another number")
+    parser.add_argument("--deduplicate", action="store_true", help="one token for each run of equal units")
+    parser.add_argument("--nbpe", type=int, help="learn a BPE of so many pieces over the units of this set: bpe.model")
+    parser.add_argument("--bpe_model", type=Path, help="or take this one, learned on another set of the same units")
+    parser.add_argument("--format", choices=["text", "ark"], default="text", help="text, or labels.scp (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn")
+    parser.add_argument("--job", type=int, default=1, help="which part, from 1")
+    parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish makes the tokens")
+    parser.add_argument("--channel", type=int, help="of multi-channel audio, from 0; the first by default")
+    parser.add_argument("data_dir", type=Path, help="data/<set> (pipes and segments too) or dump/<set>")
+    parser.add_argument(
+        "output_dir",
+        type=Path,
+        help="gets units.txt, text or labels.scp, tokens.txt, durations.txt; codes_<n>/ of several codebooks",
+    )
+    return parser
 
-    text = LabelFiles(arguments.kmeans_dir, arguments.dump_set).text
-    if labels_done(arguments.kmeans_dir, arguments.dump_set, card):
-        print(f"{text}: finished before, kept", file=sys.stderr)
-        return 0
-    if arguments.check:
-        index = AudioIndex.open(arguments.dump_set)
-        check_teacher_and_rate(arguments.kmeans_dir, card, index)
-        seconds = index.total_samples / index.sample_rate
-        num_labels = round(seconds * card.label_rate)
-        print(f"{text}: {seconds / 3600:.2f} hours, {num_labels:,} labels to make", file=sys.stderr)
-        return NOT_THERE
-    if arguments.merge:
-        _, statistics = merge_labels(arguments.kmeans_dir, arguments.dump_set, num_jobs=arguments.num_jobs)
-        print(f"{text}: {statistics.describe(card.label_rate)}", file=sys.stderr)
-        return 0
-    count = label_part(
-        arguments.kmeans_dir,
-        arguments.dump_set,
-        job=arguments.job,
-        num_jobs=arguments.num_jobs,
-        device=arguments.device,
-        report=lambda line: print(line, file=sys.stderr, flush=True),
+
+def main() -> None:
+    """Entry point."""
+    arguments = make_parser().parse_args()
+    from espnet2.ssl.units.dump import DumpRequest, dump
+    from espnet2.ssl.units.tokens import TokenOptions, write_tokens
+
+    def report(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    options = TokenOptions(arguments.deduplicate, arguments.nbpe, arguments.bpe_model, arguments.format)
+    tables = dump(
+        DumpRequest(
+            model=arguments.model,
+            data_dir=arguments.data_dir,
+            output_dir=arguments.output_dir,
+            kind="units",
+            kmeans=arguments.kmeans,
+            checkpoint=arguments.checkpoint,
+            device=arguments.device,
+            channel=arguments.channel,
+            job=arguments.job,
+            num_jobs=arguments.num_jobs,
+            num_clusters=arguments.num_clusters,
+        ),
+        report=report,
     )
-    print(f"{text}: shard {arguments.job} of {arguments.num_jobs}: {count:,} utterances", file=sys.stderr)
-    return 0
+    for table in tables:
+        report(f"tokens: {write_tokens(table, options)}")
 
 
 if __name__ == "__main__":

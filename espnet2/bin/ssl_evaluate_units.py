@@ -1,17 +1,18 @@
-"""Trained models and two aligned sets in, purity and PNMI of their units beside MFCC and an untrained model out."""
+"""Any systems and two sets in, a table of what their units are worth out: same K, rate and frames in every row."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from espnet2.utils.errors import UserError, run_main
+from espnet2.bin.ssl_evaluate import numbers
+from espnet2.utils.errors import run_main
 from espnet2.utils.files import atomic_write, write_json
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train_set", required=True, help="dump/<set> with phones.ctm: units and layer come from here")
-    parser.add_argument("--valid_set", required=True, help="dump/<set> with phones.ctm: the figures come from here")
+    parser.add_argument("--train_set", type=Path, required=True, help="dump/<set>: units and layer come from here")
+    parser.add_argument("--valid_set", type=Path, required=True, help="dump/<set>: the figures come from here")
     parser.add_argument(
         "--rows", required=True, help='"mfcc untrained:exp/a model:exp/a[@<checkpoint>] <title>=model:exp/b"'
     )
@@ -20,30 +21,30 @@ def main() -> None:
     parser.add_argument("--frame_rate", type=float, default=50.0, help="of every row, per second (%(default)s)")
     parser.add_argument("--max_train_frames", type=int, default=100_000, help="(%(default)s)")
     parser.add_argument("--max_valid_frames", type=int, default=100_000, help="(%(default)s)")
+    parser.add_argument("--alignments", type=Path, help="file or folder of phones, as for ssl_evaluate")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="write <output>.json and <output>.md, too")
     arguments = parser.parse_args()
-    try:
-        seeds = [int(seed) for seed in arguments.seeds.split()]
-    except ValueError:
-        raise UserError(f"--seeds '{arguments.seeds}': expected whole numbers, such as \"0 1 2\"") from None
-    if not seeds:
-        raise UserError('--seeds is empty: expected whole numbers, such as "0 1 2"')
+    seeds = numbers("--seeds", arguments.seeds)
 
-    from espnet2.ssl.evaluate.units import evaluate_rows, markdown_table, parse_rows
+    from espnet2.ssl.evaluate.part import EvaluationRequest
+    from espnet2.ssl.evaluate.unit_table import markdown_table, parse_rows
+    from espnet2.ssl.evaluate.units import evaluate_units
 
-    result = evaluate_rows(
-        parse_rows(arguments.rows),
-        arguments.train_set,
-        arguments.valid_set,
+    request = EvaluationRequest(
+        exp=Path(),
+        train_set=arguments.train_set,
+        valid_set=arguments.valid_set,
+        systems=tuple(parse_rows(arguments.rows)),
         num_clusters=arguments.num_clusters,
         seeds=seeds,
         frame_rate=arguments.frame_rate,
         max_train_frames=arguments.max_train_frames,
         max_valid_frames=arguments.max_valid_frames,
         device=arguments.device,
-        report=lambda line: print(line, file=sys.stderr, flush=True),
+        alignments=arguments.alignments,
     )
+    result = evaluate_units(request, lambda line: print(line, file=sys.stderr, flush=True))
     table = markdown_table(result)
     if arguments.output:
         write_json(arguments.output.with_name(f"{arguments.output.name}.json"), result)

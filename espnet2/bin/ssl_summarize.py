@@ -2,10 +2,13 @@
 
 import argparse
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from espnet2.ssl.evaluate.stages import read_stages
+from espnet2.ssl.evaluate.unit_figures import PHONE_FIGURES
+from espnet2.ssl.evaluate.unit_table import best_rows, show
+from espnet2.train.reporter import format_seconds
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
 
@@ -57,36 +60,29 @@ def _result_table(units: dict[str, Any], experiments: dict[str, Path]) -> list[s
         "| | layer | phone purity | cluster purity | PNMI | updates | valid loss | masked accuracy | training |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in units["rows"]:
-        figures = " | ".join(
-            f"{row[figure]:.3f} ± {row['spread'][figure]:.3f}" for figure in ("phone_purity", "cluster_purity", "pnmi")
-        )
-        cells = [row["name"].replace("_", " "), str(row["layer"] or "-"), figures, _training(row, experiments)]
+    for row in best_rows(units["rows"]):
+        figures = " | ".join(show(row["valid"], figure) for figure in PHONE_FIGURES)
+        cells = [row["title"].replace("_", " "), str(row["layer"] or "-"), figures, _training(row, experiments)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
 def _training(row: dict[str, Any], experiments: dict[str, Path]) -> str:
     """Updates, loss and masked accuracy on the valid set, and wall time; dashes for what was not trained."""
-    if row["name"] not in experiments:
+    if row["title"] not in experiments:
         return "- | - | - | -"
-    done = _read(experiments[row["name"]] / "train.done")
+    done = _read(experiments[row["title"]] / "train.done")
     loss, accuracy = done["valid"]["loss"], done["valid"]["masked_accuracy"]
-    return f"{done['updates']:,} | {loss:.3f} | {accuracy:.1%} | {_clock(done['wall_seconds'])}"
+    return f"{done['updates']:,} | {loss:.3f} | {accuracy:.1%} | {format_seconds(done['wall_seconds'])}"
 
 
 def _time_table(recipes: list[tuple[str, str]]) -> list[str]:
     """Wall time of each stage of the last run of each recipe."""
     lines = ["", "| recipe | stage | wall time |", "|---|---|--:|"] if recipes else []
     for title, path in recipes:
-        rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()]
-        total = 0
-        for row, following in pairwise(rows):
-            seconds = int(following[0]) - int(row[0])
-            if row[2] != "end":
-                lines.append(f"| {title} | {row[2]}: {row[3]} | {_clock(seconds)} |")
-                total += seconds
-        lines.append(f"| {title} | all | {_clock(total)} |")
+        stages = [stage for stage in read_stages(Path(path)) if stage.seconds is not None]
+        lines += [f"| {title} | {each.number}: {each.title} | {format_seconds(each.seconds)} |" for each in stages]
+        lines.append(f"| {title} | all | {format_seconds(sum(each.seconds for each in stages))} |")
     return lines
 
 
@@ -96,15 +92,6 @@ def _paths(experiments: dict[str, str]) -> list[str]:
         f"{title.replace('_', ' ')}: model {exp}/checkpoints/latest, pictures {exp}/images, log {exp}/train.log"
         for title, exp in experiments.items()
     ]
-
-
-def _clock(seconds: float) -> str:
-    """
-    >>> _clock(61.4)
-    '1:01'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 if __name__ == "__main__":

@@ -54,12 +54,14 @@ def main() -> int:
             raise UserError(f"--{name} is required")
     from espnet2.train.distributed import process_group
     from espnet2.train.inputs import DataPaths
+    from espnet2.train.reference import find_reference_file
     from espnet2.train.reporter import write_resume_script
     from espnet2.train.session import train
 
     names = ("train_sets", "valid_sets", "train_labels", "valid_labels")
     paths = DataPaths(*(getattr(options, name).split() for name in names))
     output_dir = Path(options.output_dir)
+    reference = find_reference_file(config.reference, options.config)
     with process_group(options.ngpu) as ranks:
         if ranks.is_first:
             output_dir.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,7 @@ def main() -> int:
             elif not (output_dir / "run.sh").exists():  # a recipe's also sets its environment up
                 write_resume_script(output_dir, words, launcher(ranks.world_size, ranks.local_world_size))
 
-        complete = train(config, paths, output_dir, ranks, stop, on_start=on_start)
+        complete = train(config, paths, output_dir, ranks, stop, on_start=on_start, reference=reference)
     stop.ignore()
     return 0 if complete else REQUEUE_EXIT_CODE
 

@@ -3,14 +3,14 @@
 import argparse
 import logging
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from espnet2.text.bpe import MODEL_TYPES, train_bpe
+from espnet2.text.bpe import MODEL_TYPES
 from espnet2.text.cleaner import CLEANERS, make_cleaner
 from espnet2.text.token_list import write_token_list
 from espnet2.text.tokenizer import G2P_CHOICES, TOKEN_TYPES, make_tokenizer, read_symbols
+from espnet2.text.vocabulary import make_vocabulary
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.kaldi_table import iterate_table, write_table
 
@@ -72,18 +72,19 @@ def _read(transcripts: Sequence[Path]) -> Iterator[tuple[str, str]]:
 
 
 def _vocabulary(args: argparse.Namespace, sentences: Callable[[], Iterator[str]]) -> list[str]:
-    """The tokens of the sentences: most frequent first, as ESPnet orders them; pieces in the order of their model."""
+    """The symbols of the list to be."""
     # All of it is read here, so that a bad line is reported as such and not by sentencepiece.
     if sum(bool(sentence.strip()) for sentence in sentences()) == 0:
         raise UserError(f"{', '.join(args.input)}: no text after the utterance ids; a token list needs transcripts")
-    whole = read_symbols(args.non_linguistic_symbols)
-    if args.token_type == "bpe":
-        return train_bpe(
-            sentences(), args.bpemodel, num_pieces=args.nbpe, model_type=args.bpemode, non_linguistic_symbols=whole
-        )
-    tokenize = make_tokenizer(args.token_type, non_linguistic_symbols=whole, g2p=args.g2p)
-    counts = Counter(token for sentence in sentences() for token in tokenize(sentence))
-    return sorted(counts, key=lambda token: (-counts[token], token))
+    return make_vocabulary(
+        sentences,
+        args.token_type,
+        bpe_model=args.bpemodel,
+        num_pieces=args.nbpe,
+        bpe_type=args.bpemode,
+        non_linguistic_symbols=read_symbols(args.non_linguistic_symbols),
+        g2p=args.g2p,
+    )
 
 
 if __name__ == "__main__":

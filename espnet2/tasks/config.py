@@ -28,7 +28,7 @@ class LossEntry(Config):
     """One entry of `loss:`; the entries share frontend and encoder, and their weighted losses add."""
 
     name: str = Field(description="the file espnet2/ssl/objective/<name>.py")
-    weight: float = Field(1.0, gt=0)
+    weight: float = Field(1.0, gt=0, description="of this loss in the sum")
     conf: dict[str, Any] = Field({}, description="keys of the objective's Config")
 
 
@@ -39,7 +39,7 @@ class SSLConfig(TrainConfig):
     frontend_conf: dict[str, Any] = Field({}, description="keys of the frontend's Config")
     encoder: str = Field("transformer", description="the file espnet2/ssl/encoder/<name>.py")
     encoder_conf: dict[str, Any] = Field({}, description="keys of the encoder's Config")
-    loss: tuple[LossEntry, ...] = Field(min_length=1)
+    loss: tuple[LossEntry, ...] = Field(min_length=1, description="one objective, or several that share the encoder")
 
     def entries(self) -> dict[str, LossEntry]:
         """Entry name -> entry; a second entry of the same objective is numbered: hubert, hubert_2."""

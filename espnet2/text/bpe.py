@@ -20,12 +20,14 @@ def train_bpe(
     num_pieces: int,
     model_type: str = "unigram",
     non_linguistic_symbols: Sequence[str] = (),
+    **options: str | int | bool,
 ) -> list[str]:
     """Train sentencepiece (Kudo and Richardson 2018) and write `model` atomically.
 
     Args:
         num_pieces: size of the vocabulary, sentencepiece's three control pieces included, as ESPnet counts.
         non_linguistic_symbols: never split, such as "<laugh>".
+        options: further ones of sentencepiece.
 
     Returns:
         The pieces in the model's order, without control pieces.
@@ -46,6 +48,7 @@ def train_bpe(
             input_sentence_size=MAX_SENTENCES,
             user_defined_symbols=list(non_linguistic_symbols),
             minloglevel=2,  # errors only
+            **options,
         )
     except (RuntimeError, OSError) as error:  # "Internal: file.cc(12) [condition] What is wrong. Which option helps."
         reason = str(error).rsplit("] ", 1)[-1].split(" Increase ")[0].strip()

@@ -8,6 +8,7 @@ from espnet2.utils.errors import UserError
 
 TOKEN_TYPES = ("char", "bpe", "word", "phn")
 G2P_CHOICES = ("none", "g2p_en")
+WORD_START = "\u2581"  # sentencepiece's mark of a blank before a piece
 SPACE = "<space>"  # ESPnet's name of the blank between words among characters
 
 Tokenizer = Callable[[str], list[str]]
@@ -42,6 +43,19 @@ def make_tokenizer(
     if token_type == "bpe":
         return _bpe_tokenizer(bpe_model)
     raise UserError(f"--token_type {token_type}: expected one of {', '.join(TOKEN_TYPES)}")
+
+
+def join_tokens(tokens: Sequence[str], token_type: str) -> str:
+    """Text of tokens: what `make_tokenizer` took apart, but for runs of blanks.
+
+    >>> join_tokens(["a", "<space>", "b"], "char"), join_tokens(["\u2581he", "y", "\u2581you"], "bpe")
+    ('a b', 'hey you')
+    """
+    if token_type == "char":
+        return "".join(" " if token == SPACE else token for token in tokens).strip()
+    if token_type == "bpe":
+        return "".join(tokens).replace(WORD_START, " ").strip()
+    return " ".join(tokens)
 
 
 def read_symbols(value: str) -> tuple[str, ...]:

@@ -18,6 +18,15 @@ class SamplingConfig(Config):
     alpha: float = Field(1.0, ge=0, le=1, description="1: as in the data; 0: every group alike; 0.5: XLS-R, section 3")
 
 
+class ProbeConfig(Config):
+    """What is measured at each validation besides the loss: see `espnet2.ssl.evaluate.quick_probe`."""
+
+    enabled: bool = Field(True, description="false: no probe")
+    seconds: float = Field(120.0, gt=0, description="of the valid set, at most: bounds the cost")
+    num_clusters: int = Field(50, ge=2, description="units of the quick k-means")
+    layer: int | None = Field(None, ge=1, description="1-based; default: two thirds of the depth")
+
+
 class Criterion(NamedTuple):
     """One entry of `best_model_criterion`, as in ESPnet: [valid, masked_accuracy, max]."""
 
@@ -54,8 +63,10 @@ class TrainConfig(Config):
     # optimisation
     optim: Literal["adamw"] = Field("adamw", description="decoupled weight decay")
     optim_conf: dict[str, Any] = Field({}, description="lr, betas, eps, weight_decay, decay_norm_and_bias")
-    scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field("linear")
-    scheduler_conf: dict[str, Any] = Field({}, description="see espnet2/train/scheduler.py")
+    scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field(
+        "linear", description="curve of the learning rate over the run"
+    )
+    scheduler_conf: dict[str, Any] = Field({}, description="keys of that curve: warmup_steps, final_factor, ...")
     grad_clip: float = Field(10.0, gt=0, description="largest global L2 norm of the gradient")
     max_nonfinite: int = Field(20, ge=1, description="non-finite updates in a row after which the run stops")
     init_param: tuple[str, ...] = Field((), description="<file or exp dir>[:<source>[:<target>[:<exclude>]]]")
@@ -71,6 +82,8 @@ class TrainConfig(Config):
     # reporting and checkpoints
     log_interval_updates: int = Field(100, gt=0, description="updates per line of the log")
     valid_interval_updates: int = Field(1000, gt=0, description="updates between validations (each saves a checkpoint)")
+    probe: ProbeConfig = Field(ProbeConfig(), description="units of one layer at each validation: quality is seen")
+    reference: str = Field("auto", description="curves to compare with: none, a file, or reference/<config>.json")
     save_interval_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints")
     save_interval_updates: int | None = Field(None, gt=0, description="also save after so many updates")
     keep_nbest_models: int = Field(1, ge=1, description="kept by each criterion, averaged at the end")

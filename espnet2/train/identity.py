@@ -11,7 +11,7 @@ from espnet2.utils.errors import UserError
 FREE_KEYS = frozenset(
     "max_update max_epoch patience num_workers num_threads compile log_interval_updates valid_interval_updates "
     "save_interval_minutes save_interval_updates keep_nbest_models best_model_criterion valid_batch_bins "
-    "batch_bins accum_grad max_bins_per_gpu fsdp init_param init_from max_nonfinite".split()
+    "batch_bins accum_grad max_bins_per_gpu fsdp init_param init_from max_nonfinite probe reference".split()
 )
 
 
@@ -33,7 +33,7 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], checkpo
     Raises:
         UserError: naming every difference.
     """
-    before, now = dict(_leaves(saved)), dict(_leaves(current))
+    before, now = dict(leaves(saved)), dict(leaves(current))
     differing = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     if differing:
         lines = "".join(f"\n  {key}: {before.get(key)} in the checkpoint, {now.get(key)} now" for key in differing)
@@ -43,7 +43,7 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], checkpo
         )
 
 
-def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     """(dotted path, value) of everything in nested mappings and lists."""
     if isinstance(value, Mapping):
         children = value.items()
@@ -51,4 +51,4 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
         children = enumerate(value)
     else:
         return [(path, value)]
-    return [leaf for key, child in children for leaf in _leaves(child, f"{path}.{key}" if path else str(key))]
+    return [leaf for key, child in children for leaf in leaves(child, f"{path}.{key}" if path else str(key))]

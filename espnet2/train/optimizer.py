@@ -14,8 +14,8 @@ class AdamWConfig(Config):
 
     lr: float = Field(5.0e-4, gt=0, description="highest learning rate; the scheduler multiplies it")
     betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the two moments")
-    eps: float = Field(1.0e-6, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    eps: float = Field(1.0e-6, gt=0, description="added to the root of the second moment")
+    weight_decay: float = Field(0.01, ge=0, description="per step, times the learning rate")
     decay_norm_and_bias: bool = Field(True, description="also decay biases and norm weights, as fairseq does")
 
 

@@ -1,9 +1,11 @@
 """The history of a training in, PNG curves of train and valid figures out."""
 
 import json
+import re
 from pathlib import Path
 
 ALWAYS_DRAWN = ("loss", "grad_norm", "learning_rate", "audio_per_second")
+DRAWN = re.compile(r"accuracy|^probe_")
 
 
 def draw_curves(history: Path, directory: Path) -> list[Path]:
@@ -19,7 +21,7 @@ def draw_curves(history: Path, directory: Path) -> list[Path]:
         return []
     rows = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
     drawn = sorted(
-        {name for row in rows for name in row if name in ALWAYS_DRAWN or "loss_" in name or "accuracy" in name}
+        {name for row in rows for name in row if name in ALWAYS_DRAWN or "loss_" in name or DRAWN.search(name)}
     )
     directory.mkdir(parents=True, exist_ok=True)
     return [_draw(rows, name, directory / f"{name}.png") for name in drawn]

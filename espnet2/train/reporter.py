@@ -52,6 +52,9 @@ class Reporter:
     def validation(self, validation: Validation, seconds: float) -> None:
         """After a validation that took so long."""
 
+    def light(self, line: str, worst: str) -> None:
+        """How a validation compares with the reference: the line and its worst light, both "" without reference."""
+
     def say(self, message: str) -> None:
         """Something the user may want to know."""
 
@@ -110,6 +113,10 @@ class FolderReporter(Reporter):
         self._remember("valid", validation.update, validation.valid)
         if time.monotonic() - self.drawn_at > DRAW_SECONDS:
             self.draw()
+
+    def light(self, line: str, worst: str) -> None:
+        if line:
+            LOGGER.log(logging.WARNING if worst == "red" else logging.INFO, line)
 
     def say(self, message: str) -> None:
         LOGGER.info(message)

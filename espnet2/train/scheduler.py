@@ -29,7 +29,7 @@ class Constant(ScheduleConfig):
 class WarmupLR(ScheduleConfig):
     """Up linearly, then down with the square root of the step: ESPnet's `warmuplr` (Transformer paper, section 5.3)."""
 
-    warmup_steps: int = Field(25_000, gt=0)
+    warmup_steps: int = Field(25_000, gt=0, description="steps up to `lr`")
 
     def factor(self, step: int, total_steps: int) -> float:
         return math.sqrt(self.warmup_steps) * min(step**-0.5, step * self.warmup_steps**-1.5)
@@ -42,7 +42,7 @@ class Linear(ScheduleConfig):
     """
 
     warmup_steps: int | None = Field(None, ge=0, description="default: 8 % of all steps")
-    final_factor: float = Field(0.0, ge=0, le=1)
+    final_factor: float = Field(0.0, ge=0, le=1, description="share of `lr` at the end")
 
     def factor(self, step: int, total_steps: int) -> float:
         warmup = _warmup(self.warmup_steps, total_steps)
@@ -55,7 +55,7 @@ class Cosine(ScheduleConfig):
     """Up linearly, then half a cosine down to `final_factor` (SGDR, section 3, without restarts)."""
 
     warmup_steps: int | None = Field(None, ge=0, description="default: 8 % of all steps")
-    final_factor: float = Field(0.0, ge=0, le=1)
+    final_factor: float = Field(0.0, ge=0, le=1, description="share of `lr` at the end")
 
     def factor(self, step: int, total_steps: int) -> float:
         warmup = _warmup(self.warmup_steps, total_steps)
@@ -69,8 +69,8 @@ class Tristage(ScheduleConfig):
     """Up linearly, hold, down exponentially (SpecAugment, section 4.2; phases as in wav2vec 2.0's fine-tuning)."""
 
     phase_ratio: tuple[float, float, float] = Field((0.1, 0.4, 0.5), description="shares of up, hold and down")
-    initial_factor: float = Field(0.01, ge=0, le=1)
-    final_factor: float = Field(0.05, gt=0, le=1)
+    initial_factor: float = Field(0.01, ge=0, le=1, description="share of `lr` at the start")
+    final_factor: float = Field(0.05, gt=0, le=1, description="share of `lr` at the end")
 
     def factor(self, step: int, total_steps: int) -> float:
         up = self.phase_ratio[0] * total_steps

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from espnet2.ssl.data.sampler import Sampler
+from espnet2.ssl.evaluate.quick_probe import QuickProbe, open_probe
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.ssl import SSLConfig, add_statistics, build, count_parameters, dump_config, with_num_classes
 from espnet2.train.checkpoint import CheckpointFolder
@@ -21,8 +22,10 @@ from espnet2.train.initial import freeze_parameters, load_initial, load_whole
 from espnet2.train.inputs import DataPaths, Inputs, StepPlan, TrainingData, make_data, open_inputs, plan_steps
 from espnet2.train.meter import tally
 from espnet2.train.progress import count_restarts, is_restart
+from espnet2.train.reference import describe_subject
 from espnet2.train.reporter import FolderReporter, Reporter, format_seconds
 from espnet2.train.signals import StopSignals
+from espnet2.train.traffic_light import TrafficLight
 from espnet2.train.trainer import NUM_RESUMABLE, Trainer
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
@@ -58,10 +61,12 @@ def train(
     stop: StopSignals,
     *,
     on_start: Callable[[], object] = lambda: None,
+    reference: Path | None = None,
 ) -> bool:
     """Train, or go on training, in exp/<name>; True when the run is complete.
 
     Args:
+        reference: curves to compare with, if there are any: see `find_reference_file`.
         on_start: called on the first rank once the run is known to fit what is in exp/<name>, before it changes there.
 
     Raises:
@@ -74,9 +79,7 @@ def train(
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     steps = plan_steps(config, ranks.world_size)
-    torch.manual_seed(config.seed)
-    np.random.seed(config.seed)  # nothing of ours draws from these two; a user's own module might
-    random.seed(config.seed)
+    seed_all(config.seed)
     model = build(config)
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
@@ -86,7 +89,11 @@ def train(
         model.weights_loaded(copied)
     freeze_parameters(model, config.freeze_param)
     model.to(ranks.device)
-    check_criteria(config, model, data, ranks.device)
+    audio_seconds = mean_update_seconds(data, steps)
+    probe, probe_line = open_probe(config.probe, inputs.valid, model, audio_seconds * config.valid_interval_updates)
+    check_criteria(config, model, data, ranks.device, probe)
+    subject = describe_subject(config, inputs, max_update)
+    lights = TrafficLight.open(output_dir, subject, config.reference, reference) if ranks.is_first else None
     reporter: Reporter = FolderReporter(output_dir) if ranks.is_first else Reporter()
     folder.tell = reporter.warn
     try:
@@ -102,20 +109,16 @@ def train(
             ranks=ranks,
             reporter=reporter,
             stop=stop,
+            probe=probe,
+            lights=lights,
         )
         resumed = trainer.resume()
         if ranks.is_first:
-            if not is_restart():  # by hand: a new attempt, noted once the run is known to fit what is there
-                count_restarts(output_dir, trainer.state.update)
-            on_start()
-            (output_dir / "train.done").unlink(missing_ok=True)
-            with atomic_write(output_dir / "config.yaml") as stream:
-                stream.write(dump_config(config))
-        lines = describe(config, inputs, data, steps, ranks, model)
-        if resumed and trainer.state.update >= max_update:
-            lines.append(f"complete before: {trainer.state.update} of {max_update} updates")
-        elif resumed:
-            lines.append(f"going on from update {trainer.state.update} of {max_update}")
+            begin_folder(output_dir, config, trainer.state.update, on_start)
+        lines = [*describe(config, inputs, data, steps, ranks, model), probe_line]
+        lines += [lights.describe()] if lights else []
+        if resumed:
+            lines.append(describe_progress(trainer.state.update, max_update))
         reporter.start(lines, update=trainer.state.update, max_update=max_update)
         started = time.monotonic()
         complete = trainer.run()
@@ -132,6 +135,30 @@ def train(
         reporter.close()
 
 
+def seed_all(seed: int) -> None:
+    """Before the weights are drawn."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # nothing of ours draws from these two; a user's own module might
+    random.seed(seed)
+
+
+def begin_folder(output_dir: Path, config: SSLConfig, update: int, on_start: Callable[[], object]) -> None:
+    """Change exp/<name>, once the run is known to fit what is there."""
+    if not is_restart():  # by hand: a new attempt
+        count_restarts(output_dir, update)
+    on_start()
+    (output_dir / "train.done").unlink(missing_ok=True)
+    with atomic_write(output_dir / "config.yaml") as stream:
+        stream.write(dump_config(config))
+
+
+def describe_progress(update: int, max_update: int) -> str:
+    """Where a resumed run stands."""
+    if update >= max_update:
+        return f"complete before: {update} of {max_update} updates"
+    return f"going on from update {update} of {max_update}"
+
+
 def refuse_restart(output_dir: Path, folder: CheckpointFolder) -> str | None:
     """Why this run, which a queue started again, must not go on; None if it may."""
     try:
@@ -142,7 +169,9 @@ def refuse_restart(output_dir: Path, folder: CheckpointFolder) -> str | None:
 
 
 @torch.no_grad()
-def check_criteria(config: SSLConfig, model: SSLModel, data: TrainingData, device: torch.device) -> None:
+def check_criteria(
+    config: SSLConfig, model: SSLModel, data: TrainingData, device: torch.device, probe: QuickProbe | None
+) -> None:
     """Refuse to choose checkpoints by a figure that this model does not report.
 
     Raises:
@@ -153,7 +182,7 @@ def check_criteria(config: SSLConfig, model: SSLModel, data: TrainingData, devic
         return
     shortest = data.valid_shards[0]
     batch = data.valid[replace(shortest, rows=shortest.rows[:1])].batch
-    known = ["loss", *tally(model, model.eval()(batch.to(device))).sums]
+    known = ["loss", *tally(model, model.eval()(batch.to(device))).sums, *(probe.names if probe else ())]
     for stat in stats:
         if stat not in known:
             raise UserError(f"best_model_criterion: there is no figure '{stat}'; known are {', '.join(known)}")
@@ -174,6 +203,13 @@ def write_done(output_dir: Path, trainer: Trainer) -> None:
     )
 
 
+def mean_update_seconds(data: TrainingData, steps: StepPlan) -> float:
+    """Audio of one update, over all ranks, after crops."""
+    plan = data.sampler.plan(0)
+    seconds_per_pass = data.sampler.lengths[plan.order].sum(dtype=np.int64) / data.train.index.sample_rate
+    return seconds_per_pass / len(plan) * steps.micro_batches
+
+
 def describe(
     config: SSLConfig, inputs: Inputs, data: TrainingData, steps: StepPlan, ranks: Ranks, model: SSLModel
 ) -> list[str]:
@@ -187,8 +223,7 @@ def describe(
     kept = config.keep_nbest_models * len(config.best_model_criterion)
     device = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "CPU"
     mode = "one process" if ranks.world_size == 1 else "FSDP2" if config.fsdp else "DDP"
-    seconds_per_pass = data.sampler.lengths[plan.order].sum(dtype=np.int64) / rate
-    audio_per_update = seconds_per_pass / len(plan) * steps.micro_batches
+    audio_per_update = mean_update_seconds(data, steps)
     return [
         f"model: {count_parameters(model):,} parameters, {trained:,} trained; losses {', '.join(model.objectives)}",
         f"train: {len(data.sampler.rows):,} utterances, {hours:.2f} h after crops to {config.max_seconds:g} s"

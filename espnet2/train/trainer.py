@@ -11,6 +11,7 @@ from torch import Tensor
 
 from espnet2.ssl.data.dataset import Loaded
 from espnet2.ssl.data.loader import iterate_batches
+from espnet2.ssl.evaluate.quick_probe import QuickProbe
 from espnet2.ssl.model import SSLModel
 from espnet2.train.checkpoint import CheckpointFolder, best_name
 from espnet2.train.config import Criterion, TrainConfig
@@ -23,8 +24,9 @@ from espnet2.train.reporter import Reporter
 from espnet2.train.saving import restore_states, save_checkpoint
 from espnet2.train.signals import StopSignals
 from espnet2.train.state import TrainState, Validation, is_stale, ranking
+from espnet2.train.traffic_light import TrafficLight
 from espnet2.train.updater import Prepared, Updater, prepare
-from espnet2.train.validate import validate
+from espnet2.train.validate import run_probe, validate
 from espnet2.train.watch import CollapseWatch
 from espnet2.utils.errors import UserError
 
@@ -48,10 +50,13 @@ class Trainer:
         ranks: Ranks,
         reporter: Reporter,
         stop: StopSignals,
+        probe: QuickProbe | None = None,
+        lights: TrafficLight | None = None,
     ) -> None:
         self.model, self.data, self.config = model, data, config
         self.steps, self.max_update = steps, max_update
         self.folder, self.identity, self.ranks, self.reporter, self.stop = folder, identity, ranks, reporter, stop
+        self.probe, self.lights = probe, lights
         self.updater = Updater(model, config, ranks, max_update=max_update)
         self.state = TrainState()
         self.since_validation = Meter()
@@ -229,10 +234,18 @@ class Trainer:
             precision=self.updater.precision,
             num_workers=self.config.num_workers,
         )
+        if self.probe is not None:
+            shared = {"ranks": self.ranks, "precision": self.updater.precision}
+            figures, problem = run_probe(self.model, self.probe, **shared, is_sharded=self.updater.replica.sharded)
+            valid |= figures
+            if problem:
+                self.reporter.warn(problem)
         validation = Validation(self.state.update, self.since_validation.read(self.ranks), valid)
         self.since_validation = Meter()
         self.state = self.state.validated(validation)
         self.reporter.validation(validation, time.monotonic() - started)
+        if self.lights is not None:
+            self.reporter.light(*self.lights.look(self.state.validations))
         self.interval.started += time.monotonic() - started  # the speed in the log is that of training alone
 
     def _best(self, criterion: Criterion) -> list[int]:

@@ -1,4 +1,7 @@
-"""A model and the validation set in, its exact figures out: whole utterances, fixed draws, any number of ranks."""
+"""A model and the validation set in, its exact figures out: whole utterances, fixed draws, any number of ranks.
+
+And what the probe finds on a part of it.
+"""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -8,10 +11,12 @@ import torch
 from espnet2.ssl.data.dataset import SpeechDataset
 from espnet2.ssl.data.loader import iterate_batches
 from espnet2.ssl.data.sampler import MicroBatch
+from espnet2.ssl.evaluate.quick_probe import QuickProbe
 from espnet2.ssl.model import SSLModel
 from espnet2.train.distributed import Ranks
 from espnet2.train.meter import Meter, Tally, tally
 from espnet2.train.precision import Precision
+from espnet2.utils.errors import UserError
 
 
 @torch.no_grad()
@@ -44,3 +49,33 @@ def validate(
             meter.add(tallied)
     model.train()
     return meter.read(ranks)
+
+
+@torch.no_grad()
+def run_probe(
+    model: SSLModel, probe: QuickProbe, *, ranks: Ranks, precision: Precision, is_sharded: bool
+) -> tuple[dict[str, float], str]:
+    """The probe's figures and "", or none and why: the same on every rank. The model and all random states stay.
+
+    The first rank computes and the others wait; where weights are sharded, all make the same forward passes, because
+    each block is gathered from all ranks when it is called.
+    """
+    figures, problem = {}, ""
+    own_device = [ranks.device] if ranks.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=own_device):
+        extractor = probe.extractor(model)
+        if is_sharded:
+            model.unshard()  # what is outside the blocks: else only the model's own forward gathers it
+        try:
+            if is_sharded or ranks.is_first:
+                with precision.autocast():
+                    features = probe.features(extractor)
+            if ranks.is_first:
+                figures = probe.figures(features)
+        except UserError as error:
+            problem = f"probe: {error}; the training goes on"
+        finally:
+            if is_sharded:
+                model.reshard()
+            model.train()
+    return ranks.from_first((figures, problem))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Names of schedulers -> their Debian packages installed, where this is root on a machine with apt.
+# Names of schedulers, or of a browser -> their Debian packages installed, where this is root on a machine with apt.
 #
-# Usage: test/cluster/packages.sh slurm|grid_engine|ssh...    Exit status 3: they are missing and cannot be installed.
+# Usage: test/cluster/packages.sh slurm|grid_engine|ssh|chromium...    Exit status 3: they are missing and cannot be installed.
 
 set -euo pipefail
 
@@ -9,8 +9,9 @@ declare -A packages=(
     [slurm]="slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins iproute2"
     [grid_engine]="gridengine-master gridengine-exec gridengine-client"
     [ssh]="openssh-server openssh-client"
+    [chromium]="chromium-headless-shell"
 )
-declare -A program=([slurm]=slurmctld [grid_engine]=qconf [ssh]=sshd)
+declare -A program=([slurm]=slurmctld [grid_engine]=qconf [ssh]=sshd [chromium]=chromium-headless-shell)
 
 PATH=${PATH}:/usr/sbin:/sbin
 missing=()

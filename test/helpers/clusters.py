@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from packages import require_packages
 from repository import ROOT
 
 SCRIPTS = ROOT / "test" / "cluster"
@@ -108,10 +109,7 @@ def wait_until(true: Callable[[], object], seconds: float = 60, what: str = "") 
 @contextmanager
 def running(name: str) -> Iterator[Cluster]:
     """Start a scheduler; install its packages first where that is possible, else the test says that it was skipped."""
-    result = subprocess.run([str(SCRIPTS / "packages.sh"), PACKAGES[name]], capture_output=True, text=True, check=False)
-    if result.returncode == 3:
-        raise unittest.SkipTest(f"NOT RUN: {result.stderr.strip().splitlines()[-1]}")
-    assert result.returncode == 0, result.stderr
+    require_packages(PACKAGES[name])
     if name == "slurm_netns" and os.geteuid() != 0:
         raise unittest.SkipTest("NOT RUN: only root can give nodes their own network")
     # Not below pytest's folder: a socket's path must be short.

@@ -1,4 +1,4 @@
-"""BASE models exported here in, the same numbers in environments that hold only the other library out."""
+"""BASE models and the demo's in, the same numbers in environments that hold only the other library out."""
 
 import json
 import re
@@ -19,6 +19,7 @@ from espnet2.tasks.ssl import build, dump_config, load_config, load_model, with_
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1200)]
 CONF = ROOT / "egs2/TEMPLATE/ssl1/conf"
+DEMO = ROOT / "egs2/mini_espeak/ssl1/models/hubert_mini_conv"  # what `make demo` trained, packed
 S3PRL = "s3prl==0.4.18"
 
 IN_TRANSFORMERS = """
@@ -31,7 +32,7 @@ for case in torch.load(reference):
     with torch.no_grad():
         output = model(inputs.input_values, output_hidden_states=True)
     assert (output.last_hidden_state[0] - case["last"]).abs().max() < 1e-4
-    assert (output.hidden_states[6][0] - case[6]).abs().max() < 1e-4
+    assert (output.hidden_states[case["layer"]][0] - case["middle"]).abs().max() < 1e-4
 """
 IN_TORCHAUDIO = """
 import json, sys, torch, torchaudio
@@ -42,7 +43,8 @@ model.load_state_dict(torch.load(folder + "/model.pt"))
 for case in torch.load(reference):
     with torch.no_grad():
         layers, _ = model.extract_features(case["wav"][None])
-    assert (layers[5][0] - case[6]).abs().max() < 1e-4 and (layers[-1][0] - case["last"]).abs().max() < 1e-4
+    assert (layers[case["layer"] - 1][0] - case["middle"]).abs().max() < 1e-4
+    assert (layers[-1][0] - case["last"]).abs().max() < 1e-4
 """
 IN_S3PRL = """
 import sys, torch
@@ -86,24 +88,25 @@ def write_base(folder: Path, objective: str, *overrides: str) -> Path:
 
 
 def write_reference(experiment: Path, path: Path) -> Path:
-    """Sounds, and our layer 6 and last layer of each."""
+    """Sounds, and our middle layer and last layer of each."""
     model = load_model(experiment).model
-    cases = []
+    cases, layer = [], model.encoder.num_layers // 2
     for wav in sounds(model):
         states = our_states(model, normalised(model, wav))
-        cases.append({"wav": wav, 6: states[6], "last": states["last"]})
+        cases.append({"wav": wav, "layer": layer, "middle": states[layer], "last": states["last"]})
     torch.save(cases, path)
     return path
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> dict[str, Path]:
-    """Objective -> experiment, and "<objective> reference" -> what it gives."""
+    """Objective (or the demo's model) -> experiment, and "<objective> reference" -> what it gives."""
     folder = tmp_path_factory.mktemp("base")
     found = {}
     for objective in ("hubert", "wav2vec2", "wavlm"):
         found[objective] = write_base(folder / objective, objective)
         found[f"{objective} reference"] = write_reference(found[objective], folder / f"{objective}.pt")
+    found["demo"], found["demo reference"] = DEMO, write_reference(DEMO, folder / "demo.pt")
     return found
 
 
@@ -130,7 +133,7 @@ def run(python: Path | str, program: str, *arguments: Path, **options) -> None:
 
 def test_transformers_alone(tmp_path, base):
     python = fresh_environment(tmp_path / "env", "torch", "transformers", "numpy", "safetensors")
-    for objective in ("hubert", "wav2vec2", "wavlm"):
+    for objective in ("demo", "hubert", "wav2vec2", "wavlm"):
         export_model(base[objective], "huggingface", tmp_path / objective)
         run(python, IN_TRANSFORMERS, tmp_path / objective, base[f"{objective} reference"], cwd=tmp_path)
 
@@ -138,7 +141,7 @@ def test_transformers_alone(tmp_path, base):
 def test_torchaudio_alone(tmp_path, base):
     python = fresh_environment(tmp_path / "env", "torch", "torchaudio", "numpy")
     subprocess.run([python, ROOT / "tools/repair_torchaudio.py", "--owned_environment", tmp_path / "env"], check=True)
-    for objective in ("hubert", "wavlm"):
+    for objective in ("demo", "hubert", "wavlm"):
         export_model(base[objective], "torchaudio", tmp_path / objective)
         run(python, IN_TORCHAUDIO, tmp_path / objective, base[f"{objective} reference"], cwd=tmp_path)
 

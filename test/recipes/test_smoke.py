@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from recipe_folders import KMEANS, MODELS, contents, refuse, run, succeed
 
+from espnet2.ssl.evaluate.parts import PARTS
+
 SETS = ("train_smoke", "dev_smoke")
 EXP = Path("exp/smoke")
 NUMBERS_DIFFER = "here 8 evaluates, 9 packs and 10 uploads"  # for those who type ESPnet's 8 or 9
@@ -73,6 +75,9 @@ def test_the_last_model_is_evaluated_beside_its_baselines(smoke: Path) -> None:
     table = (smoke / "hubert1" / EXP / MODELS[1] / "eval/units.md").read_text()
     assert "| MFCC |" in table and "| untrained |" in table and f"| {MODELS[1]} |" in table
     assert table in (smoke / "hubert1/output.txt").read_text()
+    for part in PARTS:
+        assert json.loads((smoke / "hubert1" / EXP / MODELS[1] / f"eval/{part}.json").read_text())["part"] == part
+    assert (smoke / "hubert1" / EXP / MODELS[1] / "report.html").stat().st_size > 0
 
 
 def test_a_second_call_redoes_nothing(module_recipe: Path) -> None:

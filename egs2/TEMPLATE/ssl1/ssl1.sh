@@ -97,8 +97,7 @@ if [ -n "${labels_tag}" ]; then
 elif [ -n "${token_type}" ]; then
     if active "${skip_data_prep}" 5 "transcripts -> data/${lang}_token_list_${token_type}"; then
         scripts/tokens/make_token_list.sh --token_type "${token_type}" --cleaner "${cleaner}" --g2p "${g2p}" --nbpe "${nbpe}" \
-            --bpe_nlsyms "${bpe_nlsyms}" --python "${python}" \
-            "$(paths "${dumpdir}" "${trained[*]}")" "data/${lang}_token_list_${token_type}"
+            --bpe_nlsyms "${bpe_nlsyms}" --python "${python}" "$(paths "${dumpdir}" "${trained[*]}")" "data/${lang}_token_list_${token_type}"
     fi
 elif [ "${stage}" -le 5 ] && [ "${stop_stage}" -ge 5 ]; then
     log "stage 5: skipped: neither --pseudo_labels nor --token_type is given${labels_dir:+; the labels are in ${labels_dir}}"
@@ -117,8 +116,8 @@ fi
 
 if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
     [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
-    for dset in "${all_sets[@]}"; do need "${dumpdir}/${dset}/index/index.json" 6; done
     for dset in "${all_sets[@]}"; do
+        need "${dumpdir}/${dset}/index/index.json" 6
         [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5
         [ -z "${labels_tag}" ] || unchanged "$(label_text "${dset}")" "${labels_dir}/${dset}/labels.json" 5
     done
@@ -129,11 +128,12 @@ if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
         --valid_labels "${labels_dir:+${labels_dir}/${valid_set}}" --args "${ssl_args}" "${train_config}" "${ssl_exp}"
 fi
 
-if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/eval"; then
+if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/{eval,report.html}"; then
     need "${ssl_exp}/checkpoints/${inference_ssl_model}" 7
-    scripts/eval/evaluate.sh --num_clusters "${eval_num_clusters}" --seeds "${eval_seeds}" --python "${python}" \
-        --cmd "${train_cmd}" --checkpoint "${inference_ssl_model}" --alignments "${alignment_phoneme_dir}" \
-        "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
+    scripts/eval/evaluate.sh --eval "${eval}" --num_clusters "${eval_num_clusters}" --seeds "${eval_seeds}" --ngpu "${ngpu}" \
+        --cmd "${train_cmd}" --cuda_cmd "${cuda_cmd}" --python "${python}" --checkpoint "${inference_ssl_model}" \
+        --token_type "${token_type}" --tokens "data/${lang}_token_list_${token_type}" --cleaner "${cleaner}" --g2p "${g2p}" \
+        --args "${eval_args}" --alignments "${alignment_phoneme_dir}" "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
 fi
 
 packed=${ssl_exp}/packed/$(basename "${ssl_exp}")

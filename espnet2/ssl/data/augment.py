@@ -52,13 +52,13 @@ class ReverbConfig(_Section):
     """Rooms: convolution with an impulse response, without its delay, at the level of the dry clip."""
 
     rir_scp: str = Field(description="wav.scp of impulse responses")
-    probability: float = Field(0.5, ge=0, le=1)
+    probability: float = Field(0.5, ge=0, le=1, description="of a clip to be in a room")
 
 
 class MixingConfig(_Section):
     """A second voice or a noise over a part of the clip; the defaults are WavLM's (arXiv 2110.13900, section III-B)."""
 
-    probability: float = Field(0.2, ge=0, le=1)
+    probability: float = Field(0.2, ge=0, le=1, description="of a clip to be mixed")
     energy_ratio_db: Range = Field((-5.0, 5.0), description="clip over the other utterance, on the overlapped part")
     max_overlap: float = Field(0.5, gt=0, le=0.5, description="share of the clip; above 0.5 nobody is the main speaker")
     noise_scp: str | None = Field(None, description="wav.scp of noises")
@@ -70,8 +70,8 @@ class NoiseConfig(_Section):
     """One kind of noise: music, sounds, or several voices at once (babble)."""
 
     noise_scp: str = Field(description="wav.scp of this kind")
-    probability: float = Field(0.5, ge=0, le=1)
-    snr_db: Range = (0.0, 20.0)
+    probability: float = Field(0.5, ge=0, le=1, description="of a clip to get this kind")
+    snr_db: Range = Field((0.0, 20.0), description="clip over the noise, where it is heard")
     sources: tuple[int, int] = Field((1, 1), description="files at once, fewest and most: [3, 7] for babble")
     fill: Literal["loop", "place"] = Field("loop", description="a shorter noise is repeated, or put somewhere once")
 
@@ -86,18 +86,18 @@ class NoiseConfig(_Section):
 class GainConfig(_Section):
     """Louder or softer; without effect where waves are normalised."""
 
-    probability: float = Field(1.0, ge=0, le=1)
-    range_db: Range = (-6.0, 6.0)
+    probability: float = Field(1.0, ge=0, le=1, description="of a clip to get another level")
+    range_db: Range = Field((-6.0, 6.0), description="of the change")
 
 
 class AugmentConfig(Config):
     """What happens to the audio of training batches; a part that is left out does not happen."""
 
-    speed: SpeedConfig | None = None
-    reverb: ReverbConfig | None = None
+    speed: SpeedConfig | None = Field(None, description="`speed: {}` is 0.9, 1.0 and 1.1")
+    reverb: ReverbConfig | None = Field(None, description="impulse responses of rooms")
     mixing: MixingConfig | None = Field(None, description="`mixing: {}` is WavLM's")
     noise: tuple[NoiseConfig, ...] = Field((), description="kinds of noise; each is drawn by itself")
-    gain: GainConfig | None = None
+    gain: GainConfig | None = Field(None, description="`gain: {}` is up to 6 dB up or down")
 
     @field_validator("noise", mode="before")
     @classmethod

@@ -19,17 +19,17 @@ POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0:
 class StackConfig(AttentionPositionConfig):
     """The keys of `encoder_conf` that every stack has; the defaults are HuBERT Base."""
 
-    num_layers: int = Field(12, gt=0)
-    dim: int = Field(768, gt=0)
-    num_heads: int = Field(12, gt=0)
+    num_layers: int = Field(12, gt=0, description="blocks")
+    dim: int = Field(768, gt=0, description="width of frames between the blocks")
+    num_heads: int = Field(12, gt=0, description="of the attention; divides `dim`")
     ffn_dim: int = Field(3072, gt=0, description="width inside the feed-forward part")
     dropout: float = Field(0.1, ge=0, lt=1, description="of the input and of each part's output")
-    attention_dropout: float = Field(0.1, ge=0, lt=1)
+    attention_dropout: float = Field(0.1, ge=0, lt=1, description="of the attention weights")
     activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward part")
     layerdrop: float = Field(0.05, ge=0, lt=1, description="probability that an update skips a block")
     position: Literal["conv", "conv_stack", "none"] = Field("conv", description="added to the input of the first block")
     position_kernel: int = Field(128, gt=0, description="frames; where left out, 19 for conv_stack")
-    position_groups: int = Field(16, gt=0)
+    position_groups: int = Field(16, gt=0, description="of conv and conv_stack")
     position_depth: int = Field(5, gt=0, description="convolutions of conv_stack")
     position_weight_norm: bool = Field(True, description="of conv: normalise the weights of each kernel position")
     long_skips: bool = Field(False, description="U shape: the output of block i joins the input of block n + 1 - i")
@@ -57,7 +57,9 @@ class MacaronConfig(StackConfig):
 
     layerdrop: float = Field(0.0, ge=0, lt=1, description="probability that an update skips a block")
     position: Literal["conv", "conv_stack", "none"] = Field("none", description="added to the input of the first block")
-    attention_position: Literal["none", "alibi", "gated_relative", "relative"] = "relative"
+    attention_position: Literal["none", "alibi", "gated_relative", "relative"] = Field(
+        "relative", description="alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer"
+    )
 
 
 class BlockStack(Encoder):

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from espnet2.ssl.data.index import AudioIndex
+from espnet2.ssl.evaluate.alignment import find_phones, read_phones
+from espnet2.ssl.units import sampling
 from espnet2.ssl.units.features import FeatureExtractor, map_features
-from espnet2.ssl.units.quality import Alignments, read_alignments
-from espnet2.ssl.units.sampling import plan_sample
 from espnet2.utils.errors import UserError
 
 
@@ -23,8 +23,15 @@ class AlignedSet:
     index: AudioIndex
     rows: np.ndarray  # (utterances,) of the index
     frame_counts: np.ndarray  # (utterances,) frames that every row of the table has
-    phones: np.ndarray  # (all frames,) ids, NO_PHONE where none is
-    num_phones: int
+    phones: np.ndarray | None  # (all frames,) ids, NO_PHONE where none is; None without alignments
+    num_phones: int = 0
+    symbols: tuple[str, ...] = ()  # id -> phone; the ids of two sets differ
+    place: str = ""  # where the phones come from
+    notes: tuple[str, ...] = ()  # about the alignments, in plain words
+
+    def split(self, frames: np.ndarray) -> list[np.ndarray]:
+        """(all frames, ...) -> those of each utterance."""
+        return np.split(frames, np.cumsum(self.frame_counts)[:-1])
 
 
 class RateChange(NamedTuple):
@@ -58,36 +65,68 @@ class RateChange(NamedTuple):
 
 
 def align_set(
-    dump_set: str | Path, extractors: Sequence[FeatureExtractor], frame_rate: float, max_frames: int
+    dump_set: str | Path,
+    extractors: Sequence[FeatureExtractor],
+    frame_rate: float,
+    max_frames: int,
+    *,
+    alignments: str | Path | None = None,
+    need_phones: bool = True,
 ) -> AlignedSet:
     """Choose utterances with phones (by a hash of their ids) up to a number of frames, and cut all rows to one length.
 
+    Args:
+        alignments: file or folder of phones, as for `find_phones`; None: the set's own phones.ctm.
+        need_phones: without alignments, raise; False takes any utterances, without phones.
+
     Raises:
-        UserError: no phones.ctm, or none of its utterances is in the set.
+        UserError: no alignments, or they are not of this set, or features do not fit the frame rate.
     """
     index = AudioIndex.open(dump_set)
-    alignments = read_alignments(Path(dump_set) / "phones.ctm")
-    num_samples = np.asarray(index.num_samples)
-    counts = np.min(
-        [
-            RateChange.between(extractor.geometry.frame_rate, frame_rate).count(
-                extractor.geometry.output_lengths(num_samples)
-            )
-            for extractor in extractors
-        ],
-        axis=0,
-    )
-    portion = min(1.0, max_frames / max(int(counts.sum()), 1))
-    rows = plan_sample(index, extractors[0].geometry, portion=portion, max_frames=max_frames, seed=0).rows
-    rows = np.array([row for row in rows if index.utt_id(row) in alignments.utterances], dtype=np.int64)
+    files = find_phones(dump_set, alignments)
+    if files is None and need_phones:
+        raise UserError(f"{missing_phones(dump_set, alignments)}: put phones.ctm there, or use --alignment_phoneme_dir")
+    phones = read_phones(files, dump_set) if files else None
+    counts = common_counts(index, extractors, frame_rate)
+    usable = np.array([
+        phones is None or index.utt_id(row) in phones.alignments.utterances for row in range(len(index))
+    ])  # fmt: skip
+    rows = choose_rows(index, usable & (counts > 0), counts, max_frames)
     if len(rows) == 0:
-        raise UserError(f"{dump_set}/phones.ctm: holds none of the utterances of the set")
-    phones = [_phones(alignments, index.utt_id(row), counts[row], frame_rate) for row in rows]
-    return AlignedSet(index, rows, counts[rows], np.concatenate(phones), len(alignments.phones))
+        raise UserError(f"{dump_set}: none of the utterances chosen for {max_frames} frames has enough audio")
+    if phones is None:
+        return AlignedSet(index, rows, counts[rows], None)
+    known = phones.alignments
+    ids = [known.utterances[index.utt_id(row)].frames(int(counts[row]), frame_rate) for row in rows]
+    symbols = known.phones
+    found = np.concatenate(ids)
+    return AlignedSet(index, rows, counts[rows], found, len(symbols), symbols, phones.place, phones.notes)
 
 
-def _phones(alignments: Alignments, utt_id: str, num_frames: int, frame_rate: float) -> np.ndarray:
-    return alignments.utterances[utt_id].frames(int(num_frames), frame_rate)
+def missing_phones(dump_set: str | Path, alignments: str | Path | None = None) -> str:
+    """A sentence about alignments that are not there."""
+    return f"no phone alignments of {dump_set}" + (f", neither there nor in {alignments}" if alignments else "")
+
+
+def choose_rows(index: AudioIndex, usable: np.ndarray, counts: np.ndarray, max_frames: int) -> np.ndarray:
+    """Usable utterances of about so many frames, by a hash of their ids: (chosen,) rows, ascending.
+
+    Args:
+        usable: (utterances of the index,) bool.
+        counts: (utterances of the index,) frames of each.
+    """
+    portion = min(1.0, max_frames / max(int(counts[usable].sum()), 1))
+    return sampling.choose_rows(index, np.flatnonzero(usable), portion=portion, seed=0)
+
+
+def common_counts(index: AudioIndex, extractors: Sequence[FeatureExtractor], frame_rate: float) -> np.ndarray:
+    """(utterances of the index,) frames that all extractors have of each at the common rate."""
+    num_samples = np.asarray(index.num_samples)
+    counts = [
+        RateChange.between(each.geometry.frame_rate, frame_rate).count(each.geometry.output_lengths(num_samples))
+        for each in extractors
+    ]
+    return np.min(counts, axis=0)
 
 
 def collect(aligned: AlignedSet, extractor: FeatureExtractor, frame_rate: float) -> Tensor:

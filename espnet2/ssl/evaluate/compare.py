@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet2.ssl.evaluate.units import rate_note
+from espnet2.ssl.evaluate.history import points, read_history
+from espnet2.ssl.evaluate.unit_figures import PHONE_FIGURES
+from espnet2.ssl.evaluate.unit_table import best_rows, rate_note, show
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
 
 CLOCK_NAMES = {"wall": "wall time", "core": "one core's time"}
-FIGURES = ("phone_purity", "cluster_purity", "pnmi")
-BEGIN, END = "<!-- objectives: begin -->", "<!-- objectives: end -->"  # between them RESULTS.md is rewritten
+MARKS = "objectives"  # name of the part of RESULTS.md that is rewritten
 PANEL_INCHES = (4.2, 3.0)
 PANELS_PER_LINE = 4
 HEALTH = re.compile(r"accuracy$|perplexity$|teacher_std$|target_std$")  # of these the first is drawn beside the loss
@@ -30,26 +31,23 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise UserError(f"{path} is missing: {remedy}") from None
 
 
-def read_history(experiment: Path) -> list[dict[str, Any]]:
-    """The lines of history.jsonl; a line that a kill cut short is left out."""
-    path = experiment / "history.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
 def results_table(
     units: Mapping[str, Any], experiments: Mapping[str, Path], calibration: Mapping[str, Any], reference: str
 ) -> str:
     """Markdown: what the units are worth, what the training took, and PNMI layer by layer.
 
     Args:
-        units: what `evaluate_rows` returned.
+        units: what `evaluate_units` returned, of aligned sets.
         experiments: name of a row -> its exp/<name>, for those that were trained.
         calibration: calibration.json of ssl_time_training.
         reference: the row that all are compared with, beside the first (MFCC).
     """
-    rows = {row["name"]: row for row in units["rows"]}
-    baselines = [name for name in (units["rows"][0]["name"], reference) if name in rows]
+    if any("best" not in row for row in units["rows"]):
+        raise UserError("the units are of an older version of ssl_evaluate_units: remove their JSON file, run it again")
+    rows = {row["title"]: row for row in best_rows(units["rows"])}
+    if any("pnmi" not in row["valid"] for row in rows.values()):
+        raise UserError(f"the units of {units['valid']['set']} were measured without phones: nothing to compare")
+    baselines = [name for name in (next(iter(rows)), reference) if name in rows]
     titles = [_shown(name) for name in baselines]
     spans = sorted({(entry["minutes"], entry["clock"]) for name, entry in calibration.items() if name in experiments})
     length = " and ".join(f"{minutes:g} minutes of {CLOCK_NAMES[clock]}" for minutes, clock in spans)
@@ -68,11 +66,11 @@ def results_table(
         "| updates | s of audio | valid loss | training |",
         f"|---|--:|--:|--:|--:|{'--:|' * len(titles)}--:|--:|--:|--:|",
     ]
-    for row in units["rows"]:
-        figures = [f"{row[figure]:.3f} ± {row['spread'][figure]:.3f}" for figure in FIGURES]
+    for title, row in rows.items():
+        figures = [show(row["valid"], figure) for figure in PHONE_FIGURES]
         against = [_difference(row, rows[name]) for name in baselines]
-        name = _shown(row["name"]) + (f" ({row['num_units']} in use)" if row["kind"] == "codes" else "")
-        cells = [name, str(row["layer"] or "-"), *figures, *against, *_training(experiments.get(row["name"]))]
+        used = f" ({row['valid']['used_clusters']:.0f} in use)" if row["system"] == "codes" else ""
+        cells = [_shown(title) + used, str(row["layer"] or "-"), *figures, *against, *_training(experiments.get(title))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_layer_table(units)]) + "\n"
 
@@ -89,10 +87,10 @@ def _is_quiet(entry: Mapping[str, Any]) -> bool:
 
 def _difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """PNMI of a row less that of another."""
-    if row["name"] == other["name"]:
+    if row["title"] == other["title"]:
         return "-"
-    difference = row["pnmi"] - other["pnmi"]
-    clear = abs(difference) > row["spread"]["pnmi"] + other["spread"]["pnmi"]
+    difference = row["valid"]["pnmi"] - other["valid"]["pnmi"]
+    clear = abs(difference) > sum(each["valid"]["spread"]["pnmi"] for each in (row, other))
     return f"**{difference:+.3f}**" if clear else f"{difference:+.3f}"
 
 
@@ -108,43 +106,21 @@ def _training(experiment: Path | None) -> list[str]:
 
 
 def _layer_table(units: Mapping[str, Any]) -> list[str]:
-    """Mean PNMI over the seeds, on the valid set; 0 is not a layer but MFCC."""
-    rows = [row for row in units["rows"] if row["layer"]]
-    layers = sorted({layer["layer"] for row in rows for layer in row["layers"]})
+    """Mean PNMI over the seeds, on the valid set; MFCC have no layers."""
+    found: dict[str, dict[int, float]] = {}
+    for row in units["rows"]:
+        if row["layer"]:
+            found.setdefault(row["title"], {})[row["layer"]] = row["valid"]["pnmi"]
     lines = [
         "PNMI by layer:",
         "",
-        f"| layer | {' | '.join(_shown(row['name']) for row in rows)} |",
-        f"|--:|{'--:|' * len(rows)}",
+        f"| layer | {' | '.join(_shown(title) for title in found)} |",
+        f"|--:|{'--:|' * len(found)}",
     ]
-    for number in layers:
-        cells = []
-        for row in rows:
-            found = [layer["valid"] for layer in row["layers"] if layer["layer"] == number]
-            values = [quality["pnmi"] for quality in found[0]] if found else []
-            cells.append(f"{sum(values) / len(values):.3f}" if values else "-")
+    for number in sorted({layer for layers in found.values() for layer in layers}):
+        cells = [f"{layers[number]:.3f}" if number in layers else "-" for layers in found.values()]
         lines.append(f"| {number} | {' | '.join(cells)} |")
     return lines
-
-
-def put_between_marks(page: Path, text: str, *, title: str) -> None:
-    """Rewrite the part of a page between its two marks; what a person wrote around it stays.
-
-    Raises:
-        UserError: the page exists without the marks.
-    """
-    block = f"{BEGIN}\n{text}{END}\n"
-    if not page.exists():
-        whole = f"# {title}\n\n{block}"
-    else:
-        old = page.read_text(encoding="utf-8")
-        before, found, rest = old.partition(BEGIN)
-        _, ended, after = rest.partition(f"{END}\n")
-        if not found or not ended:
-            raise UserError(f"{page}: put the lines '{BEGIN}' and '{END}' where the table belongs")
-        whole = before + block + after
-    with atomic_write(page) as stream:
-        stream.write(whole)
 
 
 def draw_objectives(experiments: Mapping[str, Path], path: Path) -> None:
@@ -159,7 +135,7 @@ def draw_objectives(experiments: Mapping[str, Path], path: Path) -> None:
         axes = figure.add_subplot(lines, columns, number + 1)
         rows = read_history(experiment)
         for dataset, style in (("train", "-"), ("valid", "o")):
-            axes.plot(*_points(rows, dataset, "loss"), style, color="tab:blue", markersize=3)
+            axes.plot(*_columns(points(rows, dataset, "loss")), style, color="tab:blue", markersize=3)
         known = {key for row in rows if row["dataset"] == "train" for key in row}
         health = next((key for key in sorted(known) if HEALTH.search(key)), None)
         axes.set_title(f"{_shown(name)}: loss (blue)" + (f", {health} (orange)" if health else ""), fontsize=8)
@@ -168,14 +144,13 @@ def draw_objectives(experiments: Mapping[str, Path], path: Path) -> None:
         axes.grid(alpha=0.3)
         if health:
             second = axes.twinx()
-            second.plot(*_points(rows, "train", health), color="tab:orange", linewidth=1)
+            second.plot(*_columns(points(rows, "train", health)), color="tab:orange", linewidth=1)
             second.tick_params(labelsize=7)
     figure.tight_layout()
     with atomic_write(path, "wb") as stream:
         FigureCanvasAgg(figure).print_png(stream)
 
 
-def _points(rows: list[dict[str, Any]], dataset: str, name: str) -> tuple[list[int], list[float]]:
-    """Updates and values of one figure."""
-    found = [(row["update"], row[name]) for row in rows if row["dataset"] == dataset and name in row]
-    return [update for update, _ in found], [value for _, value in found]
+def _columns(pairs: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Updates, and values."""
+    return [update for update, _ in pairs], [value for _, value in pairs]

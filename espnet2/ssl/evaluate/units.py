@@ -1,252 +1,233 @@
-"""Models and aligned sets in, a table of how well their units tell phones out: same K, rate and frames in each row."""
+"""Models and sets in, what the units of each layer are worth out: same K, same rate and same frames for all systems."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.evaluate.aligned import AlignedSet, align_set, collect
-from espnet2.ssl.evaluate.own_codes import CodeFeatures
-from espnet2.ssl.units.features import FeatureExtractor, LayerFeatures, MfccFeatures
+from espnet2.ssl.evaluate.aligned import AlignedSet, align_set, collect, missing_phones
+from espnet2.ssl.evaluate.alignment import find_phones
+from espnet2.ssl.evaluate.part import EvaluationRequest, Report
+from espnet2.ssl.evaluate.systems import System, open_system
+from espnet2.ssl.evaluate.unit_figures import heat_map, measure_units, summarise
+from espnet2.ssl.units.features import FeatureExtractor, LayerFeatures
 from espnet2.ssl.units.kmeans import assign, fit_kmeans
-from espnet2.ssl.units.quality import UnitQuality, joint_counts, quality_of_counts
-from espnet2.tasks.ssl import find_weights, load_model, load_untrained
-from espnet2.utils.errors import UserError
-from espnet2.utils.files import hash_file
+from espnet2.ssl.units.own_codes import CodeFeatures
 
-FIGURES = ("phone_purity", "cluster_purity", "pnmi")
-KINDS = ("mfcc", "untrained", "model", "codes")
+RULES = 1  # of what the figures mean; a new number makes all of them stale
 TOLERANCE = 1e-4  # of k-means: ten times finer than for labels, to keep the spread over seeds small
+GROUP_BYTES = 2 << 30  # features in memory at once; layers that do not fit are extracted in further passes
+TRIAL_SECONDS = 10.0  # of noise, for the forecast
+TRIAL_FRAMES = 8192
+FIT_PASSES = 40  # of k-means over all frames: measured for 100 clusters, with starts and assignment; most need fewer
+
+Sets = tuple[AlignedSet, AlignedSet]  # train, valid
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table to be."""
-
-    name: str
-    kind: str  # of KINDS
-    model: str = ""  # exp/<name>
-    tag: str = "latest"  # which checkpoint
-
-
-@dataclass(frozen=True)
-class LayerResult:
-    """The units of one layer, one figure per k-means seed."""
-
-    layer: int  # 1-based; 0 for mfcc
-    train: tuple[UnitQuality, ...]
-    valid: tuple[UnitQuality, ...]
-
-    @property
-    def train_pnmi(self) -> float:
-        return float(np.mean([quality.pnmi for quality in self.train]))
-
-
-@dataclass(frozen=True)
-class RowResult:
-    """All layers of one row, and the one that is best on the training frames."""
-
-    row: Row
-    teacher_hash: str  # of the weights; "" for mfcc and untrained models
-    layers: tuple[LayerResult, ...]
-    own_rate: float = 50.0  # frames per second of the features
-
-    @property
-    def best(self) -> LayerResult:
-        return max(self.layers, key=lambda layer: layer.train_pnmi)
-
-    def mean(self, figure: str) -> float:
-        """Over the k-means seeds, on the valid set."""
-        return float(np.mean([getattr(quality, figure) for quality in self.best.valid]))
-
-    def spread(self, figure: str) -> float:
-        """Largest less smallest over the k-means seeds, on the valid set."""
-        return float(np.ptp([getattr(quality, figure) for quality in self.best.valid]))
-
-
-def parse_rows(text: str) -> list[Row]:
-    """ "mfcc untrained:exp/a model:exp/a@best_loss name=model:exp/b" -> rows; a name is made up where none is given.
-
-    Raises:
-        UserError: an unknown kind, or a model without its folder.
-    """
-    rows = []
-    for word in text.split():
-        name, equals, spec = word.rpartition("=")
-        kind, _, rest = spec.partition(":")
-        model, _, tag = rest.partition("@")
-        if kind not in KINDS or (kind == "mfcc") == bool(model):
-            raise UserError(
-                f"--rows: '{word}' is none of mfcc, untrained:exp/<name>, model:exp/<name>[@<checkpoint>], "
-                "codes:exp/<name> (each may start with '<title>=')"
-            )
-        made_up = {"mfcc": "MFCC", "untrained": "untrained", "codes": f"codes of {Path(model).name}"}
-        title = name if equals else made_up.get(kind, Path(model).name)
-        rows.append(Row(title, kind, model, tag or "latest"))
-    if not rows:
-        raise UserError("--rows is empty: nothing to evaluate")
-    return rows
-
-
-def make_row_extractor(row: Row, sample_rate: int, device: str) -> FeatureExtractor:
-    """Every layer of the row's model.
-
-    Raises:
-        UserError: there is no such model.
-    """
-    if row.kind == "mfcc":
-        return MfccFeatures(sample_rate)
-    if row.kind == "codes":
-        return CodeFeatures(load_model(row.model, device=device, tag=row.tag).model, sample_rate, device, row.model)
-    if row.kind == "model":
-        model = load_model(row.model, device=device, tag=row.tag).model
-    else:
-        model = load_untrained(row.model).model.to(device)
-    return LayerFeatures(model, range(1, model.encoder.num_layers + 1), sample_rate, device, row.model)
-
-
-def evaluate_layer(
-    train: Tensor,
-    valid: Tensor,
-    sets: tuple[AlignedSet, AlignedSet],
-    num_clusters: int,
-    seeds: Sequence[int],
-    device: str,
-    layer: int,
-) -> LayerResult:
-    """Learn units on the frames of the train set, once for each seed; compare with phones on both sets.
-
-    Args:
-        train: (frames, dim) of the first set.
-        valid: (frames, dim) of the second set.
-    """
-    found: tuple[list[UnitQuality], list[UnitQuality]] = ([], [])
-    for seed in seeds:
-        centroids = fit_kmeans(train, num_clusters, seed=seed, tolerance=TOLERANCE, device=device).centroids.to(device)
-        for features, aligned, results in zip((train, valid), sets, found, strict=True):
-            units = assign(features.to(device), centroids).cpu().numpy()
-            results.append(quality_of_counts(joint_counts([(units, aligned.phones)], num_clusters, aligned.num_phones)))
-    return LayerResult(layer, *map(tuple, found))
-
-
-def evaluate_codes(train: Tensor, valid: Tensor, sets: tuple[AlignedSet, AlignedSet], layer: int) -> LayerResult:
-    """Compare a method's own units with phones: nothing is learned.
-
-    Args:
-        train, valid: (frames, 1) ids of the frames of each set.
-    """
-    num_codes = int(max(train.max(), valid.max())) + 1
-    results = []
-    for codes, aligned in zip((train, valid), sets, strict=True):
-        counts = joint_counts([(codes[:, 0].long().numpy(), aligned.phones)], num_codes, aligned.num_phones)
-        results.append((quality_of_counts(counts),))
-    return LayerResult(layer, *results)
-
-
-def evaluate_rows(
-    rows: Sequence[Row],
-    train_set: str | Path,
-    valid_set: str | Path,
-    *,
-    num_clusters: int,
-    seeds: Sequence[int],
-    frame_rate: float = 50.0,
-    max_train_frames: int = 100_000,
-    max_valid_frames: int = 100_000,
-    device: str = "cpu",
-    report: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Evaluate all rows on the same frames.
-
-    Args:
-        frame_rate: frames per second at which all rows are compared.
-        max_train_frames: more are not needed to learn the units.
-        report: gets a line per row.
+def evaluate_units(request: EvaluationRequest, report: Report = lambda line: None) -> dict[str, Any]:
+    """Learn units on every layer of every system, and measure them on both sets.
 
     Returns:
-        What `markdown_table` and the JSON file show.
+        "rows", one for each layer of each system; "train" and "valid", what was measured on; "notes"; the rules.
 
     Raises:
-        UserError: missing models or alignments, or features that do not fit the frame rate.
+        UserError: missing models or sets, alignments of other audio, or features that do not fit the frame rate.
     """
-    sample_rate = AudioIndex.open(train_set).sample_rate
-    extractors = [make_row_extractor(row, sample_rate, device) for row in rows]
-    sets = (
-        align_set(train_set, extractors, frame_rate, max_train_frames),
-        align_set(valid_set, extractors, frame_rate, max_valid_frames),
-    )
-    results = []
-    for row, extractor in zip(rows, extractors, strict=True):
-        train, valid = (collect(aligned, extractor, frame_rate) for aligned in sets)
-        numbers = getattr(extractor, "layers", (0,))
-        layers = [
-            evaluate_codes(train[i], valid[i], sets, number)
-            if row.kind == "codes"
-            else evaluate_layer(train[i], valid[i], sets, num_clusters, seeds, device, number)
-            for i, number in enumerate(numbers)
-        ]
-        weights = hash_file(find_weights(row.model, tag=row.tag)) if row.kind in ("model", "codes") else ""
-        results.append(RowResult(row, weights, tuple(layers), extractor.geometry.frame_rate))
-        report(f"{row.name}: layer {results[-1].best.layer}, PNMI {results[-1].mean('pnmi'):.3f} on {valid_set}")
+    sample_rate = AudioIndex.open(request.train_set).sample_rate
+    extractors = [open_system(system, sample_rate, request.device, request.layers) for system in request.systems]
+    sets, notes = _open_sets(request, extractors)
+    rows = []
+    for system, extractor in zip(request.systems, extractors, strict=True):
+        found = [row for part in fitting_parts(extractor, sets) for row in _rows(system, part, sets, request)]
+        best = _mark_best(found)
+        pnmi = f"layer {best['layer'] or '-'} of {len(found)}, PNMI {best['valid']['pnmi']:.3f}" if best else "done"
+        report(f"units: {system.title}: {pnmi} on {request.valid_set}")
+        rows += found
     return {
-        "num_clusters": num_clusters,
-        "frame_rate": frame_rate,
-        "seeds": list(seeds),
-        "train": _describe_set(train_set, sets[0]),
-        "valid": _describe_set(valid_set, sets[1]),
-        "rows": [_describe_row(result) for result in results],
+        "num_clusters": request.num_clusters,
+        "frame_rate": request.frame_rate,
+        "seeds": list(request.seeds),
+        "train": _describe_set(request.train_set, sets[0]),
+        "valid": _describe_set(request.valid_set, sets[1]),
+        "rows": rows,
+        "notes": [*notes, *_code_notes(rows, request.num_clusters)],
     }
 
 
-def _describe_set(dump_set: str | Path, aligned: AlignedSet) -> dict[str, Any]:
+def _open_sets(request: EvaluationRequest, extractors: Sequence[FeatureExtractor]) -> tuple[Sets, list[str]]:
+    """Both sets with phones, or both without; and what there is to say about them."""
+    train, valid = (
+        align_set(name, extractors, request.frame_rate, max_frames, alignments=request.alignments, need_phones=False)
+        for name, max_frames in (
+            (request.train_set, request.max_train_frames),
+            (request.valid_set, request.max_valid_frames),
+        )
+    )
+    notes = [*train.notes, *valid.notes]
+    without = [
+        missing_phones(name, request.alignments)
+        for name, found in ((request.train_set, train), (request.valid_set, valid))
+        if found.phones is None
+    ]
+    if without:
+        notes.append(
+            f"{' and '.join(without)}: purity and PNMI are not computed, only what the units alone tell; "
+            "put phones.ctm into the sets, or name a folder with --alignment_phoneme_dir"
+        )
+        train, valid = (replace(each, phones=None) for each in (train, valid))
+    return (train, valid), notes
+
+
+def fitting_parts(extractor: FeatureExtractor, sets: Sets) -> Iterator[FeatureExtractor]:
+    """The extractor, or the same with some of its layers at a time, as many as fit into memory."""
+    frames = sum(int(each.frame_counts.sum()) for each in sets)
+    together = max(1, GROUP_BYTES // max(1, 4 * frames * extractor.dim))
+    if extractor.num_layers <= together or not isinstance(extractor, LayerFeatures):
+        yield extractor
+        return
+    for first in range(0, extractor.num_layers, together):
+        yield extractor.only(extractor.layers[first : first + together])
+
+
+def _rows(system: System, extractor: FeatureExtractor, sets: Sets, request: EvaluationRequest) -> list[dict[str, Any]]:
+    """One row for each layer."""
+    features = [collect(each, extractor, request.frame_rate) for each in sets]
+    own_rate = extractor.geometry.frame_rate
+    common = {
+        "system": system.kind,
+        "title": system.title,
+        "model": system.model,
+        "tag": system.tag,
+        "teacher_hash": system.hash,
+        "frame_rate": request.frame_rate,
+        "own_rate": own_rate,
+    }
+    rows = []
+    for number, train, valid in zip(extractor.layers, *features, strict=True):
+        if isinstance(extractor, CodeFeatures):
+            units, num_units, seeds = [[_ids(train)], [_ids(valid)]], extractor.num_codes, []
+        else:
+            units, num_units, seeds = learn_units(train, valid, request), request.num_clusters, list(request.seeds)
+        rate = min(request.frame_rate, own_rate)
+        train_figures, valid_figures = (
+            summarise([measure_units(each, aligned, num_units, rate) for each in found])
+            for found, aligned in zip(units, sets, strict=True)
+        )
+        row = {"layer": number or None, "K": num_units, "seeds": seeds, "train": train_figures, "valid": valid_figures}
+        if sets[1].phones is not None and system.kind in ("model", "codes"):
+            row["heatmap"] = heat_map(units[1][0], sets[1], num_units)
+        rows.append(common | row)
+    return rows
+
+
+def learn_units(train: Tensor, valid: Tensor, request: EvaluationRequest) -> list[list[np.ndarray]]:
+    """Units of both sets, learned on the frames of the first, once for each seed."""
+    found: list[list[np.ndarray]] = [[], []]
+    for seed in request.seeds:
+        fit = fit_kmeans(train, request.num_clusters, seed=seed, tolerance=TOLERANCE, device=request.device)
+        centroids = fit.centroids.to(request.device)
+        for features, units in zip((train, valid), found, strict=True):
+            units.append(assign(features.to(request.device), centroids).cpu().numpy())
+    return found
+
+
+def _ids(codes: Tensor) -> np.ndarray:
+    """(frames, 1) -> (frames,)"""
+    return codes[:, 0].long().numpy()
+
+
+def _mark_best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Choose the layer of a system on train; others keep no heat map. None where there are no phones to choose by."""
+    best = max(rows, key=lambda row: row["train"]["pnmi"]) if "pnmi" in rows[0]["train"] else None
+    for row in rows:
+        row["best"] = row is best
+        if row is not best:
+            row.pop("heatmap", None)
+    return best
+
+
+def _describe_set(dump_set: object, aligned: AlignedSet) -> dict[str, Any]:
     return {
         "set": str(dump_set),
         "index_hash": aligned.index.hash,
         "num_utterances": len(aligned.rows),
         "num_frames": int(aligned.frame_counts.sum()),
+        "phones": aligned.place if aligned.phones is not None else None,
+        "num_phones": aligned.num_phones,
     }
 
 
-def _describe_row(result: RowResult) -> dict[str, Any]:
-    return {
-        **asdict(result.row),
-        "teacher_hash": result.teacher_hash,
-        "own_rate": result.own_rate,
-        "num_units": max(quality.num_used_units for quality in result.best.valid),
-        "layer": result.best.layer,
-        **{figure: result.mean(figure) for figure in FIGURES},
-        "spread": {figure: result.spread(figure) for figure in FIGURES},
-        "layers": [asdict(layer) for layer in result.layers],
-    }
-
-
-def markdown_table(report: dict[str, Any]) -> str:
-    """The table, with what it was measured on."""
-    train, valid = report["train"], report["valid"]
-    lines = [
-        f"K = {report['num_clusters']}, {report['frame_rate']:g} frames per second, {valid['num_frames']:,} frames of "
-        f"{valid['num_utterances']:,} utterances of {valid['set']}, silence included; units learned and "
-        f"layer chosen on {train['num_frames']:,} frames of {train['set']}. "
-        f"Mean over {len(report['seeds'])} seeds of k-means, ± largest less smallest." + rate_note(report),
-        "",
-        "| units | layer | phone purity | cluster purity | PNMI |",
-        "|---|--:|--:|--:|--:|",
+def _code_notes(rows: Sequence[dict[str, Any]], num_clusters: int) -> list[str]:
+    different = {row["title"]: row["K"] for row in rows if row["K"] != num_clusters}
+    return [
+        f"{title}: K = {number}, not {num_clusters}: more units tell more of the phone, whatever they are"
+        for title, number in different.items()
     ]
-    for row in report["rows"]:
-        figures = " | ".join(f"{row[figure]:.3f} ± {row['spread'][figure]:.3f}" for figure in FIGURES)
-        lines.append(f"| {row['name']} | {row['layer'] or '-'} | {figures} |")
-    return "\n".join(lines) + "\n"
 
 
-def rate_note(report: dict[str, Any]) -> str:
-    """How rows of another frame rate were compared; empty where there are none."""
-    rate, notes = report["frame_rate"], []
-    for own in sorted({row["own_rate"] for row in report["rows"]} - {rate}, reverse=True):
-        names = ", ".join(row["name"].replace("_", " ") for row in report["rows"] if row["own_rate"] == own)
-        what = f"one frame of {own / rate:g} is kept" if own > rate else f"each frame counts {rate / own:g} times"
-        notes.append(f" {names}: {own:g} frames per second, {what}.")
-    return "".join(notes)
+class _Units:
+    """The part of the evaluation."""
+
+    name = "units"
+
+    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Everything the figures depend on."""
+        sets = {}
+        for role in ("train", "valid"):
+            dump_set = request.train_set if role == "train" else request.valid_set
+            phones = find_phones(dump_set, request.alignments)
+            sets[role] = [AudioIndex.open(dump_set).hash, phones.hash if phones else ""]
+        return {
+            "rules": RULES,
+            "systems": [[system.kind, system.title, system.hash] for system in request.systems],
+            "sets": sets,
+            "num_clusters": request.num_clusters,
+            "seeds": list(request.seeds),
+            "frame_rate": request.frame_rate,
+            "layers": request.layers,
+            "max_frames": [request.max_train_frames, request.max_valid_frames],
+        }
+
+    def forecast_seconds(self, request: EvaluationRequest) -> float:
+        """From the speed of each system on a few seconds of noise, and of k-means on a few thousand frames."""
+        sample_rate = AudioIndex.open(request.train_set).sample_rate
+        frames = [
+            min(limit, AudioIndex.open(name).total_samples / sample_rate * request.frame_rate)
+            for name, limit in (
+                (request.train_set, request.max_train_frames),
+                (request.valid_set, request.max_valid_frames),
+            )
+        ]
+        noise = 0.1 * torch.randn(round(TRIAL_SECONDS * sample_rate), generator=torch.Generator().manual_seed(0))
+        seconds = 0.0
+        for system in request.systems:
+            extractor = open_system(system, sample_rate, request.device, request.layers)
+            began = time.monotonic()
+            extractor.extract([noise])
+            seconds += (time.monotonic() - began) * sum(frames) / (request.frame_rate * TRIAL_SECONDS)
+            if not isinstance(extractor, CodeFeatures):
+                fits = extractor.num_layers * len(request.seeds)
+                seconds += fits * FIT_PASSES * frames[0] * _pass_seconds(extractor.dim, request)
+        return seconds
+
+    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+        """As `evaluate_units`."""
+        return evaluate_units(request, report)
+
+
+def _pass_seconds(dim: int, request: EvaluationRequest) -> float:
+    """Of k-means, for one frame."""
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(TRIAL_FRAMES, dim, generator=generator).to(request.device)
+    centroids = torch.randn(request.num_clusters, dim, generator=generator).to(request.device)
+    began = time.monotonic()
+    assign(frames, centroids).cpu()
+    return (time.monotonic() - began) / TRIAL_FRAMES
+
+
+UNITS = _Units()

@@ -22,7 +22,7 @@ class ConvFrontend(Frontend):
         """`frontend_conf` of `frontend: conv`; the defaults are HuBERT Base."""
 
         sample_rate: int = Field(16000, gt=0, description="Hz")
-        channels: int = Field(512, gt=0)
+        channels: int = Field(512, gt=0, description="of each convolution")
         layers: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(
             WAV2VEC2_LAYERS, min_length=1, description="(kernel, stride)"
         )

@@ -24,7 +24,7 @@ class FbankFrontend(Frontend):
         """`frontend_conf` of `frontend: fbank`."""
 
         sample_rate: int = Field(16000, gt=0, description="Hz")
-        num_mels: int = Field(80, gt=0)
+        num_mels: int = Field(80, gt=0, description="mel bands")
         window: Literal["kaldi", "hann"] = Field(
             "kaldi", description="kaldi: energies as compute-fbank-feats; hann: amplitudes as vocoders use them"
         )

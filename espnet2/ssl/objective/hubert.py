@@ -34,7 +34,7 @@ class HubertConfig(config.Config):
     mask_min_spans: int = Field(2, ge=0, description="per utterance")
     require_same_masks: bool = Field(True, description="as many masked frames in rows of the same length")
     label_dim: int = Field(256, gt=0, description="width of the label embeddings; Large 768, X-Large 1024")
-    temperature: float = Field(0.1, gt=0)
+    temperature: float = Field(0.1, gt=0, description="of the cosines")
     masked_weight: float = Field(1.0, ge=0, description="of the cross-entropy on masked frames")
     unmasked_weight: float = Field(0.0, ge=0, description="of the cross-entropy on the other frames")
     features_penalty_weight: float = Field(10.0, ge=0, description="of the mean square of learned features")

@@ -39,7 +39,7 @@ class W2vBertConfig(Wav2Vec2Config):
     target_ids: Literal["sampled", "best"] = Field(
         "sampled", description="predict the code the quantizer drew (public code), or the one with the best score"
     )
-    gumbel_temperature_end: float = Field(0.1, gt=0)
+    gumbel_temperature_end: float = Field(0.1, gt=0, description="lowest")
     gumbel_temperature_updates: int = Field(599_145, gt=0, description="updates from start to end, in equal ratios")
     dropout_features: float = Field(0.0, ge=0, lt=1, description="of what is quantized")
     features_penalty_weight: float = Field(0.0, ge=0, description="of the mean square of learned features; wenet 0.01")

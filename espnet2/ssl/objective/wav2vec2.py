@@ -43,7 +43,7 @@ class Wav2Vec2Config(config.Config):
     num_codes: int = Field(320, ge=2, description="codes of each codebook")
     code_dim: int = Field(256, gt=0, description="width of all groups together; Large 768")
     final_dim: int = Field(256, gt=0, description="width in which cosines are taken; Large 768")
-    gumbel_temperature_start: float = Field(2.0, gt=0)
+    gumbel_temperature_start: float = Field(2.0, gt=0, description="of the choice of codes, at update 0")
     gumbel_temperature_end: float = Field(0.5, gt=0, description="Large 0.1")
     gumbel_temperature_updates: int = Field(
         277_258, gt=0, description="updates from start to end, in equal ratios (0.999995 each); Large 599145"

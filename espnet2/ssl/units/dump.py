@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,13 +10,23 @@ from torch import Tensor
 
 from espnet2.ssl.data.format_audio import UtteranceProgress
 from espnet2.ssl.data.format_plan import job_range
-from espnet2.ssl.units.card import load_kmeans
+from espnet2.ssl.units.card import load_kmeans, require_card
 from espnet2.ssl.units.carried import carried_kmeans, require_own_kmeans
 from espnet2.ssl.units.dump_files import TABLES, UNITS, DumpFiles, merge_tables
-from espnet2.ssl.units.features import BATCH_SECONDS, CHUNK_SECONDS, CONTEXT_SECONDS, WINDOW_BATCHES, LayerFeatures
+from espnet2.ssl.units.features import (
+    BATCH_SECONDS,
+    CHUNK_SECONDS,
+    CONTEXT_SECONDS,
+    WINDOW_BATCHES,
+    FeatureExtractor,
+    LayerFeatures,
+    MfccFeatures,
+)
 from espnet2.ssl.units.kaldi_audio import KaldiAudio, Loaded, read_ahead, windows
 from espnet2.ssl.units.kmeans import assign
+from espnet2.ssl.units.own_codes import CodeFeatures
 from espnet2.ssl.units.sampling import fingerprint
+from espnet2.ssl.units.unit_file import UnitCard
 from espnet2.tasks.ssl import LoadedModel, load_model
 from espnet2.utils.errors import UserError
 
@@ -27,7 +37,7 @@ CODES = "codes"  # units of the method's own codebooks instead of a k-means
 class DumpRequest:
     """What to compute of which audio, and where to put it."""
 
-    model: str
+    model: str  # empty: the one that `kmeans` was learned on, or none for a k-means of MFCC
     data_dir: Path
     output_dir: Path
     kind: str = "ark"  # one of dump_files.KINDS
@@ -41,19 +51,7 @@ class DumpRequest:
     batch_seconds: float = BATCH_SECONDS
     chunk_seconds: float = CHUNK_SECONDS
     context_seconds: float = CONTEXT_SECONDS
-
-
-class CodeUnits(LayerFeatures):
-    """The method's own units as features of one value, exact up to 16 million codes."""
-
-    def __init__(self, model, numbers, *arguments, **options) -> None:
-        super().__init__(model, (), *arguments, **options)
-        self.numbers, self.num_layers, self.dim = tuple(numbers), len(numbers), 1
-
-    def _compute(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
-        """(batch, samples), (batch,) samples -> (batch, frames, 1) of each codebook."""
-        found = self.model.first.codes(wavs, lengths).codes
-        return [found[number][..., None].float() for number in self.numbers]
+    num_clusters: int | None = None  # refuse units of another number
 
 
 class KMeansUnits:
@@ -64,25 +62,26 @@ class KMeansUnits:
 
     def __call__(self, features: Tensor) -> Tensor:
         """(1, frames, dim) -> (1, frames, 1)."""
-        return assign(features[0], self.centroids)[None, :, None]
+        return assign(features[0].to(self.centroids.device), self.centroids)[None, :, None]
 
 
 @dataclass(frozen=True)
 class _Work:
     """The opened request."""
 
-    extractor: LayerFeatures
+    extractor: FeatureExtractor
     convert: Callable[[Tensor], Tensor]
     dim: int  # of what is written
     folders: tuple[Path, ...]  # one for each layer
     marks: tuple[str, ...]  # fingerprints of all jobs
+    units: UnitCard | None = None  # where units are written
 
 
 def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None) -> list[Path]:
     """Do one array job; a finished one is kept, a stopped one goes on.
 
     Returns:
-        The tables of the whole set, written by the job that finishes last; [] before.
+        The tables of the whole set, written by the job that finishes last; [] before. Units have a card beside them.
 
     Raises:
         UserError: no such model, layer, units or data; a k-means of another model; no audio could be read at all.
@@ -91,18 +90,21 @@ def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None
         raise UserError(f"--job {request.job} --num_jobs {request.num_jobs}: jobs are counted from 1")
     if request.data_dir.resolve() == request.output_dir.resolve():
         raise UserError(f"{request.output_dir}: the data folder itself; choose another one for the features")
-    loaded = load_model(request.model, device=_device(request), tag=request.checkpoint)
-    frontend = loaded.model.frontend
+    request = _with_model(request)
+    loaded = load_model(request.model, device=_device(request), tag=request.checkpoint) if request.model else None
     request.output_dir.mkdir(parents=True, exist_ok=True)
     audio = KaldiAudio(
-        request.data_dir, frontend.geometry.sample_rate, request.output_dir, channel=request.channel,
-        normalize=frontend.normalize == "utterance",
-    )  # fmt: skip
+        request.data_dir,
+        loaded.model.frontend.geometry.sample_rate if loaded else require_card(request.kmeans).sample_rate,
+        request.output_dir,
+        channel=request.channel,
+        normalize=loaded is not None and loaded.model.frontend.normalize == "utterance",
+    )
     work = _open(request, loaded, audio)
     files = DumpFiles(work.folders, request.kind, request.job, work.marks[request.job - 1])
     if files.is_done:
         report(f"job {request.job} of {request.num_jobs}: finished before, kept")
-        return merge_tables(files, work.marks)
+        return _merge(files, work)
     first, last = job_range(audio.num_utterances, 1, request.job, request.num_jobs)
     with files:
         done = len(files.entries)
@@ -118,10 +120,27 @@ def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None
     files.finish()
     for entry in rejected[:5]:
         report(f"left out: {entry['utt']}: {entry['rejected']}")
-    merged = merge_tables(files, work.marks)
+    merged = _merge(files, work)
     where = f"{work.folders[0]}/{TABLES[request.kind]}" if merged else "the other jobs are not done yet"
     report(f"{len(files.entries) - len(rejected):,} utterances written, {len(rejected):,} left out; {where}")
     return merged
+
+
+def _merge(files: DumpFiles, work: _Work) -> list[Path]:
+    """The tables of the whole set, once all jobs are done, and cards of units beside them."""
+    merged = merge_tables(files, work.marks)
+    for table in merged if work.units else []:
+        work.units.write(table.parent)
+    return merged
+
+
+def _with_model(request: DumpRequest) -> DumpRequest:
+    """The request with the model that its k-means was learned on, where none is named."""
+    if request.model:
+        return request
+    if request.kind != UNITS or request.kmeans in ("", CODES):
+        raise UserError("--model is required: only the units of a k-means folder can do without")
+    return replace(request, model=require_card(request.kmeans).model)
 
 
 def _device(request: DumpRequest) -> str:
@@ -133,34 +152,46 @@ def _device(request: DumpRequest) -> str:
     return f"cuda:{(request.job - 1) % torch.cuda.device_count()}"
 
 
-def _open(request: DumpRequest, loaded: LoadedModel, audio: KaldiAudio) -> _Work:
+def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -> _Work:
     """Find out what is to be computed."""
-    model, convert, marked = loaded.model, None, ""
     options = {
         "batch_seconds": request.batch_seconds,
         "chunk_seconds": request.chunk_seconds,
         "context_seconds": request.context_seconds,
     }
     common = (audio.options.sample_rate, _device(request), request.model)
+    convert, units = None, None
     if request.kind != UNITS:
-        layers = _layers(request.layers, model.encoder.num_layers)
-        extractor = LayerFeatures(model, layers, *common, **options)
+        layers = _layers(request.layers, loaded.model.encoder.num_layers)
+        extractor = LayerFeatures(loaded.model, layers, *common, **options)
         names = [f"layer_{layer}" for layer in layers]
-    elif request.kmeans == CODES or (not request.kmeans and not _carried(request) and hasattr(model.first, "codes")):
-        if not hasattr(model.first, "codes"):
-            raise UserError(f"--kmeans codes: {request.model} has no codebooks of its own; give a k-means folder")
-        extractor = CodeUnits(model, model.first.layers, *common, **options)
-        names = [f"codes_{number}" for number in extractor.numbers]
+    elif _wants_codes(request, loaded):
+        extractor = CodeFeatures(loaded.model, *common, **options)
+        names = [f"codes_{number}" for number in extractor.layers]
+        units = UnitCard(extractor.num_codes, extractor.geometry.frame_rate, f"codes of {request.model}", loaded.hash)
     else:
         kmeans = _find_kmeans(request)
-        require_own_kmeans(kmeans, request.model, tag=request.checkpoint)
-        centroids, card = load_kmeans(kmeans)
-        extractor = LayerFeatures(model, [card.layer], *common, **options)
-        convert, marked, names = KMeansUnits(centroids, extractor.device), card.hash, ["units"]
+        card = require_own_kmeans(kmeans, request.model, tag=request.checkpoint) if loaded else require_card(kmeans)
+        centroids, names = load_kmeans(kmeans)[0], ["units"]
+        extractor = LayerFeatures(loaded.model, [card.layer], *common, **options) if loaded else MfccFeatures(common[0])
+        convert = KMeansUnits(centroids, torch.device(common[1]))
+        units = UnitCard(card.num_clusters, card.label_rate, card.describe(), card.hash)
+    if units and request.num_clusters not in (None, units.num_units):
+        raise UserError(f"--num_clusters {request.num_clusters}: {units.source} has {units.num_units} units")
     folders = tuple(request.output_dir / name for name in names) if len(names) > 1 else (request.output_dir,)
-    settings = [loaded.hash, names, request.kind, marked, audio.hash, request.channel, *list(options.values())[1:]]
+    marked = units.hash if units and convert else ""
+    model_hash = loaded.hash if loaded else ""
+    settings = [model_hash, names, request.kind, marked, audio.hash, request.channel, *list(options.values())[1:]]
     marks = tuple(fingerprint(*settings, job, request.num_jobs) for job in range(1, request.num_jobs + 1))
-    return _Work(extractor, convert or (lambda features: features), 1 if convert else extractor.dim, folders, marks)
+    dim = 1 if convert else extractor.dim
+    return _Work(extractor, convert or (lambda features: features), dim, folders, marks, units)
+
+
+def _wants_codes(request: DumpRequest, loaded: LoadedModel | None) -> bool:
+    """Whether the units are those of the method itself: asked for, or the only ones it has."""
+    if request.kmeans or loaded is None:
+        return request.kmeans == CODES
+    return hasattr(loaded.model.first, "codes") and not _carried(request)
 
 
 def _layers(text: str, num_layers: int) -> list[int]:
@@ -214,7 +245,7 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
     report(f"{count:,} utterances, {hours:.3f} h of audio in {seconds:.1f} s: {speed:,.0f} times real time")
 
 
-def _features(extractor: LayerFeatures, window: list[Loaded]) -> Iterator[Iterator[Tensor]]:
+def _features(extractor: FeatureExtractor, window: list[Loaded]) -> Iterator[Iterator[Tensor]]:
     """Of each utterance its parts, (layers, frames, dim): one part, but for audio that is cut into chunks."""
     short = [item for item in window if item.wav is not None and not extractor.is_long(len(item.wav))]
     found = dict(zip((item.number for item in short), extractor.extract([item.wav for item in short]), strict=True))

@@ -1,5 +1,6 @@
 """Waveforms in, features of whole utterances out: MFCC with deltas, or layers of a trained model."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from torch import Tensor
 from espnet2.ssl.data.index import AudioIndex, JoinedIndex
 from espnet2.ssl.data.waveform import load_wav
 from espnet2.ssl.frontend.geometry import FrameGeometry
+from espnet2.ssl.frontend.mel import LogMel, MelSettings
 from espnet2.ssl.frontend.mel_statistics import MelStatistics
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.norm import TimeStatistics
@@ -33,11 +35,44 @@ class FeatureExtractor(ABC):
     dim: int
     num_layers: int
     geometry: FrameGeometry
+    layers: tuple[int, ...] = (0,)  # their numbers, from 1; 0 is no layer of a model
     normalize: bool = False  # whether each utterance gets zero mean and unit variance first
 
     @abstractmethod
     def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """(samples,) each -> (layers, frames, dim) each, on the device of the extractor."""
+
+    @property
+    def batch_samples(self) -> int:
+        """Padded samples of one forward pass."""
+        return round(BATCH_SECONDS * self.geometry.sample_rate)
+
+    def is_long(self, num_samples: int) -> bool:
+        """Whether so much audio is cut into chunks, which only `stream` gives one by one."""
+        return False
+
+    def stream(self, wav: Tensor) -> Iterator[Tensor]:
+        """(samples,) -> (layers, frames, dim), part after part."""
+        yield self.extract([wav])[0]
+
+
+class LogMelFeatures(FeatureExtractor):
+    """80 logarithms of Kaldi's mel energies at 100 Hz, without normalisation."""
+
+    num_layers = 1
+
+    def __init__(self, sample_rate: int) -> None:
+        self.mel = LogMel(MelSettings(sample_rate))
+        self.geometry, self.dim = self.mel.geometry, self.mel.settings.num_mels
+
+    def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
+        """(samples,) each -> (1, frames, 80) each."""
+        return [self._one(wav) for wav in wavs]
+
+    def _one(self, wav: Tensor) -> Tensor:
+        if self.geometry.output_lengths(len(wav)) == 0:
+            return torch.zeros(1, 0, self.dim)
+        return self.mel(wav[None])
 
 
 class MfccFeatures(FeatureExtractor):
@@ -112,9 +147,19 @@ class LayerFeatures(FeatureExtractor):
         self.device = torch.device(device)
         self.dim, self.num_layers = model.encoder.dim, len(self.layers)
         self.normalize = model.frontend.normalize == "utterance"
-        self.batch_samples = round(batch_seconds * sample_rate)
+        self.batch_seconds = batch_seconds
         self.chunk_frames = max(1, round(chunk_seconds * self.geometry.frame_rate))
         self.context_frames = round(context_seconds * self.geometry.frame_rate)
+
+    @property
+    def batch_samples(self) -> int:
+        return round(self.batch_seconds * self.geometry.sample_rate)
+
+    def only(self, layers: Sequence[int]) -> "LayerFeatures":
+        """The same model with fewer layers; nothing is loaded again."""
+        part = copy.copy(self)
+        part.layers, part.num_layers = tuple(layers), len(layers)
+        return part
 
     def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """(samples,) each, on the host -> (layers, frames, dim) each."""

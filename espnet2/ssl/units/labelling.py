@@ -126,7 +126,7 @@ def merge_labels(
         if part_card is None or part_card["fingerprint"] != fingerprint(card.hash, index.hash, job, num_jobs):
             raise UserError(
                 f"{files.part(job)}: missing, or made from another k-means or index; "
-                f"run ssl_dump_labels --job {job} --num_jobs {num_jobs} again"
+                f"run ssl_kmeans_labels --job {job} --num_jobs {num_jobs} again"
             )
     parts = [files.part(job) for job in range(1, num_jobs + 1)]
     statistics = label_statistics(_read_parts(parts, index), card.num_clusters)

@@ -4,12 +4,13 @@ Conventions: frame t of units at r per second is the phone at its centre, t / r 
 window); silence is a phone like any other; frames that no phone covers, and the longer of two ends, do not count.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from espnet2.ssl.units.unit_file import iterate_units
 from espnet2.utils.errors import UserError
 from espnet2.utils.kaldi_table import iterate_table
 
@@ -60,8 +61,11 @@ class Alignments:
     phones: tuple[str, ...]  # id -> symbol
 
 
-def read_alignments(path: str | Path) -> Alignments:
+def read_alignments(path: str | Path, wanted: Collection[str] | None = None) -> Alignments:
     """Read phones.ctm: "<utt> <channel> <start> <duration> <phone>" lines, seconds, ascending within an utterance.
+
+    Args:
+        wanted: only these utterances; None: all.
 
     Raises:
         UserError: the file is missing or a line is malformed, with its number.
@@ -69,9 +73,13 @@ def read_alignments(path: str | Path) -> Alignments:
     ids: dict[str, int] = {}
     rows: dict[str, list[tuple[float, float, int]]] = {}
     for number, (utt_id, rest) in enumerate(iterate_table(path), 1):
+        if wanted is not None and utt_id not in wanted:
+            continue
         fields = rest.split()
         try:
             start, duration, phone = float(fields[1]), float(fields[2]), fields[3]
+            if not (0 <= start < float("inf") and 0 <= duration < float("inf")):
+                raise ValueError(rest)
         except (IndexError, ValueError):
             raise UserError(
                 f"{path}:{number}: expected '<utt> <channel> <start s> <duration s> <phone>', found '{utt_id} {rest}'"
@@ -83,7 +91,7 @@ def read_alignments(path: str | Path) -> Alignments:
             )
         utterance.append((start, start + duration, ids.setdefault(phone, len(ids))))
     if not rows:
-        raise UserError(f"{path}: no phones in it")
+        raise UserError(f"{path}: no phones in it" + (" of this set: is it of another corpus?" if wanted else ""))
     return Alignments({utt_id: _alignment(utterance) for utt_id, utterance in rows.items()}, tuple(ids))
 
 
@@ -150,31 +158,26 @@ def units_at_rate(units: np.ndarray, unit_rate: float, frame_rate: float) -> np.
 
 
 def label_text_quality(
-    text: str | Path, alignments: Alignments, *, label_rate: float, frame_rate: float
+    text: str | Path, alignments: Alignments, *, label_rate: float, frame_rate: float, num_units: int | None = None
 ) -> UnitQuality:
     """The quality of a label text ("<utt> 3 3 17 ...") on the utterances that have alignments.
 
     Args:
         label_rate: labels per second of the text.
         frame_rate: compare at this many per second; a divisor of label_rate.
+        num_units: refuse labels that are not below this.
 
     Raises:
-        UserError: a malformed text, or none of its utterances is aligned.
+        UserError: a malformed text, one of more units, or none of its utterances is aligned.
     """
     highest = 0
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         nonlocal highest
-        for number, (utt_id, rest) in enumerate(iterate_table(text), 1):
+        for utt_id, labels in iterate_units(text, num_units):
             alignment = alignments.utterances.get(utt_id)
             if alignment is None:
                 continue
-            try:
-                labels = np.array(rest.split(), dtype=np.int64)
-            except ValueError:
-                raise UserError(f"{text}:{number}: expected '<utt> <number> <number> ...'") from None
-            if len(labels) and labels.min() < 0:
-                raise UserError(f"{text}:{number}: a label below 0")
             highest = max(highest, int(labels.max(initial=0)))
             units = units_at_rate(labels, label_rate, frame_rate)
             yield units, alignment.frames(len(units), frame_rate)

@@ -41,13 +41,18 @@ def plan_sample(
     """
     if not 0 < portion <= 1:
         raise UserError(f"--portion {portion}: expected a share of the utterances, above 0 and up to 1")
-    rows = np.arange(len(index))
-    if portion < 1:
-        keys = np.fromiter((_key(index.utt_id(row), seed) for row in rows), dtype=np.uint64, count=len(rows))
-        wanted = max(1, round(portion * len(rows)))
-        rows = np.sort(np.argpartition(keys, wanted - 1)[:wanted])
+    rows = choose_rows(index, np.arange(len(index)), portion=portion, seed=seed)
     total = int(geometry.output_lengths(np.asarray(index.num_samples)[rows]).sum())
     return SamplePlan(rows, min(1.0, max_frames / max(total, 1)), min(total, max_frames))
+
+
+def choose_rows(index: AudioIndex | JoinedIndex, rows: np.ndarray, *, portion: float, seed: int) -> np.ndarray:
+    """A share of some rows of an index, by a hash of their ids: those with the lowest, ascending; at least one."""
+    wanted = max(1, round(portion * len(rows)))
+    if wanted >= len(rows):
+        return rows
+    keys = np.fromiter((_key(index.utt_id(row), seed) for row in rows), dtype=np.uint64, count=len(rows))
+    return np.sort(rows[np.argpartition(keys, wanted - 1)[:wanted]])
 
 
 def sampled_frames(utt_id: str, num_frames: int, keep: float, seed: int) -> np.ndarray:

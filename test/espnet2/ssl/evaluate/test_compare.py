@@ -5,30 +5,31 @@ import json
 import pytest
 from tiny_units import run_program
 
-from espnet2.ssl.evaluate.compare import BEGIN, END, put_between_marks, results_table
+from espnet2.ssl.evaluate.compare import MARKS, results_table
+from espnet2.ssl.evaluate.marked_page import marks, put_between_marks
 from espnet2.utils.errors import UserError
 
 
-def quality(pnmi: float) -> dict:
-    return {"phone_purity": 0.5, "cluster_purity": 0.3, "pnmi": pnmi}
-
-
-def row(name: str, kind: str, pnmi: float, spread: float, layers=(1, 2), rate: float = 50) -> dict:
-    each = [{"layer": layer, "valid": [quality(pnmi - layer / 10)] * 3} for layer in layers]
-    spreads = {"phone_purity": 0.01, "cluster_purity": 0.01, "pnmi": spread}
-    best = layers[0] if layers != (0,) else 0
-    extra = {"own_rate": rate, "num_units": 7, "layer": best, "layers": each, "spread": spreads}
-    return {"name": name, "kind": kind, **quality(pnmi), **extra}
+def rows_of(title: str, system: str, pnmi: float, spread: float, layers=(1, 2), rate: float = 50) -> list[dict]:
+    """Each layer is worse than the one before by 0.1."""
+    found = []
+    for number, layer in enumerate(layers):
+        spreads = {"phone_purity": 0.01, "cluster_purity": 0.01, "pnmi": spread}
+        valid = {"phone_purity": 0.5, "cluster_purity": 0.3, "pnmi": pnmi - number / 10, "spread": spreads}
+        valid["used_clusters"] = 7.0
+        common = {"system": system, "title": title, "own_rate": rate, "layer": layer, "best": number == 0}
+        found.append(common | {"valid": valid, "train": valid})
+    return found
 
 
 @pytest.fixture
 def finished(tmp_path):
     """Two trainings and what was measured of them."""
     rows = [
-        row("MFCC", "mfcc", 0.50, 0.010, layers=(0,), rate=100),
-        row("hubert", "model", 0.55, 0.010),
-        row("new_one", "model", 0.56, 0.005),
-        row("new_one_codes", "codes", 0.40, 0.0, layers=(2,)),
+        *rows_of("MFCC", "mfcc", 0.50, 0.010, layers=(None,), rate=100),
+        *rows_of("hubert", "model", 0.55, 0.010),
+        *rows_of("new_one", "model", 0.56, 0.005),
+        *rows_of("new_one_codes", "codes", 0.40, 0.0, layers=(2,)),
     ]
     described = {"set": "dump/dev", "num_frames": 1234, "num_utterances": 9}
     units = {"num_clusters": 100, "frame_rate": 50, "seeds": [0, 1, 2], "rows": rows, "train": described}
@@ -66,21 +67,22 @@ def test_the_table_says_what_is_better_than_the_spread(finished, capsys):
     assert lines["new one codes (7 in use)"].startswith("| new one codes (7 in use) | 2 | 0.500 ± 0.010")
     assert "not quiet during the trials of new_one." in text and "for 2.5 minutes of wall time" in text
     assert "MFCC: 100 frames per second, one frame of 2 is kept." in text
-    assert "| 1 | 0.450 | 0.460 | - |" in text and "| 2 | 0.350 | 0.360 | 0.200 |" in text
+    assert "| 1 | 0.550 | 0.560 | - |" in text and "| 2 | 0.450 | 0.460 | 0.400 |" in text
     assert "![loss and health of each training](images/curves.png)" in text
     assert (finished / "images/curves.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_what_a_person_wrote_stays(finished):
+    begin, end = marks(MARKS)
     page = finished / "RESULTS.md"
-    page.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\n## Readings\n\nGood.\n")
+    page.write_text(f"# Mine\n\n{begin}\nold\n{end}\n\n## Readings\n\nGood.\n")
     run(finished)
     text = page.read_text()
-    assert text.startswith(f"# Mine\n\n{BEGIN}\nEvery objective") and text.endswith(f"{END}\n\n## Readings\n\nGood.\n")
+    assert text.startswith(f"# Mine\n\n{begin}\nEvery objective") and text.endswith(f"{end}\n\n## Readings\n\nGood.\n")
     assert "\nold\n" not in text
     page.write_text("# Mine\n")
     with pytest.raises(UserError, match="put the lines"):
-        put_between_marks(page, "table\n", title="T")
+        put_between_marks(page, "table\n", title="T", name=MARKS)
     assert page.read_text() == "# Mine\n"
 
 

@@ -178,7 +178,7 @@ def test_unreadable_audio_is_named_and_the_rest_is_written(tmp_path, data, capsy
         (["--layers", "x"], "expected numbers such as"),
         (["--layers", "3"], "has no layer 3"),
         (["--job", "2"], "--job 2 --num_jobs 1"),
-        (["--format", "units", "--kmeans", "codes"], "has no codebooks of its own"),
+        (["--format", "units", "--kmeans", "codes"], "has no codes of its own"),
     ],
 )
 def test_refusals(tmp_path, data, words, message):

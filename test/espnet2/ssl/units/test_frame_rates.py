@@ -6,11 +6,20 @@ import torch
 from tiny_units import write_experiment
 
 from espnet2.ssl.evaluate.aligned import RateChange, align_set, collect
-from espnet2.ssl.evaluate.own_codes import CodeFeatures
-from espnet2.ssl.evaluate.units import Row, evaluate_rows, make_row_extractor, markdown_table, parse_rows
+from espnet2.ssl.evaluate.part import EvaluationRequest
+from espnet2.ssl.evaluate.systems import System, open_system
+from espnet2.ssl.evaluate.unit_table import best_rows, markdown_table, parse_rows
+from espnet2.ssl.evaluate.units import evaluate_units
 from espnet2.ssl.units.features import MfccFeatures, load_wav
+from espnet2.ssl.units.own_codes import CodeFeatures
 from espnet2.tasks.ssl import load_model
 from espnet2.utils.errors import UserError
+
+
+def evaluate(corpus, rows, **options):
+    sets = {"train_set": corpus / "dump/train", "valid_set": corpus / "dump/dev"}
+    request = EvaluationRequest(corpus, **sets, systems=tuple(parse_rows(rows)), num_clusters=4, **options)
+    return evaluate_units(request)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +45,7 @@ def test_each_frame_stands_for_its_own_time():
 
 def test_a_slow_model_is_compared_on_the_frames_of_the_others(corpus, tmp_path):
     slow = write_experiment(tmp_path / "exp/slow", frontend_conf={"stack_frames": 4})
-    extractors = [MfccFeatures(16000), make_row_extractor(Row("s", "model", str(slow)), 16000, "cpu")]
+    extractors = [MfccFeatures(16000), open_system(System("model", "s", str(slow)), 16000)]
     assert extractors[1].geometry.frame_rate == 25
     aligned = align_set(corpus / "dump/dev", extractors, 50.0, 10**9)
     features = collect(aligned, extractors[1], 50.0)
@@ -44,10 +53,8 @@ def test_a_slow_model_is_compared_on_the_frames_of_the_others(corpus, tmp_path):
     first = int(aligned.frame_counts[0])
     own = extractors[1].extract([load_wav(aligned.index, int(aligned.rows[0]), normalize=False)])[0]
     torch.testing.assert_close(features[:, :first], own.repeat_interleave(2, dim=1)[:, :first])
-    sets = (corpus / "dump/train", corpus / "dump/dev")
-    rows = parse_rows(f"mfcc slow_model=model:{slow}")
-    report = evaluate_rows(rows, *sets, num_clusters=4, seeds=[0])
-    assert [row["own_rate"] for row in report["rows"]] == [100, 25]
+    report = evaluate(corpus, f"mfcc slow_model=model:{slow}")
+    assert [row["own_rate"] for row in report["rows"]] == [100, 25, 25]
     table = markdown_table(report)
     assert "MFCC: 100 frames per second, one frame of 2 is kept." in table
     assert "slow model: 25 frames per second, each frame counts 2 times." in table
@@ -63,12 +70,14 @@ def test_own_codes_are_what_the_method_names(corpus, tmp_path):
         assert list(codes) == list(extractor.layers)
         assert torch.equal(features[..., 0].long(), torch.stack([codes[layer][0] for layer in extractor.layers]))
     assert extractor.extract(wavs)[2].shape == (len(extractor.layers), 0, 1)
-    sets = (corpus / "dump/train", corpus / "dump/dev")
-    (row,) = evaluate_rows(parse_rows(f"codes:{experiment}"), *sets, num_clusters=4, seeds=[0, 1])["rows"]
-    assert row["name"] == "codes of dinosr" and row["layer"] in extractor.layers and row["spread"]["pnmi"] == 0
-    assert 1 <= row["num_units"] <= 11 and row["teacher_hash"]
+    report = evaluate(corpus, f"codes:{experiment}", seeds=(0, 1))
+    assert [row["layer"] for row in report["rows"]] == list(extractor.layers)
+    (row,) = best_rows(report["rows"])
+    assert row["title"] == "codes of dinosr" and row["best"] and row["valid"]["spread"]["pnmi"] == 0
+    assert row["K"] == 11 and 1 <= row["valid"]["used_clusters"] <= 11 and row["teacher_hash"]
+    assert report["notes"] == ["codes of dinosr: K = 11, not 4: more units tell more of the phone, whatever they are"]
 
 
 def test_a_method_without_codes_says_so(experiment):
     with pytest.raises(UserError, match="Hubert has no codes of its own"):
-        make_row_extractor(Row("c", "codes", str(experiment)), 16000, "cpu")
+        open_system(System("codes", "c", str(experiment)), 16000)

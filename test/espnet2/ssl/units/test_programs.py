@@ -28,8 +28,8 @@ def learn(corpus: Path, kmeans: Path, *options: object, num_jobs: int = 1, num_c
 
 def label(kmeans: Path, dump_set: Path, *, num_jobs: int = 1) -> PackedLabels:
     for job in range(1, num_jobs + 1):
-        run_program("ssl_dump_labels", "--job", job, "--num_jobs", num_jobs, kmeans, dump_set)
-    run_program("ssl_dump_labels", "--merge", "--num_jobs", num_jobs, kmeans, dump_set)
+        run_program("ssl_kmeans_labels", "--job", job, "--num_jobs", num_jobs, kmeans, dump_set)
+    run_program("ssl_kmeans_labels", "--merge", "--num_jobs", num_jobs, kmeans, dump_set)
     return PackedLabels.open(kmeans / "labels" / dump_set.name)
 
 
@@ -91,24 +91,24 @@ def test_finished_work_is_kept_and_anything_else_is_refused(corpus, mfcc_kmeans,
         words = ["--dump_sets", corpus / "dump/dev", "--num_clusters", 6, mfcc_kmeans]
         run_program("ssl_learn_kmeans", *words)
     with pytest.raises(UserError, match="num_clusters 6, not 8"):
-        run_program("ssl_dump_labels", "--num_clusters", 8, mfcc_kmeans, corpus / "dump/dev")
+        run_program("ssl_kmeans_labels", "--num_clusters", 8, mfcc_kmeans, corpus / "dump/dev")
 
 
 def test_a_finished_shard_of_labels_is_kept_until_the_clusters_change(corpus, mfcc_kmeans, tmp_path, capsys):
     kmeans = tmp_path / "km"
     learn(corpus, kmeans, num_clusters=5)
     words = ["--job", 1, "--num_jobs", 2, kmeans, corpus / "dump/train"]
-    run_program("ssl_dump_labels", *words)
+    run_program("ssl_kmeans_labels", *words)
     part = kmeans / "labels" / ".train.parts" / "labels.1.txt"
     before = part.stat().st_mtime_ns
-    run_program("ssl_dump_labels", *words)
+    run_program("ssl_kmeans_labels", *words)
     assert part.stat().st_mtime_ns == before and "finished before, kept" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"labels.2.txt: missing.*--job 2 --num_jobs 2"):
-        run_program("ssl_dump_labels", "--merge", "--num_jobs", 2, kmeans, corpus / "dump/train")
+        run_program("ssl_kmeans_labels", "--merge", "--num_jobs", 2, kmeans, corpus / "dump/train")
     assert not (kmeans / "labels/train.txt").exists() and not (kmeans / "labels/train").exists()
     for name in ("centroids.safetensors", "card.json"):
         (kmeans / name).write_bytes((mfcc_kmeans / name).read_bytes())
-    run_program("ssl_dump_labels", *words)
+    run_program("ssl_kmeans_labels", *words)
     assert part.stat().st_mtime_ns != before
 
 
@@ -124,8 +124,8 @@ def test_labels_of_a_model_layer(corpus, experiment, tmp_path, capsys):
     expected = [(length - 400 - 160) // 320 + 1 for length in index.num_samples.tolist()]
     assert packed.lengths.tolist() == expected
     assert "classes used, perplexity" in capsys.readouterr().err
-    assert run_program("ssl_dump_labels", "--check", kmeans, corpus / "dump/dev") == 0
-    assert run_program("ssl_dump_labels", "--check", kmeans, corpus / "dump/train") == 3
+    assert run_program("ssl_kmeans_labels", "--check", kmeans, corpus / "dump/dev") == 0
+    assert run_program("ssl_kmeans_labels", "--check", kmeans, corpus / "dump/train") == 3
 
     with pytest.raises(UserError, match="layer 2, not 1"):
         changed = ["--feature", "espnet_hubert", "--layer", 1, "--model", experiment]
@@ -135,23 +135,23 @@ def test_labels_of_a_model_layer(corpus, experiment, tmp_path, capsys):
 
     write_experiment(experiment, seed=1)  # trained on: other weights under the same name
     with pytest.raises(UserError, match=r"was learned on .* with weights .*; labels of both do not mix"):
-        run_program("ssl_dump_labels", kmeans, corpus / "dump/train")
+        run_program("ssl_kmeans_labels", kmeans, corpus / "dump/train")
     with pytest.raises(UserError, match="teacher_hash"):
         run_program("ssl_learn_kmeans", "--dump_sets", corpus / "dump/train", *options, "--num_clusters", 6, kmeans)
 
 
 def test_damaged_folders_are_named(corpus, mfcc_kmeans, tmp_path):
     with pytest.raises(UserError, match=r"no finished k-means \(card.json is missing\)"):
-        run_program("ssl_dump_labels", tmp_path, corpus / "dump/dev")
+        run_program("ssl_kmeans_labels", tmp_path, corpus / "dump/dev")
     for name in ("centroids.safetensors", "card.json"):
         (tmp_path / name).write_bytes((mfcc_kmeans / name).read_bytes())
     (tmp_path / "centroids.safetensors").write_bytes((mfcc_kmeans / "centroids.safetensors").read_bytes()[:100])
     with pytest.raises(UserError, match="cannot be read"):
-        run_program("ssl_dump_labels", tmp_path, corpus / "dump/dev")
+        run_program("ssl_kmeans_labels", tmp_path, corpus / "dump/dev")
     card = json.loads((mfcc_kmeans / "card.json").read_text())
     (tmp_path / "card.json").write_text(json.dumps({**card, "format_version": 0}))
     with pytest.raises(UserError, match="format version 0"):
-        run_program("ssl_dump_labels", tmp_path, corpus / "dump/dev")
+        run_program("ssl_kmeans_labels", tmp_path, corpus / "dump/dev")
 
 
 def test_options_that_make_no_sense(corpus, tmp_path):

@@ -92,6 +92,11 @@ def test_a_label_text(tmp_path):
     text.write_text("u 7 7 3 3 3 3\nw 1 1 1\n", encoding="utf-8")
     quality = label_text_quality(text, alignments, label_rate=50, frame_rate=50)
     assert (quality.num_frames, quality.phone_purity) == (4, 1.0)
+    with pytest.raises(UserError, match=r"labels\.txt:1: unit 7, expected 0 to 6: is it of another k-means"):
+        label_text_quality(text, alignments, label_rate=50, frame_rate=50, num_units=7)
+    text.write_text("u 1 -1 1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"labels\.txt:1: unit -1, expected no number below 0"):
+        label_text_quality(text, alignments, label_rate=50, frame_rate=50)
     text.write_text("w 1 1 1\n", encoding="utf-8")
     with pytest.raises(UserError, match="none of its utterances"):
         label_text_quality(text, alignments, label_rate=50, frame_rate=50)

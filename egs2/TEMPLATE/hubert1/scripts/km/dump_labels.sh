@@ -18,7 +18,7 @@ dump_set=$2
 logs=${kmeans}/log/labels_$(basename "${dump_set}")
 
 status=0
-"${python}" -m espnet2.bin.ssl_dump_labels --check "${kmeans}" "${dump_set}" || status=$?
+"${python}" -m espnet2.bin.ssl_kmeans_labels --check "${kmeans}" "${dump_set}" || status=$?
 case ${status} in
     0) exit 0 ;;
     3) ;;  # not there yet
@@ -38,5 +38,5 @@ log "units of ${dump_set}: ${nj} jobs, logs in ${logs}"
 # shellcheck disable=SC2086
 watched "${logs}/dump_labels.JOB.log" \
     ${cmd} ${gpu[@]+"${gpu[@]}"} JOB=1:"${nj}" "${logs}/dump_labels.JOB.log" \
-    "${python}" -m espnet2.bin.ssl_dump_labels --job JOB --num_jobs "${nj}" --device "${device}" "${kmeans}" "${dump_set}"
-"${python}" -m espnet2.bin.ssl_dump_labels --merge --num_jobs "${nj}" "${kmeans}" "${dump_set}"
+    "${python}" -m espnet2.bin.ssl_kmeans_labels --job JOB --num_jobs "${nj}" --device "${device}" "${kmeans}" "${dump_set}"
+"${python}" -m espnet2.bin.ssl_kmeans_labels --merge --num_jobs "${nj}" "${kmeans}" "${dump_set}"

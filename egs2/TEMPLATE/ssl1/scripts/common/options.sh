@@ -1,6 +1,18 @@
 # Sourced by ssl1.sh and hubert1.sh: the options both have, with their defaults; --help prints this block.
 # shellcheck shell=bash disable=SC2034
 
+# What each stage reads and writes: doc/generate/stages.py makes the tables in the README and in doc/ of these lines.
+# 1 data | the corpus | `data/<set>/{wav.scp,utt2spk,spk2utt,...}`, by `local/data.sh`
+# 2 speed | `data/<set>` | `data/<set>_sp`, only with `--speed_perturb_factors`
+# 3 format | `data/<set>` | `dump/org/<set>`: real audio, one rate, mono; lengths; `rejected.tsv`
+# 4 filter | `dump/org/<set>` | `dump/<set>`: what is neither too short nor too long; its index
+# 5 tokens | labels, transcripts, or features | training targets. `hubert1` clusters, `ssl1` imports
+# 6 index | `dump/<set>` | the memory-mapped index, brought up to date
+# 7 train | index, config | `exp/<name>/{config.yaml,checkpoints,train.log,run.sh,tensorboard,images}`
+# 8 evaluate | checkpoint | `exp/<name>/{eval,report.html}`: units, ABX and probes beside MFCC and the untrained model
+# 9 pack | checkpoint | `exp/<name>/packed`: one archive with weights, units, card
+# 10 upload | packed model | the Hugging Face hub, only with `--hf_repo`
+
 # --- Stages (1 data, 2 speed, 3 format, 4 filter, 5 tokens, 6 index, 7 train, 8 evaluate, 9 pack, 10 upload)
 stage=1                   # First stage to run.
 stop_stage=10             # Last stage to run.
@@ -32,9 +44,11 @@ max_rejected_ratio=0.01   # Share of unreadable utterances at which stage 3 stop
 min_wav_duration=0.1      # Shortest utterance to keep, seconds.
 max_wav_duration=20       # Longest utterance to keep, seconds.
 # --- Evaluation and sharing
-alignment_phoneme_dir=    # Folder of <set>.ctm phone alignments, where the data folders have no phones.ctm.
+eval=default              # default: units, ABX and a phone probe in minutes; full: every task, several seeds.
+alignment_phoneme_dir=    # Phones where the data folders have no phones.ctm: <set>.ctm, <set>.tsv or TextGrids.
 eval_num_clusters=100     # Units of the evaluation's k-means: the same for every model and baseline.
-eval_seeds="0 1 2"        # Seeds of the evaluation's k-means.
+eval_seeds=               # Seeds of k-means and probes; empty is 0, or "0 1 2" with --eval full.
+eval_args=                # Options of single parts, such as "probes.tasks=[ctc] probes.linear_ctc=true".
 inference_ssl_model=latest # Checkpoint to evaluate, pack and upload: latest, best_<stat>, ave_<n>best or update_<n>.
 license=                  # Licence of the packed model, such as cc-by-4.0: part of its card.
 pack_formats="huggingface torchaudio" # Forms of other libraries that are packed along, where the model has one.
