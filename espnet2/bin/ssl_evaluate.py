@@ -1,4 +1,4 @@
-"""A trained model and two sets in, exp/<name>/eval/*.json and units.md out: units, ABX, probes, baselines beside."""
+"""Trained models and two sets in, exp/<name>/eval/*.json and units.md out: units, ABX, probes, baselines beside."""
 
 import argparse
 import sys
@@ -29,6 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--beside", nargs="*", default=[], metavar="TITLE=EXP",
         help="other models in the same tables, on the same frames and beside the same baselines",
     )  # fmt: skip
+    parser.add_argument("--output", type=Path, help="folder that gets eval/ (default: exp; needed with --beside)")
     parser.add_argument("--checkpoint", default="latest", help="of exp/<name> (%(default)s)")
     parser.add_argument("--layers", default="all", help='"3 6" or all: of the model and of itself untrained')
     parser.add_argument("--num_clusters", type=int, default=100, help="K of every system's units (%(default)s)")
@@ -109,6 +110,9 @@ def main() -> None:
     full = arguments.eval == "full"
     seeds = (FULL_SEEDS if full else (0,)) if arguments.seeds is None else numbers("--seeds", arguments.seeds)
     layers = None if arguments.layers == "all" else numbers("--layers", arguments.layers)
+    if arguments.beside and arguments.output is None:
+        raise UserError("--beside: name a folder for tables of several models, --output exp/<comparison>")
+    output = arguments.output or arguments.exp
 
     import torch
 
@@ -123,7 +127,7 @@ def main() -> None:
             "(in a recipe: --ngpu 0), or check nvidia-smi and CUDA_VISIBLE_DEVICES"
         )
     request = EvaluationRequest(
-        exp=arguments.exp,
+        exp=output,
         train_set=arguments.train_set,
         valid_set=arguments.valid_set,
         systems=(
@@ -143,10 +147,10 @@ def main() -> None:
     )
     parts = find_parts(arguments.parts.split())
     run_parts(parts, request, lambda line: print(line, file=sys.stderr, flush=True), fresh=arguments.fresh)
-    units = read_part(arguments.exp, "units")
+    units = read_part(output, "units")
     if units is not None:
         table = markdown_table(units)
-        with atomic_write(arguments.exp / "eval" / "units.md") as stream:
+        with atomic_write(output / "eval" / "units.md") as stream:
             stream.write(table)
         print(table, end="")
 

@@ -210,6 +210,18 @@ def test_stage_8_keeps_what_is_unchanged(corpus, experiment, capsys):
     assert changed["seeds"] == [0, 1, 2] and {row["layer"] for row in changed["rows"]} == {None, 2}
 
 
+def test_several_models_share_one_table(corpus, experiment, tmp_path):
+    together = tmp_path / "together"
+    evaluate(corpus, experiment, "--output", together, "--beside", f"again={experiment}", "--")
+    rows = [row for row in read_part(together, "units")["rows"] if row["system"] == "model"]
+    figures = {title: [row["valid"] for row in rows if row["title"] == title] for title in ("again", experiment.name)}
+    assert figures["again"] == figures[experiment.name] != []
+    with pytest.raises(UserError, match="--output exp/<comparison>"):
+        evaluate(corpus, experiment, "--beside", f"again={experiment}", "--")
+    with pytest.raises(UserError, match="expected <title>=exp/<name>"):
+        evaluate(corpus, experiment, "--output", together, "--beside", "again", "--")
+
+
 def test_other_phones_or_weights_make_the_figures_stale(corpus, experiment, tmp_path):
     request = request_of(corpus, [System("model", "m", str(experiment))])
     before = UNITS.settings(request)
