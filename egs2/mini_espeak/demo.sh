@@ -10,7 +10,10 @@ max_update=    # fewer updates, only to see the stages; the models then lie in e
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ../../utils/parse_options.sh
 expdir=exp${max_update:+/short}
-shorter=${max_update:+--max_update ${max_update} --valid_interval_updates ${max_update}}
+shorter=${max_update:+--max_update ${max_update} --valid_interval_updates ${max_update} --num_threads 1}
+seeds="0 1 2"
+max_train_frames=100000
+[ -z "${max_update}" ] || { seeds=0; max_train_frames=20000; }
 start=${SECONDS}
 # The experiments' own evaluation is left out (--skip_eval): the table at the end compares them all at once.
 echo "== hubert1: two iterations =="
@@ -27,6 +30,7 @@ iteration_0=${expdir}/hubert_iter0_mini_mfcc_km100
 iteration_1=${expdir}/hubert_iter1_mini_espnet_hubert_l1_km100
 from_labels=../ssl1/${expdir}/ssl_hubert_mini_conv
 env -u OMP_NUM_THREADS python3 -m espnet2.bin.ssl_evaluate_units --train_set dump/train --valid_set dump/dev --num_clusters 100 \
+    --seeds "${seeds}" --max_train_frames "${max_train_frames}" \
     --rows "MFCC=mfcc untrained_model=untrained:${iteration_0} iteration_0=model:${iteration_0} iteration_1=model:${iteration_1} ssl1=model:${from_labels}" \
     --output "${expdir}/demo/units" > /dev/null
 echo

@@ -79,6 +79,11 @@ for name in "${names[@]}"; do
     [ -e "${exp}/train.done" ] || die "${name}: the training did not end; the same command goes on with it"
 done
 
+for dset in "${train_set}" "${valid_set}"; do
+    [ -e "${dumpdir}/${dset}/phones.ctm" ] && continue
+    log "step 4: ${dumpdir}/${dset}/phones.ctm is missing: no table of units against phones. What can be known without: ./run.sh --stage 8 --stop_stage 8 --ssl_exp ${work}/<objective>"
+    exit 0
+done
 log "step 4: units against phones"
 rows="MFCC=mfcc untrained_model=untrained:${work}/${names[0]}"
 stale=false

@@ -78,5 +78,5 @@ if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
     "${command[@]}"    # on a terminal the progress bar is worth more than a job log; train.log is written all the same
 else
     watched "${log}" "${job[@]}" "${log}" "${command[@]}"
-    tail -n 1 "${exp}/train.log" >&2
+    [ ! -f "${exp}/train.log" ] || tail -n 1 "${exp}/train.log" >&2    # not there after --dry_run
 fi
