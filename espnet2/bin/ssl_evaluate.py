@@ -153,6 +153,20 @@ def main() -> None:
         with atomic_write(output / "eval" / "units.md") as stream:
             stream.write(table)
         print(table, end="")
+    if arguments.beside:
+        print(write_table(output), end="")
+
+
+def write_table(output: Path) -> str:
+    """All parts that lie there as one table, eval/table.md."""
+    from espnet2.ssl.evaluate.part import read_part
+    from espnet2.ssl.evaluate.parts import PARTS
+    from espnet2.ssl.evaluate.report.together import table_of_systems
+
+    table = table_of_systems({name: part for name in PARTS if (part := read_part(output, name)) is not None})
+    with atomic_write(output / "eval" / "table.md") as stream:
+        stream.write(table)
+    return table
 
 
 if __name__ == "__main__":

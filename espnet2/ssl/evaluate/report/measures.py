@@ -128,7 +128,7 @@ def measures_of(parts: Mapping[str, Mapping[str, Any]]) -> list[Measure]:
         parts: name -> content of exp/<name>/eval/<name>.json.
     """
     units = list(_of_rows(parts, "units", _unit_measures))
-    chosen = {each.system: each.layer for each in units if each.best}
+    chosen = {(each.system, each.title): each.layer for each in units if each.best}
     others = [*_of_rows(parts, "abx", _abx_measures), *_of_rows(parts, "probes", _probe_measures)]
     return _with_best([*units, *others], chosen)
 
@@ -193,16 +193,16 @@ def _measure(
     return Measure(KINDS[kind], row["system"], row.get("title", row["system"]), layer, value, low, high, best)
 
 
-def _with_best(measures: list[Measure], chosen: Mapping[str, int | None]) -> list[Measure]:
-    """Mark one layer per kind and system: the learned mix, else the one chosen for the units, else the best."""
+def _with_best(measures: list[Measure], chosen: Mapping[tuple[str, str], int | None]) -> list[Measure]:
+    """Mark one layer per kind, system and title: the learned mix, else the one chosen for the units, else the best."""
 
     def rank(each: Measure) -> tuple[bool, bool, bool, float]:
         value = each.value if each.kind.higher_is_better else -each.value
-        return each.best, each.layer is None, each.layer == chosen.get(each.system), value
+        return each.best, each.layer is None, each.layer == chosen.get((each.system, each.title)), value
 
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, str, str], int] = {}
     for place, each in enumerate(measures):
-        key = (each.kind.key, each.system)
+        key = (each.kind.key, each.system, each.title)
         if key not in first or rank(each) > rank(measures[first[key]]):
             first[key] = place
     return [replace(each, best=place in first.values()) for place, each in enumerate(measures)]
