@@ -9,8 +9,8 @@ REFERENCE = ("mfcc", "MFCC")  # what every row is compared with
 SIGNS = {"better": " ▲", "worse": " ▼", "equal": ""}
 LEGEND = (
     "Held-out data; each system with the layer whose units are best on the training set, the phone probe with a "
-    "learned mix of layers. ▲ clearly better than MFCC, ▼ clearly worse: beyond both intervals (ABX: 95 %), or beyond 0.01 "
-    "where there is one seed."
+    "learned mix of layers. ▲ clearly better than MFCC, ▼ clearly worse: beyond both intervals (ABX: 95 %), or "
+    "beyond 0.01 where there is one seed."
 )
 
 
