@@ -44,8 +44,7 @@ if [ "${ngpu}" -gt 0 ]; then
     read -ra job <<< "${cuda_cmd} --gpu 1"
 fi
 mkdir -p "${exp}/eval"
-# All cores; threads that wait sleep: on busy machines, probes of small models take 50 times longer where they spin.
-watched "${exp}/eval/evaluate.log" "${job[@]}" "${exp}/eval/evaluate.log" env -u OMP_NUM_THREADS OMP_WAIT_POLICY=passive \
+watched "${exp}/eval/evaluate.log" "${job[@]}" "${exp}/eval/evaluate.log" env -u OMP_NUM_THREADS \
     "${python}" -m espnet2.bin.ssl_evaluate "${options[@]}" "${exp}"
 cat "${exp}/eval/units.md"
 "${python}" -m espnet2.bin.ssl_report "${exp}"
