@@ -1,0 +1,194 @@
+"""The typed classes behind training configs in, doc/reference/<page>.md out: every key, type, default and meaning.
+
+Usage: python doc/generate/configuration.py     writes what is not up to date
+"""
+
+import inspect
+import re
+import sys
+import types
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pages import ROOT, escaped, header, row, write
+from pydantic.fields import FieldInfo
+
+sys.path.insert(0, str(ROOT))
+
+from espnet2.ssl.encoder import encoder_class, encoder_names
+from espnet2.ssl.evaluate.probes import ProbeOptions
+from espnet2.ssl.finetune.config import FinetuneConfig
+from espnet2.ssl.frontend import frontend_class, frontend_names
+from espnet2.ssl.objective import objective_class, objective_names
+from espnet2.tasks.config import SSLConfig
+from espnet2.train.config import TrainConfig
+from espnet2.train.optimizer import AdamWConfig
+from espnet2.train.scheduler import SCHEDULES
+from espnet2.utils.config import Config
+
+SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "file", Any: "any"}
+
+
+class Section(NamedTuple):
+    """One table: a heading and the class whose keys it lists."""
+
+    title: str
+    config: type[Config]
+    base: type[Config] | None = None  # keys that are as in this class are left out
+    path: str = ""  # of the section in a config: part of the keys' names
+
+
+def kind(annotation: Any) -> str:
+    """A type in words.
+
+    >>> kind(int), kind(tuple[float, float]), kind(Literal["a", "b"])
+    ('whole number', '[number, number]', '`a`, `b`')
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return kind(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(kind(each) for each in arguments if each is not type(None)))
+    if origin in (tuple, list):
+        if arguments[-1] is ... or origin is list:
+            return f"list of: {kind(arguments[0])}"
+        return f"[{', '.join(kind(each) for each in arguments)}]"
+    if origin is dict:
+        return "section"
+    if isinstance(annotation, type) and hasattr(annotation, "_fields"):  # a NamedTuple
+        return f"[{', '.join(annotation._fields)}]"
+    return PLAIN.get(annotation) or "section"
+
+
+def values_of(field: FieldInfo) -> str:
+    """What values a key takes: "number > 0, ≤ 1, or none"."""
+    rules = [(sign, getattr(rule, name, None)) for rule in field.metadata for name, sign in SIGNS.items()]
+    found = ", ".join(f"{sign} {limit:g}" for sign, limit in rules if limit is not None)
+    none = ", or none" if type(None) in get_args(field.annotation) else ""
+    return f"{kind(field.annotation)} {found}".rstrip() + none
+
+
+def plain(value: Any) -> str:
+    """A default as it is written in YAML.
+
+    >>> plain((0.9, 0.98)), plain(True), plain(None), plain(5e-06)
+    ('[0.9, 0.98]', 'true', '', '5e-06')
+    """
+    if isinstance(value, Config):
+        return "below"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(plain(each) for each in value)}]"
+    if isinstance(value, Enum):
+        return str(value.value)
+    return "" if value is None else "{}" if value == {} else str(value)
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default of a key, for a table."""
+    if field.is_required():
+        return "**required**"
+    text = plain(field.get_default(call_default_factory=True))
+    return text if text in ("", "below") else f"`{text}`"
+
+
+def is_inherited(name: str, field: FieldInfo, base: type[Config] | None) -> bool:
+    """Whether a key is the same in the base."""
+    other = base.model_fields.get(name) if base else None
+    return other is not None and (other.annotation, other.default, other.description) == (
+        field.annotation, field.default, field.description,
+    )  # fmt: skip
+
+
+def groups(config: type[Config]) -> dict[str, str]:
+    """Key -> the comment line above its group in the source of the class ("# batches")."""
+    found, group = {}, ""
+    for line in inspect.getsource(config).splitlines():
+        comment, key = re.match(r"    # (.*)", line), re.match(r"    (\w+): ", line)
+        if comment:
+            group = comment[1]
+        elif key:
+            found[key[1]] = group
+    return found
+
+
+def table(section: Section) -> list[str]:
+    """The keys of a section, and of the sections inside it."""
+    comments = groups(section.config) if section.config is TrainConfig else {}
+    lines: list[str] = []
+    inner: list[Section] = []
+    group = None
+    for name, field in section.config.model_fields.items():
+        if is_inherited(name, field, section.base):
+            continue
+        if not lines or comments.get(name) != group:
+            group = comments.get(name)
+            lines += ["", f"**{group.capitalize()}**"] if group else []
+            lines += ["", *header("key", "value", "default", "meaning")]
+        other = section.base.model_fields.get(name) if section.base else None
+        text = field.description or (other.description if other else None) or ""
+        lines.append(row(f"`{name}`", values_of(field), default_of(field), escaped(text)))
+        path = f"{section.path}{name}"
+        inner += [Section(path, each, path=f"{path}.") for each in sections_in(field.annotation)]
+    for each in inner:
+        lines += ["", f"### {each.title}", "", *first_paragraph(each.config), *table(each)]
+    return lines
+
+
+def sections_in(annotation: Any) -> Iterable[type[Config]]:
+    """The Config classes in a type, but for those that have a page of their own."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return [annotation] if issubclass(annotation, Config) else []
+    return [found for each in get_args(annotation) for found in sections_in(each)]
+
+
+def first_paragraph(config: type[Config]) -> list[str]:
+    """What a class says about itself."""
+    text = inspect.cleandoc(config.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return [escaped(text)] if text else []
+
+
+def page(title: str, text: str, sections: Iterable[Section]) -> str:
+    """One page of the reference."""
+    lines = [f"# {title}", "", "Made by `doc/generate/configuration.py` of the classes that check every config.", text]
+    for section in sections:
+        lines += ["", f"## {section.title}", "", *first_paragraph(section.config), *table(section)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
+
+
+def all_pages() -> dict[str, str]:
+    """Repository path -> text."""
+    schedules = [Section(f"scheduler_conf of {name}", cls) for name, cls in SCHEDULES.items()]
+    training = [Section("Training", TrainConfig), Section("optim_conf of adamw", AdamWConfig), *schedules]
+    model = [Section("The model's sections", SSLConfig, TrainConfig)]
+    model += [Section(f"frontend_conf of {name}", frontend_class(name).Config) for name in frontend_names()]
+    model += [Section(f"encoder_conf of {name}", encoder_class(name).Config) for name in encoder_names()]
+    losses = [Section(name, objective_class(name).Config) for name in objective_names()]
+    after = [Section("Fine-tuning", FinetuneConfig, TrainConfig), Section("Probes", ProbeOptions)]
+    override = 'On the command line: `--ssl_args "--{}"` of `ssl1`, `--hubert_args` of `hubert1`.'
+    texts = {
+        "training": ("Training keys", "The top level of a config. " + override.format("optim_conf lr=1e-4"), training),
+        "model": ("Frontends and encoders", override.format("encoder_conf num_layers=6"), model),
+        "objectives": (
+            "Keys of objectives",
+            "These are `conf:` of each entry of `loss:`. " + override.format("loss hubert.conf.mask_span=5"),
+            losses,
+        ),
+        "after_training": (
+            "Fine-tuning and probes",
+            "`espnet2.bin.ssl_finetune` takes all training keys, and those below; "
+            'the probes of stage 8 take theirs from `--eval_args "probes.<key>=<value>"`.',
+            after,
+        ),
+    }
+    return {f"doc/reference/{name}.md": page(*content) for name, content in texts.items()}
+
+
+if __name__ == "__main__":
+    write(all_pages())
