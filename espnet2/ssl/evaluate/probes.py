@@ -107,7 +107,10 @@ class _Probes:
     def forecast_seconds(self, request: EvaluationRequest) -> float:
         """From the speed of each system on a few seconds of noise, and of a few updates of each probe."""
         options = options_of(request)
-        load = ProbeLoad(options.chosen_tasks(request.effort), len(options.token_types), _per_layer(request))
+        tasks = [task for task in options.chosen_tasks(request.effort) if _has_targets(task, request)]
+        if not tasks:
+            return 0.0
+        load = ProbeLoad(tasks, len(options.token_types), _per_layer(request))
         return forecast(request, with_baselines(request.systems), load)
 
     def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
@@ -146,6 +149,14 @@ def _plan(request: EvaluationRequest) -> list[tuple[str, TaskRun]]:
         else:
             plan.append((f"{name} probe", partial(_run_classes, name)))
     return plan
+
+
+def _has_targets(task: str, request: EvaluationRequest) -> bool:
+    """Whether both sets have what the task is about, as far as a look at the files tells."""
+    sets = (request.train_set, request.valid_set)
+    if task == "phone":
+        return all(find_phones(each, request.alignments) for each in sets)
+    return task != "ctc" or all((each / TRANSCRIPT).is_file() for each in sets)
 
 
 def _per_layer(request: EvaluationRequest) -> list[str]:

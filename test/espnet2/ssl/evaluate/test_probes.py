@@ -189,3 +189,4 @@ def test_the_forecast_counts_seeds_and_tasks(request_for, monkeypatch):
         for each in (request_for(), request_for(seeds=(0, 1, 2)), request_for(effort="full"))
     )
     assert 0 < one < three < 3 * one and full > 2 * one
+    assert PROBES.forecast_seconds(request_for(valid="bare")) == 0.0  # no phones there: nothing to do
