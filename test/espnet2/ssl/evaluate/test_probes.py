@@ -171,7 +171,7 @@ def test_baselines_are_added_once():
         ("mfcc", "mine"), ("logmel", "log-mel"), ("untrained", "untrained"), ("model", "m")
     ]  # fmt: skip
     two = [System("model", name, f"exp/{name}") for name in "ab"]
-    assert [each.kind for each in with_baselines(two)] == ["mfcc", "logmel", "untrained", "untrained", "model", "model"]
+    assert [each.kind for each in with_baselines(two)] == ["mfcc", "logmel", "untrained", "model", "model"]
 
 
 def test_unknown_options_are_refused(request_for):
