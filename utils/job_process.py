@@ -9,8 +9,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # that ask a program o
 GRACE_SECONDS = 60  # for programs that outlive the shell of a stopped task
 LAST_SECONDS = 5  # between SIGTERM and SIGKILL for what a killed task leaves behind
 # bash waits for the program at work, which gets the signal too and may save. After SIGTERM the shell then ends with its
-# status, but never well: in `a | b` b sees the end of a and is content. SIGUSR1 only warns.
-TRAP = "trap 'exit $(($? ? $? : 143))' TERM\ntrap : USR1 USR2\n"
+# status, but never well: in `a | b` b sees the end of a and is content. A scheduler signals one process after the
+# other: a may be gone before the shell itself hears of it, so the last pipeline is asked, too. SIGUSR1 only warns.
+TRAP = (
+    "trap 'exit $(($? ? $? : 143))' TERM\n"
+    "trap '__status=$? __parts=\" ${PIPESTATUS[*]} \"; "
+    "case \"$__status$__parts\" in 0*\" 143 \"*) exit 143 ;; esac' EXIT\n"
+    "trap : USR1 USR2\n"
+)
 
 
 def start(shell_text, output, environment=None):

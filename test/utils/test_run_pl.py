@@ -71,6 +71,20 @@ def test_one_failure_fails_the_whole_and_shows_the_log(run, tmp_path) -> None:
     assert "(code 1)" in (tmp_path / "l.3.log").read_text() and "(code 0)" in (tmp_path / "l.1.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["sh", "-c", "kill -TERM $$", "|", "cat"], 143),  # b sees the end of a and is content
+        (["true", ";", "sh", "-c", "kill -TERM $$", "|", "cat"], 143),
+        (["yes", "|", "head", "-n", 1], 0),  # nor is a reader that has enough a failure of the writer
+        (["sh", "-c", "exit 3", "|", "cat"], 0),
+    ],
+)
+def test_a_pipeline_whose_first_program_was_ended_has_failed(run, tmp_path, words, code) -> None:
+    result = run("run.pl", "x.log", *words)
+    assert result.returncode == min(code, 1) and f"# Ended (code {code}" in (tmp_path / "x.log").read_text()
+
+
 def test_failure_of_a_single_task(run, tmp_path) -> None:
     result = run("run.pl", "x.log", "no-such-program-here")
     assert result.returncode == 1 and "run.pl: job failed, log is in x.log\n" in result.stderr
