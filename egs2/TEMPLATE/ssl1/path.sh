@@ -49,9 +49,10 @@ _path_sh_main() {
     export PYTHONUNBUFFERED=1      # logs show a line when it is written
     # One thread per process unless the caller says otherwise: jobs run side by side, and oversubscribed cores are slow.
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-    # Threads that wait, sleep. Spinning ones starve each other as soon as a core is shared: a training of two threads
-    # beside one other process fell to 3 s of audio per second, with this it keeps 90.
-    export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+    # GNU OpenMP, PyTorch's on Linux: threads that wait give their core up soon. With the default they starve each other
+    # when cores are shared. mini HuBERT, two threads on two cores, seconds of audio per second alone / beside one busy
+    # program: 1000: 177 / 88; 100000: 179 / 14; asleep at once (OMP_WAIT_POLICY=passive): 128 / 107.
+    [ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 }
 
 _path_sh_main
