@@ -51,7 +51,8 @@ _path_sh_main() {
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
     # GNU OpenMP, PyTorch's on Linux: threads that wait give their core up soon. With the default they starve each other
     # when cores are shared. mini HuBERT, two threads on two cores, seconds of audio per second alone / beside one busy
-    # program: 1000: 177 / 88; 100000: 179 / 14; asleep at once (OMP_WAIT_POLICY=passive): 128 / 107.
+    # program, single trials of 10 to 15 s: 1000: 177 / 88; 100000: 179 / 14; default: 162 to 176 / 54 (3 in one training
+    # beside other programs of two threads); asleep at once (OMP_WAIT_POLICY=passive): 128 / 107.
     [ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 }
 
