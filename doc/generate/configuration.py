@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 sys.path.insert(0, str(ROOT))
 
 from espnet2.ssl.encoder import encoder_class, encoder_names
+from espnet2.ssl.evaluate.abx_choice import AbxOptions
 from espnet2.ssl.evaluate.probes import ProbeOptions
 from espnet2.ssl.finetune.config import FinetuneConfig
 from espnet2.ssl.frontend import frontend_class, frontend_names
@@ -171,6 +172,7 @@ def all_pages() -> dict[str, str]:
     model += [Section(f"encoder_conf of {name}", encoder_class(name).Config) for name in encoder_names()]
     losses = [Section(name, objective_class(name).Config) for name in objective_names()]
     after = [Section("Fine-tuning", FinetuneConfig, TrainConfig), Section("Probes", ProbeOptions)]
+    after += [Section("ABX", AbxOptions)]
     override = 'On the command line: `--ssl_args "--{}"` of `ssl1`, `--hubert_args` of `hubert1`.'
     texts = {
         "training": ("Training keys", "The top level of a config. " + override.format("optim_conf lr=1e-4"), training),
@@ -181,9 +183,9 @@ def all_pages() -> dict[str, str]:
             losses,
         ),
         "after_training": (
-            "Fine-tuning and probes",
+            "Fine-tuning, probes and ABX",
             "`espnet2.bin.ssl_finetune` takes all training keys, and those below; "
-            'the probes of stage 8 take theirs from `--eval_args "probes.<key>=<value>"`.',
+            'the probes and ABX of stage 8 take theirs from `--eval_args "probes.<key>=<value> abx.<key>=<value>"`.',
             after,
         ),
     }

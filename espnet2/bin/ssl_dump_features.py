@@ -26,9 +26,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish joins the tables")
     parser.add_argument("--channel", type=int, help="of multi-channel audio, from 0; the first by default")
     parser.add_argument("--batch_seconds", type=float, default=60.0, help="padded audio at once (%(default)s)")
-    parser.add_argument("--chunk_seconds", type=float, default=30.0, help="longer audio is cut (%(default)s)")
+    parser.add_argument("--whole_seconds", type=float, default=600.0, help="longer audio is cut (%(default)s)")
+    parser.add_argument("--chunk_seconds", type=float, default=30.0, help="of what is cut (%(default)s)")
     parser.add_argument(
-        "--context_seconds", type=float, help="seen on both sides of a chunk (default: see doc/models.md)"
+        "--context_seconds", type=float, default=15.0, help="seen on both sides of a chunk (%(default)s)"
     )
     parser.add_argument("data_dir", type=Path, help="data/<set> (pipes and segments too) or dump/<set>")
     parser.add_argument("output_dir", type=Path, help="gets feats.scp, or units.txt; several layers: layer_<l>/")
@@ -44,9 +45,7 @@ def main() -> None:
         return
     arguments = make_parser().parse_args()
     from espnet2.ssl.units.dump import DumpRequest, dump
-    from espnet2.ssl.units.features import CONTEXT_SECONDS
 
-    context = arguments.context_seconds
     dump(
         DumpRequest(
             model=arguments.model,
@@ -61,8 +60,9 @@ def main() -> None:
             job=arguments.job,
             num_jobs=arguments.num_jobs,
             batch_seconds=arguments.batch_seconds,
+            whole_seconds=arguments.whole_seconds,
             chunk_seconds=arguments.chunk_seconds,
-            context_seconds=CONTEXT_SECONDS if context is None else context,
+            context_seconds=arguments.context_seconds,
         ),
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )

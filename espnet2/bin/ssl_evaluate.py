@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--options", nargs="*", default=[], metavar="PART.KEY=VALUE", help="of single parts: probes.tasks=[ctc]"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--fresh", action="store_true", help="compute again what is there and unchanged")
+    parser.add_argument("--fresh", action="store_true", help="forget what the named parts have kept, and compute again")
     parser.add_argument("exp", type=Path, help="exp/<name>")
     return parser
 

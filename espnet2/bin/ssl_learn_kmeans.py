@@ -38,8 +38,10 @@ def main() -> int:
     parser.add_argument("--max_passes", type=int, default=100, help="most passes over the sample (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
-        "--check", action="store_true", help=f"only look: exit 0 if this k-means is there, {NOT_THERE} if none is, "
-        "then with a forecast of disk and memory; refuse a layer that the model does not have"
+        "--check",
+        action="store_true",
+        help=f"only look: exit 0 if this k-means is there, {NOT_THERE} if none is, "
+        "then with a forecast of disk and memory; refuse a layer that the model does not have",
     )
     parser.add_argument("output_dir", type=Path, help="exp/kmeans/<name>")
     arguments = parser.parse_args()

@@ -15,19 +15,26 @@ from espnet2.utils.files import atomic_write
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiments", nargs="+", required=True, metavar="TITLE=EXP",
-                        help="rows with losses; the title is that of its row among the units")
+    parser.add_argument(
+        "--experiments",
+        nargs="+",
+        required=True,
+        metavar="TITLE=EXP",
+        help="rows with losses; the title is that of its row among the units",
+    )
     parser.add_argument("--units", type=Path, required=True, help="units.json of ssl_evaluate_units")
     parser.add_argument("--stages", nargs="*", default=[], metavar="TITLE=FILE", help="stages.tsv of each recipe")
     parser.add_argument("--output", type=Path, help="write the Markdown there, too")
     arguments = parser.parse_args()
     experiments = dict(_pair(word, "--experiments") for word in arguments.experiments)
-    text = "\n".join([
-        *_result_table(_read(arguments.units), {title: Path(exp) for title, exp in experiments.items()}),
-        *_time_table([_pair(word, "--stages") for word in arguments.stages]),
-        "",
-        *_paths(experiments),
-    ])
+    text = "\n".join(
+        [
+            *_result_table(_read(arguments.units), {title: Path(exp) for title, exp in experiments.items()}),
+            *_time_table([_pair(word, "--stages") for word in arguments.stages]),
+            "",
+            *_paths(experiments),
+        ]
+    )
     if arguments.output:
         with atomic_write(arguments.output) as stream:
             stream.write(text + "\n")

@@ -41,6 +41,11 @@ class SSLConfig(TrainConfig):
     encoder_conf: dict[str, Any] = Field({}, description="keys of the encoder's Config")
     loss: tuple[LossEntry, ...] = Field(min_length=1, description="one objective, or several that share the encoder")
 
+    @classmethod
+    def filled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """See `TrainConfig.filled`."""
+        return resolve_config(values).model_dump(mode="json")
+
     def entries(self) -> dict[str, LossEntry]:
         """Entry name -> entry; a second entry of the same objective is numbered: hubert, hubert_2."""
         entries: dict[str, LossEntry] = {}

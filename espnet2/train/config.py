@@ -1,5 +1,6 @@
 """The training keys of a config file in, one checked and frozen `TrainConfig` out."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -90,6 +91,15 @@ class TrainConfig(Config):
     best_model_criterion: tuple[Criterion, ...] = Field(
         (Criterion("valid", "loss", "min"),), min_length=1, description="ESPnet's form: [[valid, masked_accuracy, max]]"
     )
+
+    @classmethod
+    def filled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """An older dump of such a config with every key that came later at its default.
+
+        Raises:
+            UserError: it holds keys or values that are no more.
+        """
+        return parse_config(cls, values, "config").model_dump(mode="json")
 
     @field_validator("optim_conf")
     @classmethod

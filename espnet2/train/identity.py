@@ -27,13 +27,18 @@ def describe_run(config: TrainConfig, data: Mapping[str, Any], division: Mapping
     return {"config": keys, "data": dict(data), "division": dict(division)}
 
 
-def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], checkpoint: Path) -> None:
+def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], config: TrainConfig, checkpoint: Path) -> None:
     """Refuse to resume a run of other data, labels or config.
+
+    Args:
+        saved: of the checkpoint, possibly written before keys that the toolkit has now: these had their defaults.
+        current: of this run.
+        config: of this run.
 
     Raises:
         UserError: naming every difference.
     """
-    before, now = dict(leaves(saved)), dict(leaves(current))
+    before, now = dict(leaves({**saved, "config": _filled(saved["config"], config)})), dict(leaves(current))
     differing = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     if differing:
         lines = "".join(f"\n  {key}: {before.get(key)} in the checkpoint, {now.get(key)} now" for key in differing)
@@ -41,6 +46,16 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], checkpo
             f"{checkpoint}: this checkpoint belongs to a run with other settings:{lines}\n"
             "restore them to go on, or give another --output_dir (in a recipe: another --ssl_tag) to train anew"
         )
+
+
+def _filled(saved: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:
+    """The saved keys and the defaults of those that came later; as it is, where it holds keys that are no more."""
+    free = {key: value for key, value in config.model_dump(mode="json").items() if key in FREE_KEYS}
+    try:
+        filled = config.filled({**saved, **free})
+    except UserError:
+        return dict(saved)
+    return {key: value for key, value in filled.items() if key not in FREE_KEYS}
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:

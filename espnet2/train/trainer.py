@@ -76,7 +76,7 @@ class Trainer:
             return False
         checkpoint = checkpoint or self.folder.open(directory)
         training = checkpoint.training
-        check_same_run(training["identity"], self.identity, checkpoint.directory)
+        check_same_run(training["identity"], self.identity, self.config, checkpoint.directory)
         self.state = TrainState.from_json(training["state"])
         meter = Meter.from_json(training["since_validation"], self.ranks.device)
         self.since_validation = meter if self.ranks.is_first else meter.zeroed()  # the sums are those of all ranks

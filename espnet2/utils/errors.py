@@ -1,11 +1,13 @@
 """A user's mistake in, one clear message and a non-zero exit out; our own bugs keep their traceback."""
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+LOST_LOADER = re.compile(r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)")  # PyTorch's words
 
 
 class UserError(Exception):
@@ -35,5 +37,14 @@ def run_main(main: Callable[[], Any]) -> None:
             raise
         full = "; free some space and run the same command again" if error.errno in DISK_FULL else ""
         print(f"{program}: error: {error}{full}", file=sys.stderr)
+        sys.exit(2)
+    except RuntimeError as error:
+        if not LOST_LOADER.search(str(error)):
+            raise
+        print(
+            f"{program}: error: a process that loads audio was killed, most often for want of memory ({error}): lower "
+            "num_workers or batch_bins, or ask the queue for more memory; start the same command again",
+            file=sys.stderr,
+        )
         sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)

@@ -53,6 +53,7 @@ def recipe(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "local").symlink_to(LOCAL)
     (folder / "utils").symlink_to(ROOT / "utils")
+    (folder / "scripts").symlink_to(ROOT / "egs2/TEMPLATE/ssl1/scripts")
     return folder
 
 

@@ -24,6 +24,7 @@ def make_recipe(folder: Path, local: Path = LOCAL) -> Path:
     folder.mkdir(parents=True)
     (folder / "local").symlink_to(local)
     (folder / "utils").symlink_to(ROOT / "utils")
+    (folder / "scripts").symlink_to(ROOT / "egs2/TEMPLATE/ssl1/scripts")
     return folder
 
 

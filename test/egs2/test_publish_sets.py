@@ -31,3 +31,10 @@ def test_one_set_that_is_not_valid_keeps_all_back(recipe: Path) -> None:
         recipe, "scripts/corpus/publish_sets.sh", "data/.new", "train", "dev"
     )
     assert (recipe / "data/train/utt2spk").read_text() == "old-1 old\n" and not (recipe / "data/dev").exists()
+
+
+def test_spk2utt_is_made_and_a_suffix_makes_other_sets(recipe: Path) -> None:
+    (recipe / "data/.new/dev/spk2utt").unlink()
+    succeed(recipe, "scripts/corpus/publish_sets.sh", "--suffix", "_smoke", "data/.new", "train", "dev")
+    assert (recipe / "data/dev_smoke/spk2utt").read_text() == "dev dev-1\n"
+    assert sorted(path.name for path in (recipe / "data").iterdir()) == ["dev_smoke", "train", "train_smoke"]

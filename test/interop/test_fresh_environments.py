@@ -1,7 +1,6 @@
 """BASE models and the demo's in, the same numbers in environments that hold only the other library out."""
 
 import json
-import re
 import subprocess
 import sys
 import tarfile
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fresh_environment import fresh_environment, run
 from repository import ROOT
 from safetensors.torch import save_file
 
@@ -110,27 +110,6 @@ def base(tmp_path_factory) -> dict[str, Path]:
     return found
 
 
-def pins(*packages: str) -> list[str]:
-    """The tested versions of packages for this Python."""
-    text = "".join((ROOT / "tools" / name).read_text() for name in ("requirements.txt", "requirements-test.txt"))
-    return [line for line in text.splitlines() if re.split(r"[=;\s]", line)[0] in packages]
-
-
-def fresh_environment(folder: Path, *packages: str) -> Path:
-    """Python of a new environment with these packages and what they need."""
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = folder / "bin/python"
-    subprocess.run([python, "-m", "pip", "install", "-q", *pins(*packages)], check=True)
-    return python
-
-
-def run(python: Path | str, program: str, *arguments: Path, **options) -> None:
-    result = subprocess.run(
-        [python, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False, **options
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-
-
 def test_transformers_alone(tmp_path, base):
     python = fresh_environment(tmp_path / "env", "torch", "transformers", "numpy", "safetensors")
     for objective in ("demo", "hubert", "wav2vec2", "wavlm"):
@@ -140,7 +119,6 @@ def test_transformers_alone(tmp_path, base):
 
 def test_torchaudio_alone(tmp_path, base):
     python = fresh_environment(tmp_path / "env", "torch", "torchaudio", "numpy")
-    subprocess.run([python, ROOT / "tools/repair_torchaudio.py", "--owned_environment", tmp_path / "env"], check=True)
     for objective in ("demo", "hubert", "wavlm"):
         export_model(base[objective], "torchaudio", tmp_path / objective)
         run(python, IN_TORCHAUDIO, tmp_path / objective, base[f"{objective} reference"], cwd=tmp_path)

@@ -1,6 +1,11 @@
 """validate_data_dir.sh: good and damaged directories in, exit code and file:line out."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+from repository import ROOT
 
 ALL = ("--no-feats",)
 
@@ -103,3 +108,52 @@ def test_order_is_that_of_bytes_whatever_the_locale(run, write) -> None:
 def test_usage(run, arguments) -> None:
     result = run("validate_data_dir.sh", *arguments)
     assert result.returncode == 1 and result.stderr and "Traceback" not in result.stderr
+
+
+def test_spk2utt_may_name_utterances_in_any_order(run, write, good) -> None:
+    good["spk2utt"] = "s1 s1-b s1-a\ns2 s2-c s2-d\n"
+    write("d", good)
+    assert run("validate_data_dir.sh", *ALL, "d").returncode == 0
+    good["spk2utt"] = "s1 s1-b s2-d s1-a\ns2 s2-c s1-a\n"  # the first wrong word is named, not the first by name
+    write("d", good)
+    assert "d/spk2utt:1: utt2spk does not give 's2-d' to speaker 's1'" in run("validate_data_dir.sh", *ALL, "d").stderr
+
+
+def test_the_worst_fault_is_told_first_and_of_many_differences_three(run, write, good) -> None:
+    good["text"] = "s2-d x\ns1-a y\r\n\ns1-b y"
+    write("d", good)
+    assert "d/text:2: carriage return" in run("validate_data_dir.sh", *ALL, "d").stderr
+    good["text"] = "".join(f"t{number} x\n" for number in range(5))
+    write("d", good)
+    message = run("validate_data_dir.sh", *ALL, "d").stderr
+    assert "only in utt2spk (4): s1-a, s1-b, s2-c, ...\n" in message
+    assert "only in text (5): line 1 t0, line 2 t1, line 3 t2, ...\n  (5 keys against 4;" in message
+
+
+MEASURE = """
+import sys, tracemalloc
+sys.path.insert(0, sys.argv[1])
+import validate
+tracemalloc.start()
+validate.main(sys.argv[2:])
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
+def test_memory_does_not_grow_with_the_directory(tmp_path) -> None:
+    """20,000 segments: 14 MB where tables are held, which is gigabytes for a large corpus."""
+    number = 20_000
+    names = [f"s{row // 500:02d}-{row:06d}" for row in range(number)]
+    tables = {
+        "utt2spk": "".join(f"{name} {name[:3]}\n" for name in names),
+        "spk2utt": "".join(f"s{row:02d} {' '.join(names[500 * row : 500 * row + 500])}\n" for row in range(40)),
+        "segments": "".join(f"{name} r{row // 10:06d} 0 1\n" for row, name in enumerate(names)),
+        "wav.scp": "".join(f"r{row:06d} a.wav\n" for row in range(number // 10)),
+        "text": "".join(f"{name} some words\n" for name in names),
+        "phones.ctm": "".join(f"{name} 1 {start} 1 a\n" for name in names for start in (0, 1)),
+    }
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-SE", "-c", MEASURE, str(ROOT / "utils/datadir"), *ALL, str(tmp_path)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    assert int(found.stdout.split()[-1]) < 2_000_000

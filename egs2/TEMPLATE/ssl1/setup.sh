@@ -31,6 +31,6 @@ cp "${template}/run.sh.template" "${target}/run.sh"
 chmod +x "${target}/run.sh"
 
 echo "made ${target} (${task}). Next:"
-echo "  1. write ${target}/local/data.sh: it makes data/<set>/{wav.scp,utt2spk,spk2utt} and ends in utils/validate_data_dir.sh"
+echo "  1. write ${target}/local/data.sh: it makes data/.new/<set>/{wav.scp,utt2spk}; scripts/corpus/publish_sets.sh makes data/<set> of them"
 echo "  2. name the sets in ${target}/run.sh"
 echo "  3. cd ${target} && ./run.sh --stage 1 --stop_stage 4"

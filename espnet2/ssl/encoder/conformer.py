@@ -37,7 +37,7 @@ class ConformerEncoder(BlockStack):
             return self
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, lambda: ConformerBlock(config))
+        super().__init__(config, lambda: ConformerBlock(config), config.norm_after_blocks())
 
     def before_update(self, update: int) -> None:
         """Forget the statistics of a skipped step."""
@@ -58,15 +58,17 @@ class ConformerBlock(nn.Module):
 
     def __init__(self, config: ConformerEncoder.Config) -> None:
         super().__init__()
-        dim, dropout = config.dim, config.dropout
-        width = {"dropout": dropout, "activation_dropout": config.activation_dropout}
+        dim, dropout, eps = config.dim, config.dropout, config.norm_eps
+        width = {"dropout": dropout, "activation_dropout": config.activation_dropout, "norm_eps": eps}
         self.ffn_first = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.attention_norm = nn.LayerNorm(dim)
+        self.attention_norm = nn.LayerNorm(dim, eps=eps)
         position = layer_position(config, dim, config.num_heads)
         self.attention = SelfAttention(dim, config.num_heads, config.attention_dropout, position)
-        self.convolution = ConvModule(dim, config.conv_kernel, config.conv_norm, bias=config.conv_bias, dropout=dropout)
+        self.convolution = ConvModule(
+            dim, config.conv_kernel, config.conv_norm, bias=config.conv_bias, dropout=dropout, norm_eps=eps
+        )
         self.ffn_second = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=eps)
         self.dropout = nn.Dropout(dropout)
         init_as_bert(self)
 

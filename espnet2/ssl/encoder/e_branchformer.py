@@ -37,7 +37,7 @@ class EBranchformerEncoder(BlockStack):
             return self
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, lambda: EBranchformerBlock(config))
+        super().__init__(config, lambda: EBranchformerBlock(config), config.norm_after_blocks())
 
 
 class EBranchformerBlock(nn.Module):
@@ -45,16 +45,16 @@ class EBranchformerBlock(nn.Module):
 
     def __init__(self, config: EBranchformerEncoder.Config) -> None:
         super().__init__()
-        dim, dropout = config.dim, config.dropout
-        width = {"dropout": dropout, "activation_dropout": config.activation_dropout}
+        dim, dropout, eps = config.dim, config.dropout, config.norm_eps
+        width = {"dropout": dropout, "activation_dropout": config.activation_dropout, "norm_eps": eps}
         self.ffn_first = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.attention_norm = nn.LayerNorm(dim)
+        self.attention_norm = nn.LayerNorm(dim, eps=eps)
         position = layer_position(config, dim, config.num_heads)
         self.attention = SelfAttention(dim, config.num_heads, config.attention_dropout, position)
-        self.gated_mlp = GatedMLP(dim, config.cgmlp_dim, config.cgmlp_conv_kernel, dropout=dropout)
+        self.gated_mlp = GatedMLP(dim, config.cgmlp_dim, config.cgmlp_conv_kernel, dropout=dropout, norm_eps=eps)
         self.merge = Merge(dim, config.merge_conv_kernel, dropout=dropout)
         self.ffn_second = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=eps)
         self.dropout = nn.Dropout(dropout)
         init_as_bert(self)
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from espnet2.ssl.encoder.base import Encoder, Hidden, check_layers, require_keep
 from espnet2.ssl.modules.attention_position import AttentionPositionConfig, add_mask, shared_position
+from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
 
@@ -28,10 +29,12 @@ class StackConfig(AttentionPositionConfig):
     activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward part")
     layerdrop: float = Field(0.05, ge=0, lt=1, description="probability that an update skips a block")
     position: Literal["conv", "conv_stack", "none"] = Field("conv", description="added to the input of the first block")
+    position_join: Literal["add", "replace"] = Field("add", description="replace: only positions go on (ESPnet's ssl1)")
     position_kernel: int = Field(128, gt=0, description="frames; where left out, 19 for conv_stack")
     position_groups: int = Field(16, gt=0, description="of conv and conv_stack")
     position_depth: int = Field(5, gt=0, description="convolutions of conv_stack")
     position_weight_norm: bool = Field(True, description="of conv: normalise the weights of each kernel position")
+    norm_eps: float = Field(1e-5, gt=0, description="epsilon of the encoder's LayerNorms; ESPnet's ssl1: 1e-12")
     long_skips: bool = Field(False, description="U shape: the output of block i joins the input of block n + 1 - i")
 
     @model_validator(mode="before")
@@ -47,6 +50,8 @@ class StackConfig(AttentionPositionConfig):
                 raise ValueError(f"dim {self.dim} is not a multiple of {name} {getattr(self, name)}")
         if self.dim % 2 and self.attention_position == "relative":
             raise ValueError(f"dim {self.dim} is odd; relative positions are pairs of a sine and a cosine")
+        if self.position == "none" and self.position_join == "replace":
+            raise ValueError("position_join is replace, but position is none: nothing would be left of the input")
         if self.long_skips and self.layerdrop > 0:
             raise ValueError(f"layerdrop is {self.layerdrop}, but long_skips reads fixed blocks; set layerdrop to 0")
         return self
@@ -60,6 +65,11 @@ class MacaronConfig(StackConfig):
     attention_position: Literal["none", "alibi", "gated_relative", "relative"] = Field(
         "relative", description="alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer"
     )
+    final_norm: bool = Field(False, description="one more LayerNorm after the last block (ESPnet's ssl1)")
+
+    def norm_after_blocks(self) -> nn.LayerNorm | None:
+        """What `final_norm` asks for."""
+        return nn.LayerNorm(self.dim, eps=self.norm_eps) if self.final_norm else None
 
 
 class BlockStack(Encoder):
@@ -77,6 +87,7 @@ class BlockStack(Encoder):
         super().__init__()
         self.dim, self.num_layers, self.layerdrop = config.dim, config.num_layers, config.layerdrop
         self.position = _conv_position(config)
+        self.positions_replace = config.position_join == "replace"
         self.attention_position = shared_position(config, config.dim, config.num_heads)
         self.norm = norm
         self.dropout = nn.Dropout(config.dropout)
@@ -90,7 +101,7 @@ class BlockStack(Encoder):
 
     def leave(self, x: Tensor) -> Tensor:
         """What happens to the output of the last block."""
-        return x
+        return x if self.norm is None else self.norm(x)
 
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, on the host."""
@@ -114,14 +125,15 @@ class BlockStack(Encoder):
         valid = valid_frames(lengths, num_frames)
         x = zero_padding(x, valid)
         if self.position is not None:
-            x = x + self.position(x, valid)
+            positions = self.position(x, valid)
+            x = positions if self.positions_replace else x + positions
         if keep is not None:
             x, valid = gather_frames(x, keep), None if valid is None else keep >= 0
         if prefix is not None:
             x = torch.cat([prefix.to(x.dtype), x], dim=1)
             valid = None if valid is None else F.pad(valid, (num_prefixes, 0), value=True)
         x = self.dropout(self.enter(x))
-        mask, position = self._attention_inputs(valid, num_frames, keep, num_prefixes, x.device)
+        mask, position = self._attention_inputs(x.size(0), valid, num_frames, keep, num_prefixes, x.device)
         wanted = set(layers or ())
         found = {0: x} if 0 in wanted else {}
         lower: list[Tensor] = []  # outputs that wait for their mirror
@@ -138,16 +150,37 @@ class BlockStack(Encoder):
         return Hidden(self.leave(x) if top == self.num_layers else None, found)
 
     def _attention_inputs(
-        self, valid: Tensor | None, num_frames: int, keep: Tensor | None, num_prefixes: int, device: torch.device
+        self,
+        batch: int,
+        valid: Tensor | None,
+        num_frames: int,
+        keep: Tensor | None,
+        num_prefixes: int,
+        device: torch.device,
     ) -> tuple[Tensor | None, Any]:
         """`mask` and `position` of `SelfAttention.forward`, made once for all blocks."""
         mask = None if valid is None else valid[:, None, None, :]
         if self.attention_position is None:
             return mask, None
+        if keep is None and (long := self._long_position(batch, valid, num_frames, num_prefixes, device)):
+            return None, long
         position = self.attention_position(frame_offsets(num_frames, keep, device), num_frames, num_prefixes)
         if self.blocks[0].attention.position is None:  # the same bias in all layers
             return add_mask(position, mask), None
         return mask, position
+
+    def _long_position(
+        self, batch: int, valid: Tensor | None, num_frames: int, num_prefixes: int, device: torch.device
+    ) -> LongPosition | None:
+        """`position` for so many frames that the biases of all pairs would not fit; None where they do, or training."""
+        attention = self.blocks[0].attention
+        in_layers, num_heads = attention.position is not None, attention.num_heads
+        fits = num_heads * num_frames**2 <= LOGITS_AT_ONCE  # of one row: training's batches of short rows go as usual
+        if fits or torch.is_grad_enabled() or (in_layers and num_prefixes):
+            return None
+        return LongPosition(
+            self.attention_position, in_layers, valid, batch, num_heads, num_frames, num_prefixes, device
+        )
 
     def _join(self, x: Tensor, lower: list[Tensor], number: int) -> Tensor:
         """The input of block `number`: in the upper half of a U shape together with its mirror's output."""
@@ -167,7 +200,7 @@ def init_as_bert(block: nn.Module) -> None:
 
 
 def _conv_position(config: StackConfig) -> nn.Module | None:
-    """What `encoder_conf: position` asks for; x -> what is added to x."""
+    """What `encoder_conf: position` asks for; x -> what is added to x, or takes its place."""
     if config.position == "none":
         return None
     size = (config.dim, config.position_kernel, config.position_groups)

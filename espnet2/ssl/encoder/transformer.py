@@ -18,19 +18,29 @@ class TransformerEncoder(BlockStack):
         """`encoder_conf` of `encoder: transformer`; the defaults are HuBERT Base."""
 
         norm: Literal["post", "pre"] = Field("post", description="LayerNorm after (Base) or before (Large) each part")
+        outer_norms: Literal["one", "none", "both"] = Field(
+            "one",
+            description="one: before the first block where norm is post, after the last where it is pre; ESPnet's ssl1 "
+            "has none (post) or both (pre); of both, the first has an epsilon of 1e-5",
+        )
+        activation: Literal["gelu", "relu"] = Field("gelu", description="in the feed-forward part; ESPnet's ssl1: relu")
 
     def __init__(self, config: Config) -> None:
-        # post-LN: the norm is before the first block; pre-LN: after the last
-        super().__init__(config, lambda: TransformerBlock(config), nn.LayerNorm(config.dim))
+        outer = None if config.outer_norms == "none" else nn.LayerNorm(config.dim, eps=config.norm_eps)
+        super().__init__(config, lambda: TransformerBlock(config), outer)
         self.pre_norm = config.norm == "pre"
+        self.norm_is_first = config.outer_norms == "one" and not self.pre_norm
+        self.entry_norm = nn.LayerNorm(config.dim) if config.outer_norms == "both" else None
 
     def enter(self, x: Tensor) -> Tensor:
-        """Post-LN normalises the input of the first block."""
-        return x if self.pre_norm else self.norm(x)
+        """Normalise the input of the first block where this stack does."""
+        if self.entry_norm is not None:
+            return self.entry_norm(x)
+        return self.norm(x) if self.norm_is_first else x
 
     def leave(self, x: Tensor) -> Tensor:
-        """Pre-LN normalises the output of the last block."""
-        return self.norm(x) if self.pre_norm else x
+        """Normalise the output of the last block where this stack does."""
+        return x if self.norm_is_first else super().leave(x)
 
 
 class TransformerBlock(nn.Module):
@@ -41,12 +51,13 @@ class TransformerBlock(nn.Module):
         self.pre_norm = config.norm == "pre"
         position = layer_position(config, config.dim, config.num_heads)
         self.attention = SelfAttention(config.dim, config.num_heads, config.attention_dropout, position)
-        self.attention_norm = nn.LayerNorm(config.dim)
+        self.attention_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.ffn_in = nn.Linear(config.dim, config.ffn_dim)
         self.ffn_out = nn.Linear(config.ffn_dim, config.dim)
-        self.ffn_norm = nn.LayerNorm(config.dim)
+        self.ffn_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         self.activation_dropout = nn.Dropout(config.activation_dropout)
+        self.activation = {"gelu": F.gelu, "relu": F.relu}[config.activation]
         init_as_bert(self)
 
     def forward(
@@ -71,4 +82,4 @@ class TransformerBlock(nn.Module):
         return self.ffn_norm(x + branch), branch
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.ffn_out(self.activation_dropout(F.gelu(self.ffn_in(x)))))
+        return self.dropout(self.ffn_out(self.activation_dropout(self.activation(self.ffn_in(x)))))

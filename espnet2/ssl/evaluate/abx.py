@@ -1,9 +1,9 @@
 """Systems and a set with phones in, ABX error rates of phones in context, within and across speakers, out."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from espnet2.ssl.evaluate.abx_rows import Materials, continuous_rows, unit_rows
 from espnet2.ssl.evaluate.abx_score import NUM_RESAMPLES
 from espnet2.ssl.evaluate.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.ssl.evaluate.alignment import find_phones
-from espnet2.ssl.evaluate.part import EvaluationRequest, Report, part_file
+from espnet2.ssl.evaluate.learned_units import LearnedUnits, units_of
+from espnet2.ssl.evaluate.part import EvaluationRequest, Report, scratch_folder
+from espnet2.ssl.evaluate.spread import half_width, with_spread
 from espnet2.ssl.evaluate.systems import System
-from espnet2.ssl.evaluate.units import UNITS, fitting_parts, learn_units
+from espnet2.ssl.evaluate.units import UNITS, fitting_parts
 from espnet2.ssl.units.features import FeatureExtractor, LayerFeatures
 from espnet2.utils.files import hash_file, hash_value, write_json
 
@@ -44,7 +46,7 @@ class _Abx:
             sets.append([AudioIndex.open(dump_set).hash, phones.hash if phones else ""])
         return {
             "rules": RULES,
-            "limits": asdict(limits_of(request)),
+            "limits": limits_of(request).model_dump(),
             "systems": [
                 [system.kind, system.title, system.hash, best_layers(request, system)] for system in request.systems
             ],
@@ -73,7 +75,7 @@ class _Abx:
 
     def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
         """As `evaluate_abx`, with a memory under exp/<name>/eval/.abx of the layers that are done."""
-        memory = _Memory(part_file(request.exp, self.name).parent / f".{self.name}" / "rows.json")
+        memory = _Memory(scratch_folder(request.exp, self.name) / "rows.json")
         memory.open(hash_value(self.settings(request)))
         found = evaluate_abx(request, report, memory)
         memory.path.unlink(missing_ok=True)
@@ -129,9 +131,9 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
         layers = best_layers(request, system) or extractor.layers
         missing = [layer for layer in layers if memory.place(system, layer) not in memory.rows]
         if missing:
-            run.compare(system, extractor, missing)
+            run.compare(system, extractor, missing, report)
         rows += [row for layer in layers for row in memory.rows[memory.place(system, layer)]]
-        report(f"abx: {system.title}: {len(layers)} layers, {_best_figures(rows, system)}")
+        report(f"abx: {system.title}: {len(layers)} layer{'s' * (len(layers) > 1)}, {_best_figures(rows, system)}")
     return {"rows": rows, **result}
 
 
@@ -156,24 +158,50 @@ class _Run:
             need_phones=False,
         )
 
-    def compare(self, system: System, extractor: FeatureExtractor, layers: Sequence[int]) -> None:
-        """Add the rows of these layers to the memory."""
+    def compare(self, system: System, extractor: FeatureExtractor, layers: Sequence[int], report: Report) -> None:
+        """Add the rows of these layers to the memory; units that the units part has learned are not learned again."""
+        if system.kind == "codes":
+            return self._add(system, extractor, layers, None, learn=False)
+        learned = LearnedUnits.of(system, self.train, self.request)
+        known = [layer for layer in layers if learned.has(layer)]
+        for learn, numbers in ((False, known), (True, [layer for layer in layers if layer not in known])):
+            if numbers:
+                where = f" of layer{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if any(numbers) else ""
+                done = "learned now: none are kept of these settings" if learn else "taken from the units part"
+                report(f"abx: {system.title}: units{where} {done}")
+                self._add(system, extractor, numbers, learned, learn=learn)
+        return None
+
+    def _add(
+        self,
+        system: System,
+        extractor: FeatureExtractor,
+        layers: Sequence[int],
+        learned: LearnedUnits | None,
+        *,
+        learn: bool,
+    ) -> None:
+        """Rows of layers; features of the train set are only needed where units are learned."""
         if isinstance(extractor, LayerFeatures):
             extractor = extractor.only(layers)
-        sets = (self.choice.valid,) if system.kind == "codes" else (self.train, self.choice.valid)
+        sets = (self.choice.valid, self.train) if learn else (self.choice.valid,)
         for part in fitting_parts(extractor, sets):
             features = [collect(each, part, self.request.frame_rate) for each in sets]
-            for number, *of_sets in zip(part.layers, *features, strict=True):
+            for number, valid, *train in zip(part.layers, *features, strict=True):
                 if number in layers:
                     common = {"system": system.kind, "title": system.title, "layer": number or None}
-                    rows = self.codes(part, *of_sets) if system.kind == "codes" else self.layer(common, *of_sets)
+                    if learned is None:
+                        rows = self.codes(part, valid)
+                    else:
+                        centroids = partial(learned.centroids, number, train[0] if train else None)
+                        rows = self.layer(common, valid, centroids)
                     self.memory.add(system, number, [common | row for row in rows])
 
-    def layer(self, of: dict[str, Any], train: Tensor, valid: Tensor) -> list[dict[str, Any]]:
-        """The features as they are, and units learned on them: (frames, dim) of each set."""
+    def layer(self, of: dict[str, Any], valid: Tensor, centroids: Callable[[], list[Tensor]]) -> list[dict[str, Any]]:
+        """The features as they are, (frames, dim), and their units."""
         name = f"{of['title']}, layer {of['layer']}" if of["layer"] else of["title"]
         continuous = continuous_rows(self.materials, valid.to(self.request.device), name)
-        units = unit_rows(self.materials, learn_units(train, valid, self.request)[1], self.request.device)
+        units = unit_rows(self.materials, units_of(valid, centroids(), self.request.device), self.request.device)
         about = {"K": self.request.num_clusters, "seeds": list(self.request.seeds)}
         return [*continuous, *(row | about for row in units)]
 
@@ -190,7 +218,11 @@ def _best_figures(rows: Sequence[dict[str, Any]], system: System) -> str:
         if (row["system"], row["title"]) == (system.kind, system.title):
             mode = row["mode"]
             best[mode] = min(best.get(mode, row), row, key=lambda each: each["error_rate"])
-    return ", ".join(f"{mode} {row['error_rate']:.3f} ({row['distance']})" for mode, row in best.items())
+    shown = {
+        mode: with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True)
+        for mode, row in best.items()
+    }
+    return ", ".join(f"{mode} {shown[mode]} ({row['distance']})" for mode, row in best.items())
 
 
 ABX = _Abx()

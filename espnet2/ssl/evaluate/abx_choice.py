@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from espnet2.ssl.data.index import AudioIndex
 from espnet2.ssl.evaluate.abx_cells import MODES, Cells, make_cells
 from espnet2.ssl.evaluate.abx_items import Items, Utterance, describe_dropped, find_items
@@ -10,28 +12,42 @@ from espnet2.ssl.evaluate.alignment import find_phones, read_phones
 from espnet2.ssl.evaluate.part import EvaluationRequest, read_part
 from espnet2.ssl.evaluate.systems import System, open_system
 from espnet2.ssl.units.features import FeatureExtractor
+from espnet2.utils.config import Config, parse_config
 from espnet2.utils.errors import UserError
 from espnet2.utils.kaldi_table import read_table
 
 MIN_PHONE_PAIRS = 20  # ordered; of fewer, single pairs move the figure by points and the interval means nothing
-MAX_GROUP, MAX_X = 10, 5  # the defaults of Libri-light's eval_ABX.py (max_size_group, max_x_across)
 MAX_TRIPLES = {"default": 200_000, "full": 5_000_000}  # of each mode: seconds and minutes for a layer
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How the comparisons are thinned out."""
+class AbxOptions(Config):
+    """`options["abx"]` of a request: how the comparisons are thinned out; 0 means no limit.
 
-    max_group: int = MAX_GROUP  # items of one context, speaker and phone
-    max_x: int = MAX_X  # other speakers for each A
-    max_triples: int = MAX_TRIPLES["default"]  # of each mode
+    The first two defaults are those of Libri-light's eval_ABX.py (max_size_group, max_x_across).
+    """
+
+    max_group: int = Field(10, ge=0, description="times that a speaker's phone between the same neighbours is compared")
+    max_x: int = Field(5, ge=0, description="other speakers for each A")
+    max_triples: int | None = Field(
+        None, ge=0, description="of each mode (default: 200,000; with effort full 5,000,000)"
+    )
 
     def describe(self) -> str:
         """The rule as a sentence."""
+        rules = [
+            f"where a speaker says a phone between the same two neighbours more than {self.max_group} times, "
+            f"{self.max_group} of them are compared",
+            f"across speakers, X comes from at most {self.max_x} speakers for each A",
+            f"of more than {self.max_triples or 0:,} triples of a mode, as many whole contexts are compared as fit",
+        ]
+        limits = (self.max_group, self.max_x, self.max_triples)
+        chosen = "; ".join(rule for rule, limit in zip(rules, limits, strict=True) if limit)
+        if not chosen:
+            return "No comparison is left out: the limits abx.max_group, abx.max_x and abx.max_triples are all 0"
         return (
-            f"Of more than {self.max_group} items of a context, speaker and phone, {self.max_group} are taken; across "
-            f"speakers, X comes from at most {self.max_x} speakers for each A; of more than {self.max_triples:,} "
-            "triples of a mode, as many whole contexts as fit. All by a hash of names, the same for all systems."
+            f"How comparisons are thinned out: {chosen}. What is left out is decided by a hash of names, the same for "
+            "all systems; abx.max_group, abx.max_x and abx.max_triples change the limits (--options, in a recipe "
+            "--eval_args)"
         )
 
 
@@ -46,9 +62,16 @@ class Choice:
     notes: list[str]
 
 
-def limits_of(request: EvaluationRequest) -> Limits:
-    """By effort."""
-    return Limits(max_triples=MAX_TRIPLES[request.effort])
+def limits_of(request: EvaluationRequest) -> AbxOptions:
+    """The options of this part, checked; the number of triples by effort.
+
+    Raises:
+        UserError: an unknown one.
+    """
+    options = parse_config(AbxOptions, request.options.get("abx"), "options of ABX")
+    if options.max_triples is None:
+        options = options.model_copy(update={"max_triples": MAX_TRIPLES[request.effort]})
+    return options
 
 
 def choose(request: EvaluationRequest) -> Choice:
@@ -61,9 +84,9 @@ def choose(request: EvaluationRequest) -> Choice:
     valid = align_set(
         request.valid_set, extractors, request.frame_rate, request.max_valid_frames, alignments=request.alignments
     )
-    utterances = _utterances(request, valid)
-    items = find_items(utterances, valid.symbols, frame_rate=request.frame_rate, max_group=limits_of(request).max_group)
-    notes = [*valid.notes, *describe_dropped(items)]
+    utterances, max_group = _utterances(request, valid), limits_of(request).max_group
+    items = find_items(utterances, valid.symbols, frame_rate=request.frame_rate, max_group=max_group or None)
+    notes = [*valid.notes, *describe_dropped(items, max_group, request.frame_rate)]
     speakers = {utterance.speaker for utterance in utterances}
     if 1 < len(speakers) == len(utterances):
         notes.append(
@@ -82,7 +105,7 @@ def _choose_cells(request: EvaluationRequest, items: Items, speakers: list[str])
         if mode == "across" and len(speakers) < 2:
             notes.append(f"no ABX across speakers: {request.valid_set} has one speaker, {speakers[0]}")
             continue
-        each = make_cells(items, mode, max_x=limits.max_x, max_triples=limits.max_triples)
+        each = make_cells(items, mode, max_x=limits.max_x or None, max_triples=limits.max_triples or None)
         if each.num_phone_pairs < MIN_PHONE_PAIRS:
             notes.append(
                 f"no ABX {mode} speakers: {request.valid_set} has {each.num_phone_pairs} pairs of phones that occur "
@@ -91,7 +114,8 @@ def _choose_cells(request: EvaluationRequest, items: Items, speakers: list[str])
             continue
         if each.num_left_out:
             notes.append(
-                f"ABX {mode} speakers: {int(each.num_triples.sum()):,} triples, {each.num_left_out:,} left out"
+                f"ABX {mode} speakers: {int(each.num_triples.sum()):,} triples are compared, {each.num_left_out:,} are "
+                f"left out, whole contexts at a time: abx.max_triples is {limits.max_triples:,}, 0 compares all"
             )
         cells.append(each)
     return cells, notes
@@ -123,7 +147,3 @@ def best_layers(request: EvaluationRequest, system: System) -> tuple[int, ...] |
         if same and row.get("best") and (request.layers is None or row["layer"] in (None, *request.layers)):
             return (row["layer"] or 0,)
     return None
-
-
-def _limits(request: EvaluationRequest) -> Limits:
-    return Limits(max_triples=MAX_TRIPLES[request.effort])

@@ -44,7 +44,7 @@ class Items:
     items: tuple[Item, ...]  # sorted by context, speaker, phone, order
     firsts: np.ndarray  # (groups,) first item of each
     sizes: np.ndarray  # (groups,) items of each
-    dropped: dict[str, int]  # reason -> how many phones in context were left out for it
+    dropped: dict[str, int]  # reason (group, gap, frame) -> how many phones in context were left out for it
 
     def group(self, number: int) -> Item:
         """An item of the group: its context, speaker and phone are those of all."""
@@ -91,7 +91,7 @@ def find_items(
         if not kept or item[:3] != kept[firsts[-1]][:3]:
             firsts.append(len(kept))
         if max_group is not None and len(kept) - firsts[-1] >= max_group:
-            dropped["above the limit of its group"] += 1
+            dropped["group"] += 1
         else:
             kept.append(item)
     sizes = np.diff([*firsts, len(kept)])
@@ -111,18 +111,32 @@ def _items_of(
         start, end = alignment.starts[middle - 1], alignment.ends[middle + 1]
         first, stop = np.searchsorted(centres, [start, end])
         if gaps.max() > GAP_SECONDS:
-            dropped["a gap between its phones"] += 1
+            dropped["gap"] += 1
         elif stop <= first:
-            dropped["no frame"] += 1
+            dropped["frame"] += 1
         else:
             order = hash_bytes(str(seed), utterance.utt_id, str(middle))
             context = f"{names[middle - 1]} {names[middle + 1]}"
             yield Item(context, utterance.speaker, names[middle], order, number, int(first), int(stop - first))
 
 
-def describe_dropped(items: Items) -> list[str]:
-    """A sentence per reason."""
-    return [f"{count:,} phones in context were left out: {reason}" for reason, count in sorted(items.dropped.items())]
+def describe_dropped(items: Items, max_group: int, frame_rate: float) -> list[str]:
+    """A sentence per reason, for those who think in phones."""
+    reasons = {
+        "group": f"where one speaker says the same phone between the same two neighbours more than {max_group} times, "
+        f"only {max_group} of these are compared, so that frequent words do not decide the figure; abx.max_group "
+        "(ssl_evaluate --options, in a recipe --eval_args) changes the number, 0 compares all",
+        "gap": f"the alignment leaves more than {1000 * GAP_SECONDS:.0f} ms between the phone and a neighbour",
+        "frame": f"all three phones together are shorter than the step of the frames ({1000 / frame_rate:g} ms), or "
+        "lie behind the last one",
+    }
+    total = len(items.items) + sum(items.dropped.values())
+    return [
+        f"{items.dropped[reason]:,} of {total:,} phones in context (each with the phone before and the phone after it) "
+        f"were left out: {text}"
+        for reason, text in reasons.items()
+        if items.dropped.get(reason)
+    ]
 
 
 def summary(items: Items) -> dict[str, Any]:

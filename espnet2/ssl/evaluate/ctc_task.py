@@ -11,7 +11,7 @@ from espnet2.ssl.evaluate.aligned import AlignedSet, choose_rows, collect, commo
 from espnet2.ssl.evaluate.alignment import find_phones, read_phones
 from espnet2.ssl.evaluate.ctc_probe import SpokenSet, fit_ctc
 from espnet2.ssl.evaluate.ctc_text import CtcTokens, TextRules, error_rates, frames_needed
-from espnet2.ssl.evaluate.part import EvaluationRequest
+from espnet2.ssl.evaluate.part import EvaluationRequest, scratch_folder
 from espnet2.ssl.evaluate.probe_linear import standardise
 from espnet2.ssl.evaluate.probe_tasks import SkippedTask
 from espnet2.ssl.units.features import FeatureExtractor
@@ -76,7 +76,7 @@ class CtcTask:
         if token_list is not None:
             self.tokens = CtcTokens.of_list(token_list, rules, bpe_model)
         else:
-            model = request.exp / "eval" / ".probes" / f"{rules.token_type}.model"
+            model = scratch_folder(request.exp, "probes") / f"{rules.token_type}.model"
             self.tokens = CtcTokens.of_texts(train_texts, rules, model)
         ids = [self.tokens.encode(text) for text in train_texts]
         fits = np.array([frames_needed(each) <= n for each, n in zip(ids, self._sets[0].frame_counts, strict=True)])

@@ -1,6 +1,7 @@
 """Parts of an evaluation (units, ABX, probes) in, exp/<name>/eval/<part>.json of each out; finished parts are kept."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,11 @@ def part_file(exp: Path, name: str) -> Path:
     return exp / "eval" / f"{name}.json"
 
 
+def scratch_folder(exp: Path, name: str) -> Path:
+    """Where a part keeps what an interrupted run goes on from, and what other parts may use again."""
+    return exp / "eval" / f".{name}"
+
+
 def read_part(exp: Path, name: str) -> dict[str, Any] | None:
     """The result of a part, or None if it was never computed or its file is not readable."""
     try:
@@ -77,7 +83,7 @@ def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report,
 
     Args:
         report: gets a line per part, and those of the parts.
-        fresh: compute again what is there.
+        fresh: compute again what is there; nothing that these parts have kept is used, nor does it survive.
 
     Returns:
         The file of each part.
@@ -90,9 +96,12 @@ def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report,
     if forecast:
         total = sum(forecast.values())
         report(f"forecast: {total / 60:.1f} minutes ({', '.join(f'{name} {s:.0f} s' for name, s in forecast.items())})")
+    for part in parts if fresh else ():  # all of them now: a run that is stopped goes on with what is new
+        part_file(request.exp, part.name).unlink(missing_ok=True)
+        shutil.rmtree(scratch_folder(request.exp, part.name), ignore_errors=True)
     for part in parts:
         file = part_file(request.exp, part.name)
-        if not fresh and _is_kept(part, request):  # asked again: a part may use what one before it has just found
+        if _is_kept(part, request):  # asked again: a part may use what one before it has just found
             report(f"{part.name}: unchanged, kept ({file})")
             continue
         settings = part.settings(request)

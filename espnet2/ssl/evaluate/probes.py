@@ -11,7 +11,7 @@ from espnet2.ssl.data.index import AudioIndex
 from espnet2.ssl.evaluate.alignment import find_phones
 from espnet2.ssl.evaluate.ctc_task import TRANSCRIPT, CtcTask
 from espnet2.ssl.evaluate.ctc_text import TextRules
-from espnet2.ssl.evaluate.part import EvaluationRequest, Report
+from espnet2.ssl.evaluate.part import EvaluationRequest, Report, scratch_folder
 from espnet2.ssl.evaluate.probe_cells import Cell, Cells, Keep, row_of
 from espnet2.ssl.evaluate.probe_forecast import ProbeLoad, forecast
 from espnet2.ssl.evaluate.probe_linear import Examples, fit_linear
@@ -26,7 +26,6 @@ from espnet2.ssl.evaluate.probe_tasks import (
 )
 from espnet2.ssl.evaluate.systems import BARE, System, open_system
 from espnet2.ssl.units.features import FeatureExtractor
-from espnet2.tasks.weights import find_weights
 from espnet2.utils.config import Config, parse_config
 from espnet2.utils.files import hash_file
 
@@ -120,7 +119,7 @@ class _Probes:
         systems = with_baselines(request.systems)
         opened = {each: open_system(each, sample_rate, request.device, request.layers) for each in systems}
         shared = {key: settings[key] for key in settings.keys() - {"systems", "tasks", "seeds", "per_layer", "options"}}
-        cells = Cells(request.exp / "eval" / ".probes", shared)
+        cells = Cells(scratch_folder(request.exp, self.name), shared)
         rows: list[dict[str, Any]] = []
         notes: list[str] = []
         for title, run_task in _plan(request):
@@ -165,8 +164,7 @@ def _per_layer(request: EvaluationRequest) -> list[str]:
 
 
 def _identity(system: System) -> list[str]:
-    """An untrained model has its trained one's config and mel statistics."""
-    return [system.kind, system.title, hash_file(find_weights(system.model, tag=system.tag)) if system.model else ""]
+    return [system.kind, system.title, system.source_hash]
 
 
 def _set_identity(dump_set: Path, alignments: Path | None) -> list[str]:

@@ -33,7 +33,12 @@ class System:
     @property
     def hash(self) -> str:
         """What its features depend on besides the audio; "" where there are no trained weights."""
-        return hash_file(find_weights(self.model, tag=self.tag)) if self.kind in ("model", "codes") else ""
+        return self.source_hash if self.kind in ("model", "codes") else ""
+
+    @property
+    def source_hash(self) -> str:
+        """Of the weights beside it, if any: an untrained model has its trained one's config and mel statistics."""
+        return hash_file(find_weights(self.model, tag=self.tag)) if self.model else ""
 
 
 def systems_of(exp: str | Path, *, tag: str = "latest", has_codes: bool = False) -> tuple[System, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from espnet2.ssl.evaluate.spread import with_spread
 from espnet2.ssl.evaluate.systems import BARE, KINDS, System
 from espnet2.ssl.evaluate.unit_figures import LABEL_FIGURES, PHONE_FIGURES
 from espnet2.utils.errors import UserError
@@ -76,7 +77,7 @@ def markdown_table(report: Mapping[str, Any]) -> str:
 def show(figures: Mapping[str, Any], name: str, *, spread: bool = True) -> str:
     """A figure of one set, such as "0.563 ± 0.017"."""
     form = ".3f" if name in PHONE_FIGURES else ".1f"
-    return f"{figures[name]:{form}}" + (f" ± {figures['spread'][name]:{form}}" if spread else "")
+    return with_spread(figures[name], figures["spread"][name] if spread else None, form=form)
 
 
 def rate_note(report: Mapping[str, Any]) -> str:

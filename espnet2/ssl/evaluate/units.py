@@ -12,15 +12,15 @@ from torch import Tensor
 from espnet2.ssl.data.index import AudioIndex
 from espnet2.ssl.evaluate.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.ssl.evaluate.alignment import find_phones
+from espnet2.ssl.evaluate.learned_units import LearnedUnits, forget_others, units_of
 from espnet2.ssl.evaluate.part import EvaluationRequest, Report
 from espnet2.ssl.evaluate.systems import System, open_system
 from espnet2.ssl.evaluate.unit_figures import heat_map, measure_units, summarise
 from espnet2.ssl.units.features import FeatureExtractor, LayerFeatures
-from espnet2.ssl.units.kmeans import assign, fit_kmeans
+from espnet2.ssl.units.kmeans import assign
 from espnet2.ssl.units.own_codes import CodeFeatures
 
 RULES = 1  # of what the figures mean; a new number makes all of them stale
-TOLERANCE = 1e-4  # of k-means: ten times finer than for labels, to keep the spread over seeds small
 GROUP_BYTES = 2 << 30  # features in memory at once; layers that do not fit are extracted in further passes
 TRIAL_SECONDS = 10.0  # of noise, for the forecast
 TRIAL_FRAMES = 8192
@@ -29,8 +29,13 @@ FIT_PASSES = 40  # of k-means over all frames: measured for 100 clusters, with s
 Sets = tuple[AlignedSet, AlignedSet]  # train, valid
 
 
-def evaluate_units(request: EvaluationRequest, report: Report = lambda line: None) -> dict[str, Any]:
+def evaluate_units(
+    request: EvaluationRequest, report: Report = lambda line: None, *, keep: bool = False
+) -> dict[str, Any]:
     """Learn units on every layer of every system, and measure them on both sets.
+
+    Args:
+        keep: what was learned is kept under exp/<name>/eval/.units, for ABX, and for a run that is stopped.
 
     Returns:
         "rows", one for each layer of each system; "train" and "valid", what was measured on; "notes"; the rules.
@@ -41,13 +46,17 @@ def evaluate_units(request: EvaluationRequest, report: Report = lambda line: Non
     sample_rate = AudioIndex.open(request.train_set).sample_rate
     extractors = [open_system(system, sample_rate, request.device, request.layers) for system in request.systems]
     sets, notes = _open_sets(request, extractors)
-    rows = []
+    rows, used = [], []
     for system, extractor in zip(request.systems, extractors, strict=True):
-        found = [row for part in fitting_parts(extractor, sets) for row in _rows(system, part, sets, request)]
+        learned = LearnedUnits.of(system, sets[0], request, keep=keep)
+        used += learned.files(extractor.layers)
+        found = [row for part in fitting_parts(extractor, sets) for row in _rows(system, part, sets, learned)]
         best = _mark_best(found)
         pnmi = f"layer {best['layer'] or '-'} of {len(found)}, PNMI {best['valid']['pnmi']:.3f}" if best else "done"
         report(f"units: {system.title}: {pnmi} on {request.valid_set}")
         rows += found
+    if keep:
+        forget_others(request.exp, used)
     return {
         "num_clusters": request.num_clusters,
         "frame_rate": request.frame_rate,
@@ -94,8 +103,9 @@ def fitting_parts(extractor: FeatureExtractor, sets: Sets) -> Iterator[FeatureEx
         yield extractor.only(extractor.layers[first : first + together])
 
 
-def _rows(system: System, extractor: FeatureExtractor, sets: Sets, request: EvaluationRequest) -> list[dict[str, Any]]:
+def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: LearnedUnits) -> list[dict[str, Any]]:
     """One row for each layer."""
+    request = learned.request
     features = [collect(each, extractor, request.frame_rate) for each in sets]
     own_rate = extractor.geometry.frame_rate
     common = {
@@ -112,7 +122,9 @@ def _rows(system: System, extractor: FeatureExtractor, sets: Sets, request: Eval
         if isinstance(extractor, CodeFeatures):
             units, num_units, seeds = [[_ids(train)], [_ids(valid)]], extractor.num_codes, []
         else:
-            units, num_units, seeds = learn_units(train, valid, request), request.num_clusters, list(request.seeds)
+            centroids = learned.centroids(number, train)
+            units = [units_of(frames, centroids, request.device) for frames in (train, valid)]
+            num_units, seeds = request.num_clusters, list(request.seeds)
         rate = min(request.frame_rate, own_rate)
         train_figures, valid_figures = (
             summarise([measure_units(each, aligned, num_units, rate) for each in found])
@@ -123,17 +135,6 @@ def _rows(system: System, extractor: FeatureExtractor, sets: Sets, request: Eval
             row["heatmap"] = heat_map(units[1][0], sets[1], num_units)
         rows.append(common | row)
     return rows
-
-
-def learn_units(train: Tensor, valid: Tensor, request: EvaluationRequest) -> list[list[np.ndarray]]:
-    """Units of both sets, learned on the frames of the first, once for each seed."""
-    found: list[list[np.ndarray]] = [[], []]
-    for seed in request.seeds:
-        fit = fit_kmeans(train, request.num_clusters, seed=seed, tolerance=TOLERANCE, device=request.device)
-        centroids = fit.centroids.to(request.device)
-        for features, units in zip((train, valid), found, strict=True):
-            units.append(assign(features.to(request.device), centroids).cpu().numpy())
-    return found
 
 
 def _ids(codes: Tensor) -> np.ndarray:
@@ -217,7 +218,7 @@ class _Units:
 
     def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
         """As `evaluate_units`."""
-        return evaluate_units(request, report)
+        return evaluate_units(request, report, keep=True)
 
 
 def _pass_seconds(dim: int, request: EvaluationRequest) -> float:

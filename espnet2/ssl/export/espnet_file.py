@@ -1,4 +1,4 @@
-"""A .pth of ESPnet's own hubert1 in, the config and canonical weights of a model of ours out; import only."""
+"""A .pth of ESPnet's own hubert1 or ssl1 in, the config and canonical weights of a model of ours out; import only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,17 +7,21 @@ from typing import Any
 import yaml
 from torch import Tensor
 
-from espnet2.ssl.export import names, torchaudio_model
+from espnet2.ssl.export import espnet_ssl1, names, torchaudio_model
 from espnet2.ssl.export.canonical import modern_weight_norm, rename, reverse
 from espnet2.ssl.export.compare import OtherSide
+from espnet2.ssl.export.espnet_forward import hidden_states
 from espnet2.ssl.export.fairseq_read import from_layout, other_side
 from espnet2.ssl.export.incoming import Foreign, model_values
 from espnet2.ssl.export.safe_pickle import load_foreign, only_tensors
 from espnet2.utils.errors import UserError
 
 TITLE = "ESPnet"
-OTHER_SIDE = "torchaudio.models, whose HuBERT is inside ESPnet's"
-LAYERS = "layer l of extract_features of the torchaudio model inside, from 1"
+OTHER_SIDE = "hubert1: torchaudio.models, whose HuBERT is inside ESPnet's; ssl1: its forward pass in plain torch"
+LAYERS = (
+    "hubert1: layer l of extract_features of the torchaudio model inside, from 1; ssl1: inference_encode()[1][l - 1] "
+    "is layer l, and [0] has the norm after the last block where there is one"
+)
 # Beginnings of names, by what ESPnet's encoder wraps.
 TORCHAUDIO, FAIRSEQ = "encoder.hubert_pretrain_model.", "encoder.encoder."
 # What ESPnet's TorchAudioHuBERTPretrainEncoder takes where config.yaml says nothing: HuBERT Base.
@@ -39,22 +43,19 @@ def read(path: Path) -> Foreign:
     """A model .pth (or the folder of `--output_dir` with valid.loss.best.pth or latest.pth) and its config.yaml.
 
     Raises:
-        UserError: a file is missing or damaged, or the model is not one of hubert1.
+        UserError: a file is missing or damaged, or the model is neither of hubert1 nor one of ssl1 with a form here.
     """
-    file, config = _files(path)
-    state = only_tensors(load_foreign(file), file)
+    file, config, state = _load(path)
+    if espnet_ssl1.is_ssl1(state):
+        return espnet_ssl1.read(state, config, file)
     settings = {**DEFAULTS, **(config.get("encoder_conf") or {})}
     if any(name.startswith(TORCHAUDIO) for name in state):
         return _from_torchaudio(_below(state, TORCHAUDIO), settings, config, file)
     if any(name.startswith(FAIRSEQ) for name in state):
         task = {"normalize": bool(config.get("normalize")), "sample_rate": 16000}
         return from_layout(_fairseq_settings(settings), task, _below(state, FAIRSEQ), file)
-    if any(name.startswith("encoder.encoders.") for name in state):
-        raise UserError(
-            f"{file}: a model of ESPnet's ssl1 has no form here: its transformer has ReLU in the feed-forward part, "
-            "LayerNorms with epsilon 1e-12, and positions in place of their input, not added to it; hubert1 models do"
-        )
-    raise UserError(f"{file}: no model of ESPnet's hubert1; expected weights named {TORCHAUDIO}* or {FAIRSEQ}*")
+    expected = f"{TORCHAUDIO}* or {FAIRSEQ}* (hubert1), or {espnet_ssl1.BLOCKS}* (ssl1)"
+    raise UserError(f"{file}: no model of ESPnet's hubert1 or ssl1; expected weights named {expected}")
 
 
 def _from_torchaudio(
@@ -82,6 +83,15 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
+def _load(path: Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+    """The file with the weights, its config.yaml, and its state dict, which a whole checkpoint has below `model`."""
+    file, config = _files(path)
+    content = load_foreign(file)
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        content = content["model"]
+    return file, config, only_tensors(content, file)
+
+
 def _files(path: Path) -> tuple[Path, dict[str, Any]]:
     """The weights, and what the config.yaml beside them says."""
     if path.is_dir():
@@ -103,5 +113,9 @@ def _files(path: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def run(path: Path) -> OtherSide:
-    """The model inside, in torchaudio."""
-    return other_side(read(path), path)
+    """The model inside, in torchaudio; or a reading of ESPnet's own code on its own names."""
+    file, config, state = _load(path)
+    if not espnet_ssl1.is_ssl1(state):
+        return other_side(read(path), path)
+    settings = espnet_ssl1.settings_of(config, file)
+    return OtherSide(lambda wav: hidden_states(state, settings, wav), lambda wav: wav, scales=True)

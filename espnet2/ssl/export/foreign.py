@@ -84,7 +84,7 @@ def guess_origin(path: str | Path) -> str:
         return "s3prl"
     if "model" in keys and keys & {"cfg", "args"}:
         return "fairseq"
-    if any(str(key).startswith("encoder.") for key in keys):
+    if {"model", "optimizers"} <= keys or any(str(key).startswith("encoder.") for key in keys):
         return "espnet"
     known = ", ".join(IMPORTS)
     raise UserError(f"{path}: not known whose file this is; import it with ssl_import --from one of {known}")

@@ -1,6 +1,7 @@
 """A trained model in, the architecture that others know it by out; or what others do not have."""
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from espnet2.ssl.export.canonical import to_canonical
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.ssl import SSLConfig, load_model
-from espnet2.utils.config import parse_config
+from espnet2.utils.config import Config, parse_config
 from espnet2.utils.errors import UserError
 
 # (encoder, position, attention_position) -> the architecture
@@ -29,6 +30,15 @@ FORMS = {
     ("transformer", "conv_stack", "alibi"): "data2vec2",
     ("conformer", "none", "relative"): "conformer",  # of wav2vec 2.0 Conformer
 }
+# Keys that ESPnet's own ssl1 brought: how every other library has them. `encoder_conf`, then `frontend_conf`.
+USUAL_ENCODER = {
+    "position_join": "add",
+    "outer_norms": "one",
+    "activation": "gelu",
+    "norm_eps": 1e-5,
+    "final_norm": False,
+}
+USUAL_FRONTEND = {"projection_norm": True}
 Lacks = Callable[[ConvFrontend.Config, Any], list[str]]  # what a library's form of an architecture does not have
 
 
@@ -93,8 +103,11 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
         missing.append(f"frontend: {config.frontend} (others know the convolutions of frontend: conv only)")
     elif not source.frontend.project:
         missing.append("frontend_conf: project: false")
+    else:
+        missing += _unusual(source.frontend, USUAL_FRONTEND, "frontend_conf")
     if encoder.long_skips:
         missing.append("encoder_conf: long_skips: true")
+    missing += _unusual(encoder, USUAL_ENCODER, "encoder_conf")
     form = FORMS.get((config.encoder, encoder.position, encoder.attention_position))
     if form not in forms:
         keys = f"position: {encoder.position} and attention_position: {encoder.attention_position}"
@@ -104,6 +117,14 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
     if missing:
         raise UserError(f"{source.name}: this architecture has no form in {library}: {'; '.join(missing)}")
     return form
+
+
+def _unusual(config: Config, usual: Mapping[str, Any], section: str) -> list[str]:
+    """The keys of a section that are set to what this toolkit shares with ESPnet's ssl1 only."""
+    found = {key: getattr(config, key, value) for key, value in usual.items()}
+    return [
+        f"{section}: {key}: {json.dumps(value)}".replace('"', "") for key, value in found.items() if value != usual[key]
+    ]
 
 
 def nothing_lacks(frontend: ConvFrontend.Config, encoder: Any) -> list[str]:

@@ -78,7 +78,11 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
 
 def _imported(path: Path, name: str, origin: str | None = None) -> Path:
     """Another toolkit's model as one of ours, in the cache; made once."""
-    files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.is_file())
+    settings = path.parent / "config.yaml"  # what ESPnet's .pth needs beside it
+    if path.is_file():
+        files = [path, settings] if settings.is_file() else [path]
+    else:
+        files = sorted(each for each in path.glob("*") if each.is_file())
     if not files:
         raise UserError(f"{path}: no such file or folder")
 

@@ -61,6 +61,60 @@ _CONFORMER_BLOCK = {
     "ffn_second.output": "ffn2.output_dense",
     "norm": "final_layer_norm",
 }
+_ESPNET_ATTENTION = {
+    "query": "linear_q",
+    "key": "linear_k",
+    "value": "linear_v",
+    "output": "linear_out",
+    "position.projection": "linear_pos",
+    "position.content_bias": "pos_bias_u",
+    "position.position_bias": "pos_bias_v",
+}
+_ESPNET_MACARON = {
+    "ffn_first.norm": "norm_ff_macaron",
+    "ffn_first.inner": "feed_forward_macaron.w_1",
+    "ffn_first.output": "feed_forward_macaron.w_2",
+    "attention_norm": "norm_mha",
+    "ffn_second.norm": "norm_ff",
+    "ffn_second.inner": "feed_forward.w_1",
+    "ffn_second.output": "feed_forward.w_2",
+    "norm": "norm_final",
+}
+_ESPNET_BLOCKS = {  # our encoder -> (name of the attention in theirs, the rest of a block)
+    "transformer": (
+        "self_attn",
+        {
+            "attention_norm": "norm1",
+            "ffn_in": "feed_forward.w_1",
+            "ffn_out": "feed_forward.w_2",
+            "ffn_norm": "norm2",
+        },
+    ),
+    "e_branchformer": (
+        "attn",
+        {
+            **_ESPNET_MACARON,
+            "gated_mlp.input_norm": "norm_mlp",
+            "gated_mlp.inner": "cgmlp.channel_proj1.0",
+            "gated_mlp.gate_norm": "cgmlp.csgu.norm",
+            "gated_mlp.gate": "cgmlp.csgu.conv",
+            "gated_mlp.output": "cgmlp.channel_proj2",
+            "merge.depthwise": "depthwise_conv_fusion",
+            "merge.output": "merge_proj",
+        },
+    ),
+    "conformer": (
+        "self_attn",
+        {
+            **_ESPNET_MACARON,
+            "convolution.input_norm": "norm_conv",
+            "convolution.gated": "conv_module.pointwise_conv1",
+            "convolution.depthwise": "conv_module.depthwise_conv",
+            "convolution.norm": "conv_module.norm",
+            "convolution.output": "conv_module.pointwise_conv2",
+        },
+    ),
+}
 
 
 def _blocks(names: Mapping[str, str], layers: str) -> dict[str, str]:
@@ -178,3 +232,24 @@ def fairseq_data2vec2(
         where = f"blocks.{shared}" if shared >= 0 else f"{audio}.context_encoder.blocks.{number}"
         table |= {f"encoder.blocks.{number}.{ours}": f"{where}.{theirs}" for ours, theirs in _DATA2VEC2_BLOCK.items()}
     return table
+
+
+def espnet_ssl1(encoder: str) -> dict[str, str]:
+    """The table of ESPnet's own ssl1.
+
+    Args:
+        encoder: a key of _ESPNET_BLOCKS.
+    """
+    attention, rest = _ESPNET_BLOCKS[encoder]
+    block = {f"attention.{ours}": f"{attention}.{theirs}" for ours, theirs in _ESPNET_ATTENTION.items()} | rest
+    return {
+        "frontend.blocks.*.conv": "frontend.layers.*.conv",
+        "frontend.blocks.*.norm": "frontend.layers.*.layer_norm",
+        "frontend.norm": "frontend.final_norm",
+        "frontend.projection": "preencoder.linear_out",
+        POSITION: "encoder.embed.0.convs.0",
+        "encoder.entry_norm": "encoder.embed.1",
+        "encoder.norm": "encoder.after_norm",
+        "objective.mask_embedding": "util_modules.mask.mask_embedding",
+        **_blocks(block, "encoder.encoders"),
+    }

@@ -1,6 +1,5 @@
 """A model in, a folder with full-precision weights and the config, for this toolkit, out."""
 
-
 from pathlib import Path
 
 from safetensors.torch import save_file

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.data.batch import NO_LABEL, Batch, Draws
-from espnet2.ssl.evaluate.ctc_text import BLANK_ID
-from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Term
+from espnet2.ssl.evaluate.ctc_text import BLANK_ID, count_token_errors, spelt
+from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
 
 ENTRY = "ctc"
 TUNED_PARTS = ("norm.", "projection.")  # of a frontend: they belong to the encoder's input, not to the features
@@ -70,14 +70,15 @@ class CtcObjective(Objective):
         return self.output(self.dropout(hidden.last)).float().log_softmax(-1), lengths
 
     def forward(self, batch: Batch) -> Loss:
-        """Sum over the tokens; what has too few frames counts nothing."""
+        """Sum over the tokens; what has too few frames counts nothing. In validation the error rate, too."""
         log_probs, lengths = self.log_probs(batch)
         known = batch.labels != NO_LABEL
         targets = batch.labels.masked_fill(~known, BLANK_ID)
         total = F.ctc_loss(
             log_probs.transpose(0, 1), targets, lengths, known.sum(1), BLANK_ID, reduction="sum", zero_infinity=True
         )
-        return Loss((Term(ENTRY, total, known.sum()),))
+        stats = {} if self.training else {"token_error_rate": _errors(log_probs, lengths, batch.labels, known)}
+        return Loss((Term(ENTRY, total, known.sum()),), stats)
 
     def frozen_parameters(self, update: int) -> Iterable[nn.Parameter]:
         """See `Freezing`."""
@@ -89,3 +90,11 @@ class CtcObjective(Objective):
     def _feature_parameters(self) -> list[nn.Parameter]:
         """Of the frontend, below the projection to the encoder's width."""
         return [each for name, each in self.frontend.named_parameters() if not name.startswith(TUNED_PARTS)]
+
+
+def _errors(log_probs: Tensor, lengths: Tensor, labels: Tensor, known: Tensor) -> Ratio:
+    """Token errors of the greedy transcripts, on the host."""
+    best = log_probs.argmax(-1).cpu()
+    heard = [spelt(row[:length].tolist()) for row, length in zip(best, lengths.tolist(), strict=True)]
+    said = [row[is_token].tolist() for row, is_token in zip(labels.cpu(), known.cpu(), strict=True)]
+    return Ratio(known.new_tensor(count_token_errors(said, heard), dtype=torch.float64), known.sum())

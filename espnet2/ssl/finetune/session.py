@@ -1,7 +1,6 @@
 """A trained model, transcribed sets and a config in, exp/<name> with the tuned model and its error rates out."""
 
-import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from espnet2.ssl.data.loader import iterate_batches
-from espnet2.ssl.evaluate.ctc_text import CtcTokens, error_rates
+from espnet2.ssl.evaluate.ctc_text import CtcTokens, error_rates, require_jiwer
 from espnet2.ssl.export.pack import portable_config
 from espnet2.ssl.finetune.config import FinetuneConfig
 from espnet2.ssl.finetune.ctc_objective import ENTRY, CtcObjective, Freezing
@@ -26,7 +25,7 @@ from espnet2.train.identity import describe_run
 from espnet2.train.initial import freeze_parameters
 from espnet2.train.inputs import TrainingData, plan_steps
 from espnet2.train.reporter import FolderReporter, Reporter, format_seconds
-from espnet2.train.session import default_threads, total_updates
+from espnet2.train.session import default_threads, describe_progress, seed_all, total_updates
 from espnet2.train.signals import StopSignals
 from espnet2.train.trainer import Trainer
 from espnet2.utils.files import atomic_write, write_json
@@ -58,17 +57,16 @@ def finetune(
     The last checkpoint is the result: none is chosen on the valid set, whose error rates are reported.
 
     Raises:
-        UserError: no such model, no transcripts, or what is in exp/<name> is another run.
+        UserError: no such model, no transcripts, no jiwer, or what is in exp/<name> is another run.
     """
+    require_jiwer()  # now, not when hours of training are over
     run_dir = request.output_dir / RUN
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     train, valid = Texts.open(request.train_sets, config.rules), Texts.open(request.valid_sets, config.rules)
     tokens = _tokens(config, train, run_dir / f"{config.token_type}.{ranks.rank}.model")
     loaded = load_model(request.model, tag=request.checkpoint)
     teachers = teacher_names(loaded.model)  # before more than these is frozen
-    torch.manual_seed(config.seed)
-    np.random.seed(config.seed)  # nothing of ours draws from these two; a user's own module might
-    random.seed(config.seed)
+    seed_all(config.seed)
     steps = plan_steps(config, ranks.world_size)
     data, notes = make_tuning_data(config, train, valid, tokens, loaded.model.frontend, steps)
     max_update = total_updates(config, data.sampler, steps)
@@ -89,10 +87,11 @@ def finetune(
             reporter=reporter,
             stop=stop,
         )
-        trainer.resume()
+        resumed = trainer.resume()
         if ranks.is_first:
             write_token_list(run_dir / "tokens.txt", tokens.symbols, specials=True)
         lines = [*_describe(request, model, data, tokens), *notes]
+        lines += [describe_progress(trainer.state.update, max_update)] if resumed else []
         reporter.start(lines, update=trainer.state.update, max_update=max_update)
         if not trainer.run():
             reporter.warn(f"{stop.received}: saved at update {trainer.state.update}; the same command goes on")
@@ -102,11 +101,21 @@ def finetune(
             about = {"model": request.model, "valid_sets": list(request.valid_sets), "token_type": config.token_type}
             write_encoder(loaded, teachers, request.output_dir)
             write_json(request.output_dir / "wer.json", {**about, "updates": trainer.state.update, **figures})
-            rates = ", ".join(f"{key} {figures[key]:.1%}" for key in ("wer", "cer", "per") if key in figures)
-            reporter.say(f"done in {format_seconds(trainer.state.train_seconds)}: {rates}")
+            reporter.say(f"done in {format_seconds(trainer.state.train_seconds)}: {describe_result(request, figures)}")
         return True
     finally:
         reporter.close()
+
+
+def describe_result(request: TuningRequest, figures: Mapping[str, Any]) -> str:
+    """How good the last checkpoint is, and where to look."""
+    names = {"wer": "word", "cer": "character", "per": "phone"}
+    rates = ", ".join(f"{name} {100 * figures[key]:.1f} %" for key, name in names.items() if key in figures)
+    output = request.output_dir
+    return (
+        f"error rates of {figures['num_utterances']:,} utterances of {', '.join(request.valid_sets)}: {rates} "
+        f"({output}/wer.json); what was heard: {output}/{RUN}/hyp; the tuned model: {output}"
+    )
 
 
 def _tokens(config: FinetuneConfig, train: Texts, bpe_model: Path) -> CtcTokens:

@@ -9,7 +9,7 @@ from espnet2.utils.registry import part_class, part_names
 if TYPE_CHECKING:  # it loads torch, which programs that only need frontend/geometry.py do without
     from espnet2.ssl.frontend.base import Frontend
 
-_HELPERS = ("base", "geometry", "mel", "mel_statistics", "subsample")  # modules of this package that are no frontends
+_HELPERS = ("base", "geometry", "mel", "mel_statistics", "pieces", "subsample")  # no frontends, but parts of them
 
 
 def frontend_names() -> list[str]:

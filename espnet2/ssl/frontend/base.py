@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.frontend.mel import MelSettings
 from espnet2.ssl.frontend.mel_statistics import MelStatistics
+from espnet2.ssl.frontend.pieces import forward_in_pieces, needs_pieces
 from espnet2.ssl.modules.norm import TimeStatistics
 from espnet2.utils.config import Config
 
@@ -40,6 +41,7 @@ class Frontend(nn.Module, ABC):
     feature_dim: int  # width of the frames of `subsample`
     projection: nn.Linear | None  # None: `project: false`, the objective projects the features itself
     time_norm_geometry: FrameGeometry | None = None  # of what is normalised over the utterance; None: nothing is
+    time_statistics: TimeStatistics | None = None  # set from outside; None: every row has its own
 
     @abstractmethod
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -70,12 +72,15 @@ class Frontend(nn.Module, ABC):
         return self.dropout(self.projection(self.norm(features)))
 
     def forward(self, wavs: Tensor, lengths: Tensor | None) -> Frames:
-        """Encode.
+        """Encode; without gradients, waveforms of any length in the memory of a piece.
 
         Args:
             wavs: (batch, samples).
             lengths: (batch,) valid samples, or None: all samples of all rows. Padding never changes the valid frames.
         """
+        if needs_pieces(self, wavs):
+            projected, features = forward_in_pieces(self, wavs, lengths)
+            return Frames(projected, self.output_lengths(lengths), features)
         frames, frame_lengths = self.analyse(wavs, lengths)
         features, feature_lengths = self.subsample(frames, frame_lengths)
         projected = None if self.projection is None else self.project(features)
@@ -93,6 +98,7 @@ class Frontend(nn.Module, ABC):
 
     def set_time_statistics(self, statistics: TimeStatistics | None) -> None:
         """Normalise with these: what follows are parts of one utterance. None: each row with its own, as usual."""
+        self.time_statistics = statistics
 
     @property
     def subsample_geometry(self) -> FrameGeometry:

@@ -34,6 +34,7 @@ class ConvFrontend(Frontend):
         dropout: float = Field(0.1, ge=0, lt=1, description="after the projection")
         normalize: Literal["none", "utterance"] = Field("none", description="of the waveform; Large uses utterance")
         project: bool = Field(True, description="false: the objective projects the features itself")
+        projection_norm: bool = Field(True, description="LayerNorm before the projection; ESPnet's ssl1 has none")
 
     def __init__(self, config: Config, dim: int) -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class ConvFrontend(Frontend):
         self.blocks = nn.ModuleList(blocks)
         if config.norm == "group":
             self.time_norm_geometry = FrameGeometry(config.layers[:1], config.sample_rate)
-        self.build_projection(dim, wanted=config.project, layer_norm=True, dropout=config.dropout)
+        self.build_projection(dim, wanted=config.project, layer_norm=config.projection_norm, dropout=config.dropout)
 
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(batch, samples), (batch,) samples -> (batch, frames, channels), (batch,) frames."""
@@ -63,6 +64,7 @@ class ConvFrontend(Frontend):
 
     def set_time_statistics(self, statistics: TimeStatistics | None) -> None:
         """See `Frontend.set_time_statistics`."""
+        super().set_time_statistics(statistics)
         if self.time_norm_geometry is not None:
             self.blocks[0].norm.statistics = statistics
 

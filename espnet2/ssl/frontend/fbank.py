@@ -11,7 +11,7 @@ from espnet2.ssl.frontend.mel import LogMel, MelSettings
 from espnet2.ssl.frontend.mel_statistics import MelStatistics
 from espnet2.ssl.frontend.subsample import ConvSubsample, StackFrames
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
-from espnet2.ssl.modules.norm import TimeStatistics, normalise_over_time
+from espnet2.ssl.modules.norm import normalise_over_time
 from espnet2.utils import config
 
 NORM_EPSILON = 1e-5  # added to the variance of an utterance's mel
@@ -62,7 +62,6 @@ class FbankFrontend(Frontend):
         self.mel_norm = config.mel_norm
         self.analysis_is_normalised = config.mel_norm != "none"
         self.mel = LogMel(config.mel_settings)
-        self.time_statistics: TimeStatistics | None = None
         if config.mel_norm == "utterance":
             self.time_norm_geometry = self.mel.geometry
         if config.mel_norm == "corpus":
@@ -97,10 +96,6 @@ class FbankFrontend(Frontend):
     def before_time_norm(self, wavs: Tensor) -> Tensor:
         """(batch, samples) -> (batch, frames, mels)."""
         return self.mel(wavs)
-
-    def set_time_statistics(self, statistics: TimeStatistics | None) -> None:
-        """See `Frontend.set_time_statistics`."""
-        self.time_statistics = statistics
 
     def set_statistics(self, statistics: MelStatistics) -> None:
         """Normalise by these from now on; they travel in every checkpoint."""

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.modules.attention_position import add_mask
+from espnet2.ssl.modules.attention_rows import LongPosition
 
 
 class SelfAttention(nn.Module):
@@ -31,6 +33,7 @@ class SelfAttention(nn.Module):
             mask: broadcastable to (batch, heads, frames, frames): bool, True where a query may look at a key; or float,
                 added to the logits. None: every frame looks at every frame.
             position: what `shared_position` returned, where this layer has a part of its own; `mask` is bool then.
+                Or a `LongPosition`, which has the mask in it.
 
         Returns:
             (batch, frames, dim).
@@ -38,11 +41,22 @@ class SelfAttention(nn.Module):
         batch, frames, dim = x.shape
         heads = self.qkv(x).view(batch, frames, 3, self.num_heads, dim // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, frames, dim / heads) each
+        if isinstance(position, LongPosition):
+            parts = [
+                self._mix(x[:, rows.part], query[:, :, rows.part], key, value, rows.mask, rows.position)
+                for rows in position
+            ]
+            mixed = torch.cat(parts, dim=2)
+        else:
+            mixed = self._mix(x, query, key, value, mask, position)
+        return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
+
+    def _mix(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, position: Any) -> Tensor:
+        """The values that each query asks for: (batch, heads, queries, dim / heads)."""
         if self.position is not None:
             query, bias = self.position(x, query, position)
             mask = add_mask(bias, mask)
         if mask is not None and mask.is_floating_point():
             mask = mask.to(query.dtype)
         dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)

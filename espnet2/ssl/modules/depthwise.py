@@ -22,9 +22,9 @@ class DepthwiseConv(nn.Conv1d):
 class ConvModule(nn.Module):
     """The convolution of a conformer block (Gulati et al., 2020, section 2.1), before its residual."""
 
-    def __init__(self, dim: int, kernel: int, norm: str, *, bias: bool, dropout: float) -> None:
+    def __init__(self, dim: int, kernel: int, norm: str, *, bias: bool, dropout: float, norm_eps: float = 1e-5) -> None:
         super().__init__()
-        self.input_norm = nn.LayerNorm(dim)
+        self.input_norm = nn.LayerNorm(dim, eps=norm_eps)
         self.gated = nn.Linear(dim, 2 * dim, bias=bias)
         self.depthwise = DepthwiseConv(dim, kernel, bias=bias)
         self.norm = frame_norm(norm, dim)
@@ -44,11 +44,11 @@ class GatedMLP(nn.Module):
         inner_dim: channels of both halves together.
     """
 
-    def __init__(self, dim: int, inner_dim: int, kernel: int, *, dropout: float) -> None:
+    def __init__(self, dim: int, inner_dim: int, kernel: int, *, dropout: float, norm_eps: float = 1e-5) -> None:
         super().__init__()
-        self.input_norm = nn.LayerNorm(dim)
+        self.input_norm = nn.LayerNorm(dim, eps=norm_eps)
         self.inner = nn.Linear(dim, inner_dim)
-        self.gate_norm = nn.LayerNorm(inner_dim // 2)
+        self.gate_norm = nn.LayerNorm(inner_dim // 2, eps=norm_eps)
         self.gate = DepthwiseConv(inner_dim // 2, kernel)
         self.output = nn.Linear(inner_dim // 2, dim)
         self.dropout = nn.Dropout(dropout)

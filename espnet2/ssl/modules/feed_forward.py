@@ -7,9 +7,11 @@ from torch.nn import functional as F
 class MacaronFeedForward(nn.Module):
     """LayerNorm, Linear, Swish, Linear; its residual takes half of it (Conformer: Gulati et al., 2020, section 2.2)."""
 
-    def __init__(self, dim: int, ffn_dim: int, *, dropout: float, activation_dropout: float) -> None:
+    def __init__(
+        self, dim: int, ffn_dim: int, *, dropout: float, activation_dropout: float, norm_eps: float = 1e-5
+    ) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
         self.inner = nn.Linear(dim, ffn_dim)
         self.output = nn.Linear(ffn_dim, dim)
         self.dropout = nn.Dropout(dropout)

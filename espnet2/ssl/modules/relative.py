@@ -12,7 +12,7 @@ class OffsetTable(NamedTuple):
     """What all layers share."""
 
     sinusoids: Tensor  # (2 * frames - 1, dim): row r is the offset r - (frames - 1) of the key from the query
-    rows: Tensor | None  # (batch, kept, kept) int64: the row of each pair; None: all frames of the utterance are there
+    rows: Tensor | None  # (1 or batch, queries, keys) int64: the row of each pair; None: all frames, in their order
 
 
 class Sinusoids(nn.Module):
@@ -63,7 +63,7 @@ class RelativeLogits(nn.Module):
         if position.rows is None:
             scores = _offsets_to_keys(scores)
         else:
-            scores = scores.gather(-1, position.rows[:, None].expand(-1, num_heads, -1, -1))
+            scores = scores.gather(-1, position.rows[:, None].expand(len(scores), num_heads, -1, -1))
         return query + self.content_bias[:, None], F.pad(scores, (num_prefixes, 0, num_prefixes, 0))
 
 

@@ -17,6 +17,7 @@ from espnet2.ssl.units.features import (
     BATCH_SECONDS,
     CHUNK_SECONDS,
     CONTEXT_SECONDS,
+    WHOLE_SECONDS,
     WINDOW_BATCHES,
     FeatureExtractor,
     LayerFeatures,
@@ -49,6 +50,7 @@ class DumpRequest:
     job: int = 1
     num_jobs: int = 1
     batch_seconds: float = BATCH_SECONDS
+    whole_seconds: float = WHOLE_SECONDS
     chunk_seconds: float = CHUNK_SECONDS
     context_seconds: float = CONTEXT_SECONDS
     num_clusters: int | None = None  # refuse units of another number
@@ -156,6 +158,7 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
     """Find out what is to be computed."""
     options = {
         "batch_seconds": request.batch_seconds,
+        "whole_seconds": request.whole_seconds,
         "chunk_seconds": request.chunk_seconds,
         "context_seconds": request.context_seconds,
     }

@@ -14,17 +14,17 @@ from espnet2.ssl.data.index import AudioIndex, JoinedIndex
 from espnet2.ssl.data.waveform import load_wav
 from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.frontend.mel import LogMel, MelSettings
-from espnet2.ssl.frontend.mel_statistics import MelStatistics
+from espnet2.ssl.frontend.pieces import time_statistics
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.norm import TimeStatistics
 from espnet2.utils.errors import UserError
 
 BATCH_SECONDS = 60.0  # padded audio of one forward pass
-CHUNK_SECONDS = 30.0  # audio longer than this is cut: attention costs grow with the square of the length
-CONTEXT_SECONDS = 15.0  # on both sides of a chunk, computed and thrown away; up to 60 s are one pass. See doc/models.md
+WHOLE_SECONDS = 600.0  # longer audio is cut: attention takes time that grows with the square of the length
+CHUNK_SECONDS = 30.0  # of what is cut
+CONTEXT_SECONDS = 15.0  # on both sides of a chunk, computed and thrown away. See doc/models.md for what it changes
 WINDOW_BATCHES = 4  # audio in memory, to be sorted by length: larger wastes memory, smaller pads more
 READERS = 4  # threads that decode audio while the model runs
-STATISTICS_SECONDS = 5.0  # of a first pass over long audio at a time: a first convolution gives 3,200 frames a second
 
 Result = TypeVar("Result")
 
@@ -114,10 +114,11 @@ class _Piece(NamedTuple):
 
 
 class LayerFeatures(FeatureExtractor):
-    """Hidden layers of a model, without masks: batched, sorted by length, long audio in chunks with context.
+    """Hidden layers of a model, without masks: batched, sorted by length, very long audio in chunks with context.
 
-    A chunk sees only itself and its context, so its frames differ slightly from those of one long forward pass. What
-    a frontend normalises over the utterance is not cut: its statistics come from a first pass over the whole waveform.
+    Up to `whole_seconds` the attention sees everything. Of what is longer, a chunk sees only itself and its context, so
+    its frames differ from those of one long forward pass. What a frontend normalises over the utterance is never cut:
+    its statistics come from a first pass over the whole waveform.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class LayerFeatures(FeatureExtractor):
         name: str = "the model",
         *,
         batch_seconds: float = BATCH_SECONDS,
+        whole_seconds: float = WHOLE_SECONDS,
         chunk_seconds: float = CHUNK_SECONDS,
         context_seconds: float = CONTEXT_SECONDS,
     ) -> None:
@@ -148,6 +150,7 @@ class LayerFeatures(FeatureExtractor):
         self.dim, self.num_layers = model.encoder.dim, len(self.layers)
         self.normalize = model.frontend.normalize == "utterance"
         self.batch_seconds = batch_seconds
+        self.whole_frames = round(whole_seconds * self.geometry.frame_rate)
         self.chunk_frames = max(1, round(chunk_seconds * self.geometry.frame_rate))
         self.context_frames = round(context_seconds * self.geometry.frame_rate)
 
@@ -177,19 +180,22 @@ class LayerFeatures(FeatureExtractor):
 
     def is_long(self, num_samples: int) -> bool:
         """Whether so much audio is cut into chunks."""
-        return self.geometry.output_lengths(num_samples) > self.chunk_frames + 2 * self.context_frames
+        limit = max(self.whole_frames, self.chunk_frames + 2 * self.context_frames)
+        return self.geometry.output_lengths(num_samples) > limit
 
+    @torch.no_grad()
     def stream(self, wav: Tensor) -> Iterator[Tensor]:
         """(samples,) on the host, or mapped from a file -> (layers, frames, dim), part after part.
 
         Needs the memory of one batch, whatever the length.
         """
-        statistics = self._time_statistics(wav) if self.is_long(len(wav)) else None
+        statistics = time_statistics(self.model.frontend, wav, self.device) if self.is_long(len(wav)) else None
         pieces = self._pieces(wav, 0)
         together = max(1, self.batch_samples // self.geometry.num_samples(self.chunk_frames + 2 * self.context_frames))
         while batch := list(islice(pieces, together)):
             yield from self._forward(batch, statistics)
 
+    @torch.no_grad()
     def _forward(self, batch: list[_Piece], statistics: TimeStatistics | None = None) -> list[Tensor]:
         """What is kept of each piece: (layers, frames, dim)."""
         lengths = torch.tensor([len(piece.wav) for piece in batch])
@@ -207,23 +213,6 @@ class LayerFeatures(FeatureExtractor):
     def _compute(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
         """(batch, samples), (batch,) samples -> (batch, frames, dim) of each layer."""
         return self.model.first.extract(wavs, lengths, self.layers)[0]
-
-    @torch.no_grad()
-    def _time_statistics(self, wav: Tensor) -> TimeStatistics | None:
-        """Of the whole waveform, chunk by chunk; None where the frontend normalises nothing over time."""
-        frontend = self.model.frontend
-        geometry = frontend.time_norm_geometry
-        if geometry is None:
-            return None
-        num_frames, step = geometry.output_lengths(len(wav)), round(STATISTICS_SECONDS * geometry.frame_rate)
-        total: MelStatistics | None = None
-        for first in range(0, num_frames, step):
-            begin, count = first * geometry.hop_samples, min(step, num_frames - first)
-            part = wav[None, begin : begin + geometry.num_samples(count)].to(self.device)
-            found = MelStatistics.of(frontend.before_time_norm(part)[0].cpu())
-            total = found if total is None else total.merged(found)
-        moments = (torch.from_numpy(each)[None, None] for each in (total.mean, total.square / total.num_frames))
-        return TimeStatistics(*(each.float().to(self.device) for each in moments))
 
     def _pieces(self, wav: Tensor, owner: int) -> Iterator[_Piece]:
         """Equal parts of at most the chunk length, each with its context."""

@@ -49,6 +49,11 @@ ENDS = {
         "error: [Errno 13] Permission denied: 'f'\n",
     ),
     "disk": (OSError(errno.ENOSPC, "No space left on device"), 2, "free some space and run the same command again\n"),
+    "loader": (
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+        2,
+        "lower num_workers or batch_bins, or ask the queue for more memory; start the same command again\n",
+    ),
     "ctrl-c": (KeyboardInterrupt(), 130, "interrupted\n"),
 }
 

@@ -12,13 +12,8 @@ download_md5=                 # MD5 of another archive than the published one; "
 download=true                 # false: never fetch anything
 nj=4                          # folders to read at a time
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 root="${aishell_root:-${AISHELL:-}}"
 if [ -z "${root}" ] || [ "${root}" = downloads ]; then

@@ -23,12 +23,8 @@ drop_duplicates=false         # true: of files with the same bytes the first by 
 max_unreadable_share=0.01     # a larger share of unreadable files is an error
 work_dir=data/audio_folder    # what was found so far
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-. ./path.sh
-. ./cmd.sh
-. ./db.sh
+. scripts/corpus/start.sh
 . scripts/common/jobs.sh
 
 root="${audio_root:-${AUDIO_FOLDER:-}}"
@@ -50,13 +46,7 @@ rm -rf "${new}"
 python3 local/prepare.py write --work_dir "${work_dir}" --output_dir "${new}" --speaker_level "${speaker_level}" \
     --speakers "${speakers}" --language "${language}" --valid_share "${valid_share}" --valid_by "${valid_by}" \
     --max_unreadable_share "${max_unreadable_share}"
-for dset in train dev; do
-    utils/validate_data_dir.sh --no-feats --no-text "${new}/${dset}"
-done
-for dset in train dev; do # only a complete and valid set takes the final name
-    rm -rf "data/${dset}"
-    mv "${new}/${dset}" "data/${dset}"
-done
-mv "${new}/unusable.tsv" data/
-rmdir "${new}"
-log "data/train and data/dev are ready; data/unusable.tsv lists what was left out"
+mv "${new}/unusable.tsv" data/.unusable.tsv
+scripts/corpus/publish_sets.sh "${new}" train dev
+mv data/.unusable.tsv data/unusable.tsv
+log "data/unusable.tsv lists what was left out"

@@ -10,13 +10,8 @@ lang=${COMMONVOICE_LANG:-en}  # code of Common Voice (run.sh sets it); several a
 train_lists=validated,other   # what train is made of, less the clips and the speakers of dev and test
 max_missing_ratio=0.01        # share of the listed clips that may be missing in clips/
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 root="${commonvoice_root:-${COMMONVOICE:-}}"
 [ -n "${root}" ] || die "where is Common Voice? Pass --commonvoice_root, or set COMMONVOICE in db.sh; README.md says where to get it"

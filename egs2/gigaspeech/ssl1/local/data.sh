@@ -9,13 +9,8 @@ gigaspeech_root=              # folder with GigaSpeech.json and audio/
 subset=${GIGASPEECH_SUBSET:-xl} # xs (10 hours), s (250), m (1,000), l (2,500) or xl (10,000)
 max_missing_ratio=0.01        # share of the recordings that may be missing in audio/
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 root="${gigaspeech_root:-${GIGASPEECH:-}}"
 [ -n "${root}" ] || die "where is GigaSpeech? Pass --gigaspeech_root, or set GIGASPEECH in db.sh; README.md says where to get it"

@@ -15,13 +15,8 @@ dev_hours=5                   # hours of held-out speakers in data/dev
 download=false                # true: fetch the subsets (small 35 GB, medium 321 GB, large 3.05 TB) into downloads/
 nj=4                          # processes
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 subsets=${subsets//,/ }
 root=${librilight_root:-${LIBRILIGHT:-}}

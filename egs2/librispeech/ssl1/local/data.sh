@@ -11,13 +11,8 @@ alignments=                   # folder of published .TextGrid or .lab files; "do
 download=true                 # false: never fetch anything
 nj=4                          # folders to read, and files to parse, at a time
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 parts=${parts//,/ }
 root=${librispeech_root:-${LIBRISPEECH:-}}

@@ -11,13 +11,8 @@ utterances_per_speaker=16
 audio_dir=data/audio          # where the 16 kHz audio goes, one folder per speaker
 smoke=false                   # true: 16 + 8 utterances of 4 + 2 voices as data/{train,dev}_smoke, for tests
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 suffix=
 if [ "${smoke}" = true ]; then
@@ -33,13 +28,4 @@ rm -rf "${new}"
 python3 local/synthesise.py --output_dir "${new}" --audio_dir "${audio_dir}" --nj "${nj}" \
     --num_speakers "${num_speakers}" --num_dev_speakers "${num_dev_speakers}" \
     --utterances_per_speaker "${utterances_per_speaker}"
-for dset in train dev; do
-    utils/utt2spk_to_spk2utt.pl < "${new}/${dset}/utt2spk" > "${new}/${dset}/spk2utt"
-    utils/validate_data_dir.sh --no-feats "${new}/${dset}"
-done
-for dset in train dev; do # only a complete and valid set takes the final name
-    rm -rf "data/${dset}${suffix}"
-    mv "${new}/${dset}" "data/${dset}${suffix}"
-done
-rmdir "${new}"
-log "data/train${suffix} and data/dev${suffix} are ready"
+scripts/corpus/publish_sets.sh --suffix "${suffix}" "${new}" train dev

@@ -10,13 +10,8 @@ download=false                # true: fetch the languages into downloads/
 opus=false                    # with --download: the archives with Opus files, a quarter of the size of FLAC
 nj=4                          # folders to read at a time
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 languages=${languages//,/ }
 root=${mls_root:-${MLS:-}}

@@ -10,13 +10,8 @@ phone_set=39                  # labels of phones.ctm: 39, as results are reporte
 use_sa=false                  # true: keep the two sentences that every speaker reads
 nj=4                          # processes that read labels
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 root="${timit_root:-${TIMIT:-}}"
 [ -n "${root}" ] || die "where is TIMIT (LDC93S1)? Pass --timit_root, or set TIMIT in db.sh; it cannot be fetched"

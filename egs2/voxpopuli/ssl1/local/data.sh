@@ -13,13 +13,8 @@ max_missing_share=0.01        # of the sessions: more of them without audio is a
 download=false                # true: fetch audio and list into downloads/ (a language of 10k: about 7 GB)
 nj=4                          # folders to read at a time
 
-. utils/log.sh
 . utils/parse_options.sh
-[ $# -eq 0 ] || die "unexpected argument '$1'; $0 --help lists the options"
-# shellcheck disable=SC1090
-for setup in path.sh cmd.sh db.sh; do
-    if [ -e "${setup}" ]; then . "./${setup}"; fi
-done
+. scripts/corpus/start.sh
 
 languages=${languages//,/ }
 root=${voxpopuli_root:-${VOXPOPULI:-}}

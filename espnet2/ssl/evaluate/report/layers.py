@@ -8,6 +8,7 @@ from espnet2.ssl.evaluate.report.bars import Bar, bar_chart
 from espnet2.ssl.evaluate.report.chart import Level, Series, line_chart
 from espnet2.ssl.evaluate.report.measures import KINDS, Kind, Measure
 from espnet2.ssl.evaluate.report.page import table
+from espnet2.ssl.evaluate.spread import half_width, with_spread
 
 STYLES = {"model": "s1", "untrained": "untrained", "mfcc": "mfcc", "logmel": "logmel", "codes": "codes"}
 
@@ -94,14 +95,14 @@ def abx_table(rows: Sequence[dict]) -> Markup:
             row["features"],
             row["distance"],
             f"{row['mode']} speaker{'s' if row['mode'] == 'across' else ''}",
-            f"{100 * row['error_rate']:.1f} %",
-            f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
+            with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True),
+            *(with_spread(row[name], None, as_percent=True) for name in ("low", "high")),
             f"{row['num_triples']:,}",
         ]
         for row in rows
     ]
-    head = ["system", "layer", "features", "distance", "mode", "error", "95 % interval", "triples"]
-    return table(head, cells, numeric=[1, 5, 6, 7])
+    head = ["system", "layer", "features", "distance", "mode", "error", "95 % from", "to", "triples"]
+    return table(head, cells, numeric=[1, 5, 6, 7, 8])
 
 
 def probe_table(rows: Sequence[dict]) -> Markup:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from espnet2.ssl.evaluate.spread import half_width, with_spread
+
 BASELINES = ("mfcc", "logmel", "untrained")
 ONE_SEED_MARGIN = 0.01  # three seeds of k-means were 0.002 to 0.012 apart: egs2/mini_espeak/ssl1/RESULTS.md
 
@@ -20,7 +22,7 @@ class Kind:
 
     def text(self, value: float) -> str:
         """A value as people read it."""
-        return f"{100 * value:.1f} %" if self.as_percent else f"{value:.3f}"
+        return with_spread(value, None, as_percent=self.as_percent)
 
 
 KINDS = {
@@ -75,16 +77,12 @@ class Measure:
     @property
     def text(self) -> str:
         """The value with its spread."""
-        return " ".join(filter(None, [self.kind.text(self.value), self.spread_text]))
+        return with_spread(self.value, self.spread, as_percent=self.kind.as_percent)
 
     @property
-    def spread_text(self) -> str:
-        """The spread, or the interval where it is lopsided; empty where it is unknown."""
-        if self.low is None or self.high is None:
-            return ""
-        scale, form = (100, ".1f") if self.kind.as_percent else (1, ".3f")
-        below, above = (f"{scale * each:{form}}" for each in (self.value - self.low, self.high - self.value))
-        return f"± {above}" if below == above else f"[{scale * self.low:{form}}, {scale * self.high:{form}}]"
+    def spread(self) -> float | None:
+        """What differences are compared with; None where it is unknown."""
+        return None if self.low is None or self.high is None else half_width(self.low, self.high)
 
     @property
     def where(self) -> str:
@@ -108,11 +106,7 @@ class Against:
     @property
     def is_clear(self) -> bool:
         """Whether the difference exceeds both spreads together, or where they are unknown, a stated margin."""
-        spreads = [
-            (each.high - each.low) / 2
-            for each in (self.model, self.baseline)
-            if each.low is not None and each.high is not None
-        ]
+        spreads = [each.spread for each in (self.model, self.baseline) if each.spread is not None]
         return abs(self.gain) > (sum(spreads) if len(spreads) == 2 else ONE_SEED_MARGIN)
 
     @property

@@ -7,14 +7,15 @@ from pathlib import Path
 from espnet2.ssl.evaluate.marked_page import put_between_marks, text_between_marks
 from espnet2.ssl.evaluate.report.experiment import Experiment
 from espnet2.ssl.evaluate.report.measures import KINDS, Against, Measure, comparisons, headline
+from espnet2.ssl.evaluate.spread import MEANING
 from espnet2.train.reporter import format_seconds
 
 MARKS = "evaluation"  # name of the part of RESULTS.md that is rewritten
 SHOWN = ("pnmi", "abx_within", "abx_across", "probe_phone", "probe_speaker", "probe_language", "probe_per", "probe_wer")
 LEGEND = (
     "Figures of held-out data. Beside each the layer, then MFCC and the same model untrained, each with ▲ where the "
-    "model is clearly better, ▼ where it is clearly worse, = where the difference is within the spread. Rows are "
-    "comparable where valid set, K and frame rate agree."
+    "model is clearly better, ▼ where it is clearly worse, = where the difference is within the spread. "
+    f"{MEANING}. Rows are comparable where valid set, K and frame rate agree."
 )
 TRAINING = ("updates", "audio heard", "valid loss", "training")
 HEAD = ("experiment", "valid set", "K", *(KINDS[key].title for key in SHOWN), *TRAINING)

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from espnet2.ssl.evaluate.report.measures import KINDS, Against, Measure, measures_of
+from espnet2.ssl.evaluate.report.measures import KINDS, ONE_SEED_MARGIN, Against, Measure, measures_of
+from espnet2.ssl.evaluate.spread import MEANING
 
 REFERENCE = ("mfcc", "MFCC")  # what every row is compared with
 SIGNS = {"better": " ▲", "worse": " ▼", "equal": ""}
 LEGEND = (
     "Held-out data; each system with the layer whose units are best on the training set, the phone probe with a "
-    "learned mix of layers. ▲ clearly better than MFCC, ▼ clearly worse: beyond both intervals (ABX: 95 %), or "
-    "beyond 0.01 where there is one seed."
+    f"learned mix of layers. ▲ clearly better than MFCC, ▼ clearly worse: beyond both spreads together, or beyond "
+    f"{ONE_SEED_MARGIN:g} where there is one seed. {MEANING}."
 )
 
 

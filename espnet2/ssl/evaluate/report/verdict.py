@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from espnet2.ssl.evaluate.report.experiment import Experiment
 from espnet2.ssl.evaluate.report.measures import KINDS, ONE_SEED_MARGIN, Against, comparisons, headline
+from espnet2.ssl.evaluate.spread import MEANING, spread_text, with_spread
 
 NAMES = {"mfcc": "MFCC", "logmel": "log-mel", "untrained": "the same model untrained"}
 PARTS = {
@@ -94,7 +95,7 @@ def cards(experiment: Experiment) -> list[Card]:
         if model:
             sentences = tuple((each.verdict, _sentence(each)) for each in against if each.model is model)
             where = model.where or ("mix of layers" if kind.key.startswith("probe") else "")
-            details = " · ".join(filter(None, [model.spread_text, where]))
+            details = " · ".join(filter(None, [spread_text(model.spread, as_percent=kind.as_percent), where]))
             found.append(Card(kind.title, kind.question, kind.text(model.value), details, sentences))
     return found
 
@@ -126,8 +127,8 @@ def lamps(experiment: Experiment) -> tuple[list[Lamp], str]:
     found = [
         Lamp(
             row["light"],
-            f"{row['figure'].replace('_', ' ')} {row['value']:.3f} at update {last:,}, reference {row['mean']:.3f} "
-            f"± {row['spread']:.3f}",
+            f"{row['figure'].replace('_', ' ')} {row['value']:.3f} at update {last:,}, reference "
+            f"{with_spread(row['mean'], row['spread'])}",
         )
         for row in rows
         if row["update"] == last
@@ -158,7 +159,7 @@ def missing(experiment: Experiment) -> list[str]:
 
 def method_note(experiment: Experiment) -> str:
     """How the differences were judged."""
-    spread = "± is the spread over seeds; [from, to] is a 95 % interval. "
+    spread = f"{MEANING}. "
     rule = "A difference counts as clear where it exceeds both spreads together"
     margin = f"; without spreads, where it exceeds {ONE_SEED_MARGIN:g} (one percentage point)."
     return f"{spread}{rule}{margin}" if comparisons(experiment.measures) else ""

@@ -18,8 +18,17 @@ VARIANTS = [
     {"position": "none", "attention_position": "gated_relative", "num_buckets": 16, "max_distance": 12},
     {"position": "none", "attention_position": "relative"},
     {"position": "none", "attention_position": "none"},
+    {"position": "conv", "position_join": "replace", "attention_position": "none", "norm_eps": 1e-12},
 ]
-OWN_VARIANTS = {"transformer": [{"norm": "pre"}], "conformer": [{"conv_norm": kind} for kind in ("batch", "group")]}
+OWN_VARIANTS = {
+    "transformer": [
+        {"norm": "pre"},
+        {"norm": "pre", "outer_norms": "both"},
+        {"norm": "post", "outer_norms": "none", "activation": "relu"},
+    ],
+    "conformer": [*({"conv_norm": kind} for kind in ("batch", "group")), {"final_norm": True}],
+    "e_branchformer": [{"final_norm": True}],
+}
 CASES = [(name, variant) for name in encoder_names() for variant in [*VARIANTS, *OWN_VARIANTS.get(name, [])]]
 
 
@@ -62,6 +71,22 @@ def test_layers_are_the_full_outputs_of_blocks(encoder):
         assert torch.equal(whole.layers[layer], output)
     branches = encoder(x, None, layers=[1, 3], branch="feed_forward").layers
     assert torch.equal(branches[1], outputs[0][1]) and torch.equal(branches[3], outputs[2][1])
+
+
+@pytest.mark.parametrize("name", ["conformer", "e_branchformer"])
+@torch.no_grad()
+def test_a_norm_after_the_last_block(name):
+    encoder, x = tiny_encoder(name, final_norm=True, norm_eps=1e-12), torch.randn(2, 20, 16)
+    hidden = encoder(x, None, layers=[3])
+    torch.testing.assert_close(hidden.last, encoder.norm(hidden.layers[3]))
+    assert not torch.allclose(hidden.last, hidden.layers[3], atol=0.01)
+    epsilons = {name: module.eps for name, module in encoder.named_modules() if isinstance(module, torch.nn.LayerNorm)}
+    assert {name for name, eps in epsilons.items() if eps != 1e-12} <= {
+        f"blocks.{number}.convolution.norm"
+        for number in range(3)  # what conv_norm asks for is torch's own
+    }
+    plain = tiny_encoder(name)
+    assert set(encoder.state_dict()) - set(plain.state_dict()) == {"norm.weight", "norm.bias"}
 
 
 @torch.no_grad()

@@ -46,6 +46,43 @@ def test_layer_is_the_blocks_full_output(encoder):
     assert torch.equal(encoder(x, None).last, hidden.last)
 
 
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_norms_around_the_blocks(norm):
+    x = torch.randn(1, 20, 16)
+    one, none, both = (make(norm=norm, outer_norms=outer) for outer in ("one", "none", "both"))
+    assert {"norm.weight", "entry_norm.weight"} & set(one.state_dict()) == {"norm.weight"}
+    assert not {"norm.weight", "entry_norm.weight"} & set(none.state_dict())
+    with torch.no_grad():
+        for layer_norm, scale in ((both.entry_norm, 2.0), (both.norm, 3.0)):
+            layer_norm.weight.fill_(scale)
+    entered = none(x, None, layers=[0]).layers[0]
+    torch.testing.assert_close(entered, x + none.position(x))
+    normed = torch.nn.functional.layer_norm(entered, (16,))
+    torch.testing.assert_close(one(x, None, layers=[0]).layers[0], entered if norm == "pre" else normed)
+    torch.testing.assert_close(both(x, None, layers=[0]).layers[0], 2 * normed)
+    hidden = none(x, None, layers=[3])
+    assert torch.equal(hidden.last, hidden.layers[3])
+    hidden = both(x, None, layers=[3])
+    torch.testing.assert_close(hidden.last, 3 * torch.nn.functional.layer_norm(hidden.layers[3], (16,)))
+
+
+def test_positions_in_place_of_their_input():
+    x, encoder = torch.randn(1, 20, 16), make(norm="pre", position_join="replace")
+    torch.testing.assert_close(encoder(x, None, layers=[0]).layers[0], encoder.position(x))
+    with pytest.raises(UserError, match="position_join is replace, but position is none"):
+        parse_config(TransformerEncoder.Config, {"position": "none", "position_join": "replace"}, "encoder_conf")
+
+
+def test_activation_and_epsilon():
+    encoder = make(norm="pre", activation="relu", norm_eps=1e-12, outer_norms="both")
+    block, x = encoder.blocks[0], 1e-4 * torch.randn(1, 20, 16)
+    expected = block.ffn_out(block.ffn_in(x).clamp(min=0))
+    torch.testing.assert_close(block._feed_forward(x), expected)
+    epsilons = {name: module.eps for name, module in encoder.named_modules() if isinstance(module, torch.nn.LayerNorm)}
+    assert epsilons.pop("entry_norm") == 1e-5 and set(epsilons.values()) == {1e-12} and len(epsilons) == 7
+    assert {module.eps for module in make().modules() if isinstance(module, torch.nn.LayerNorm)} == {1e-5}
+
+
 def test_feed_forward_branch_is_before_the_residual(encoder):
     x = torch.randn(1, 20, 16)
     branch = encoder(x, None, layers=[2], branch="feed_forward").layers[2]

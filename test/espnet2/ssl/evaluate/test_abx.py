@@ -13,10 +13,13 @@ from tiny_training import make_set
 from tiny_units import write_experiment
 
 from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.evaluate import abx, abx_choice
+from espnet2.ssl.evaluate import abx, abx_choice, learned_units
 from espnet2.ssl.evaluate.abx import ABX
-from espnet2.ssl.evaluate.part import EvaluationRequest, part_file, read_part, run_parts
+from espnet2.ssl.evaluate.aligned import collect
+from espnet2.ssl.evaluate.part import EvaluationRequest, part_file, read_part, run_parts, scratch_folder
 from espnet2.ssl.evaluate.systems import System, systems_of
+from espnet2.ssl.evaluate.units import UNITS
+from espnet2.ssl.units.kmeans import fit_kmeans
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import write_json
 
@@ -156,6 +159,43 @@ def test_by_default_the_best_layer_of_the_units_and_in_full_all(corpus):
     assert {row["layer"] for row in found["rows"]} == {1, 2} and not any("unchanged" in line for line in log)
 
 
+def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
+    exp = write_experiment(corpus / "exp/tiny")
+    request = request_of(corpus, MFCC, System("untrained", "untrained", str(exp)), exp=exp, effort="full", seeds=(0, 1))
+    fits = []
+
+    def counted(*arguments, **options):
+        fits.append(options["seed"])
+        return fit_kmeans(*arguments, **options)
+
+    monkeypatch.setattr(learned_units, "fit_kmeans", counted)
+    alone, log = run(request)
+    assert fits == [0, 1] * 3 and "abx: MFCC: units learned now: none are kept of these settings" in log
+    assert "abx: untrained: units of layers 1, 2 learned now: none are kept of these settings" in log
+
+    def both(request: EvaluationRequest) -> list[str]:
+        log: list[str] = []
+        run_parts([UNITS, ABX], request, log.append, fresh=True)
+        return log
+
+    fits.clear()
+    collected = []
+    monkeypatch.setattr(abx, "collect", lambda *words: collected.append(words[0].index.directory) or collect(*words))
+    log = both(request)
+    assert fits == [0, 1] * 3 and {place.parent.name for place in collected} == {"dev"}
+    assert "abx: untrained: units of layers 1, 2 taken from the units part" in log
+    assert read_part(exp, "abx")["rows"] == alone["rows"]
+    run(replace(request, num_clusters=9))
+    assert len(fits) == 12
+    both(replace(request, num_clusters=9))
+    assert len(list(scratch_folder(exp, "units").iterdir())) == 6  # those of 8 clusters are gone
+    for file in scratch_folder(exp, "units").iterdir():
+        file.write_bytes(file.read_bytes()[:-1])
+    fits.clear()
+    run_parts([ABX], replace(request, num_clusters=9), log.append, fresh=True)
+    assert len(fits) == 6
+
+
 def test_one_speaker_gives_no_figure_across_speakers_and_says_so(corpus):
     write_tables(corpus / "dump/dev", 1)
     found, _ = run(request_of(corpus))
@@ -189,6 +229,22 @@ def test_a_limit_that_is_reached_is_said(corpus, monkeypatch):
     found, _ = run(request_of(corpus))
     assert all(row["num_triples"] <= 500 for row in found["rows"])
     assert any(" left out" in note and "triples" in note for note in found["notes"])
+
+
+def test_the_limits_are_options(corpus):
+    request = request_of(corpus)
+    every, two, few = (
+        run(replace(request, options={"abx": options}))[0]
+        for options in ({"max_group": 0, "max_x": 0, "max_triples": 0}, {"max_group": 2}, {"max_triples": 500})
+    )
+    assert (
+        every["items"]["num_items"] > two["items"]["num_items"] and "No comparison is left out" in every["subsampling"]
+    )
+    assert not any("of these are compared" in note for note in every["notes"])
+    assert any("more than 2 times, only 2 of these are compared" in note for note in two["notes"])
+    assert any("abx.max_triples is 500, 0 compares all" in note for note in few["notes"])
+    with pytest.raises(UserError, match="did you mean 'max_group'"):
+        run(replace(request, options={"abx": {"max_groups": 2}}))
 
 
 def test_mistakes_are_named(corpus, monkeypatch):

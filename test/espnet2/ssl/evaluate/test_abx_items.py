@@ -44,20 +44,25 @@ def test_silence_is_no_phone_and_no_context():
 def test_a_gap_a_lack_of_frames_and_short_phones():
     apart = utterance("u", "a b c")
     apart.alignment.starts[2:] += 0.02
-    assert found(apart).dropped == {"a gap between its phones": 1}
+    assert found(apart).dropped == {"gap": 1}
     beyond = utterance("u", "a b c a b", num_frames=4)  # 0.0925 s: two of three items begin later
     items = found(beyond)
     assert [(item.phone, item.first, item.count) for item in items.items] == [("b", 0, 4)]
-    assert describe_dropped(items) == ["2 phones in context were left out: no frame"]
+    (note,) = describe_dropped(items, 10, 50.0)
+    assert note.startswith("2 of 3 phones in context (each with the phone before and the phone after it) were left out")
+    assert "shorter than the step of the frames (20 ms)" in note
     short = found(utterance("u", "a b c a b c", seconds=0.008))  # 24 ms each: one frame, or none at its centre
-    assert {item.count for item in short.items} <= {1, 2} and len(short.items) + short.dropped.get("no frame", 0) == 4
+    assert {item.count for item in short.items} <= {1, 2} and len(short.items) + short.dropped.get("frame", 0) == 4
     assert found(utterance("u", "a b")).items == ()
 
 
 def test_too_many_items_of_a_group_are_thinned_by_a_hash_whatever_their_order():
     many = [utterance(f"u{i}", "a b c") for i in range(8)]
     few = found(*many, max_group=3)
-    assert few.sizes.tolist() == [3] and few.dropped == {"above the limit of its group": 5}
+    assert few.sizes.tolist() == [3] and few.dropped == {"group": 5}
+    (note,) = describe_dropped(few, 3, 50.0)
+    assert note.startswith("5 of 8 phones in context") and "more than 3 times, only 3 of these are compared" in note
+    assert "abx.max_group (ssl_evaluate --options, in a recipe --eval_args) changes the number, 0 compares all" in note
     chosen = {many[item.utterance].utt_id for item in few.items}
     turned = many[::-1]
     assert {turned[item.utterance].utt_id for item in found(*turned, max_group=3).items} == chosen

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from espnet2.ssl.evaluate.part import EvaluationRequest, read_part, run_parts
+import pytest
+
+from espnet2.ssl.evaluate.part import EvaluationRequest, read_part, run_parts, scratch_folder
 
 
 class Counted:
@@ -41,3 +43,24 @@ def test_unchanged_parts_are_kept_and_what_rests_on_a_changed_one_is_not(tmp_pat
     assert (first.runs, second.runs) == (2, 2)
     run(fresh=True)
     assert (first.runs, second.runs) == (3, 3)
+
+
+def test_fresh_forgets_what_the_named_parts_have_kept_also_when_it_is_stopped(tmp_path: Path) -> None:
+    request = EvaluationRequest(tmp_path, tmp_path, tmp_path, ())
+    parts = {name: Counted(name) for name in ("units", "probes")}
+    run_parts(list(parts.values()), request, lambda line: None)
+    for name in parts:
+        scratch_folder(tmp_path, name).mkdir()
+        (scratch_folder(tmp_path, name) / "kept.json").touch()
+    run_parts([parts["units"]], request, lambda line: None, fresh=True)
+    assert not scratch_folder(tmp_path, "units").exists() and scratch_folder(tmp_path, "probes").exists()
+
+    def stopped(request: EvaluationRequest, report) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    parts["units"].run = stopped
+    with pytest.raises(KeyboardInterrupt):
+        run_parts(list(parts.values()), request, lambda line: None, fresh=True)
+    assert not scratch_folder(tmp_path, "probes").exists()
+    run_parts([parts["probes"]], request, lambda line: None)  # goes on: nothing old counts as done
+    assert parts["probes"].runs == 2

@@ -142,11 +142,11 @@ def test_what_espnets_file_lacks_is_said(tmp_path):
     (tmp_path / "exp/config.yaml").unlink()
     with pytest.raises(UserError, match=r"config\.yaml: no such file; ESPnet writes it beside"):
         import_model(tmp_path / "exp", "espnet", tmp_path / "out")
-    (tmp_path / "ssl1").mkdir()
-    torch.save({"encoder.encoders.0.norm1.weight": torch.ones(4)}, tmp_path / "ssl1/latest.pth")
-    (tmp_path / "ssl1/config.yaml").write_text("encoder: transformer\n")
-    with pytest.raises(UserError, match="ssl1 has no form here: its transformer has ReLU"):
-        import_model(tmp_path / "ssl1", "espnet", tmp_path / "out")
+    (tmp_path / "asr").mkdir()
+    torch.save({"encoder.embed.weight": torch.ones(4)}, tmp_path / "asr/latest.pth")
+    (tmp_path / "asr/config.yaml").write_text("encoder: rnn\n")
+    with pytest.raises(UserError, match=r"no model of ESPnet's hubert1 or ssl1; expected weights named .*encoders"):
+        import_model(tmp_path / "asr", "espnet", tmp_path / "out")
 
 
 def test_files_of_nobody(tmp_path):

@@ -1,6 +1,7 @@
 """Fine-tuning with CTC: a model learns to spell, resumes exactly, leaves frozen what is frozen, and stays a model."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,13 @@ def test_learns_to_spell(corpus, tmp_path):
     assert figures["cer"] < 0.3 and figures["num_utterances"] == 8
     said, heard = ((tmp_path / "exp/tuned/ctc" / name).read_text().splitlines() for name in ("ref", "hyp"))
     assert len(said) == len(heard) == 8 and set(said[0].split()[1]) <= set("abc")
+    rows = [json.loads(line) for line in (tmp_path / "exp/tuned/ctc/history.jsonl").read_text().splitlines()]
+    rates = [row.get("token_error_rate") for row in rows]
+    assert [rate is not None for rate in rates] == [row["dataset"] == "valid" for row in rows]
+    assert rates[-1] == pytest.approx(figures["cer"])  # one word each, and a token is a letter
+    last = (tmp_path / "exp/tuned/ctc/train.log").read_text().splitlines()[-1]
+    assert "error rates of 8 utterances of" in last and f"character {100 * figures['cer']:.1f} %" in last
+    assert str(tmp_path / "exp/tuned/ctc/hyp") in last
 
 
 def test_the_tuned_model_is_a_model_like_any_other(corpus, model, tmp_path):
@@ -114,6 +122,7 @@ def test_a_stopped_tuning_goes_on_as_if_unbroken(corpus, model, tmp_path):
         tune(corpus, model, tmp_path / "broken", *options)
     whole, broken = (read_weights(tmp_path / name / "model.safetensors") for name in ("whole", "broken"))
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    assert "going on from update 4 of 6" in (tmp_path / "broken/ctc/train.log").read_text()
     with pytest.raises(UserError, match="token_type"):
         tune(corpus, model, tmp_path / "broken", "--token_type", "bpe", "--nbpe", 8)
 
@@ -135,6 +144,13 @@ def test_utterances_that_do_not_fit_are_left_out_and_still_tested(corpus, model,
     assert figures["num_utterances"] == 7
     log = (tmp_path / "tuned/ctc/train.log").read_text()
     assert "train: 2 of 40 utterances left out" in log and "valid: 2 of 8 utterances left out" in log
+
+
+def test_a_missing_package_is_named_before_the_training(corpus, model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jiwer", None)
+    with pytest.raises(UserError, match="pip install jiwer"):
+        tune(corpus, model, tmp_path / "tuned")
+    assert not (tmp_path / "tuned").exists()
 
 
 def test_mistakes(corpus, model, tmp_path):

@@ -94,6 +94,13 @@ def test_default_state_is_that_of_earlier_checkpoints():
     assert list(make("conv").state_dict()) == names + tail
 
 
+def test_no_norm_before_the_projection_on_request():
+    frontend = make("conv", projection_norm=False)
+    assert not [key for key in frontend.state_dict() if key.startswith("norm")]
+    frames = frontend(torch.randn(1, 4000), None)
+    assert torch.equal(frames.projected, frontend.projection(frames.features))
+
+
 @pytest.mark.parametrize(("name", "conf"), [("conv", {}), ("fbank", {"stack_frames": 4}), ("fbank", CONV2D)])
 def test_forward_is_the_three_steps(name, conf):
     frontend = make(name, **conf)

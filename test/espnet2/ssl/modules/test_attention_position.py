@@ -6,9 +6,11 @@ from torch.nn import functional as F
 from torchaudio.models.wav2vec2.wavlm_attention import WavLMSelfAttention
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
+from espnet2.ssl.modules import attention_rows
 from espnet2.ssl.modules.alibi import Alibi, alibi_slopes
 from espnet2.ssl.modules.attention import SelfAttention
 from espnet2.ssl.modules.attention_position import add_mask
+from espnet2.ssl.modules.attention_rows import LongPosition
 from espnet2.ssl.modules.gated_relative import BucketTable, PositionGate, offset_buckets
 from espnet2.ssl.modules.position import ConvPositionStack, frame_offsets
 from espnet2.ssl.modules.relative import RelativeLogits, Sinusoids
@@ -167,3 +169,30 @@ def test_position_stack_never_sees_padding():
     x, valid = torch.randn(2, 20, 12), torch.arange(20) < torch.tensor([20, 9])[:, None]
     torch.testing.assert_close(stack(x, valid)[1, :9], stack(x[1:, :9])[0], atol=1e-6, rtol=1e-5)
     assert ConvPositionStack(12, 4, 3, depth=3)(x).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_prefixes"),
+    [("alibi", 0), ("alibi", 2), ("buckets", 0), ("buckets", 2), ("gated", 0), ("relative", 0)],
+)
+@pytest.mark.parametrize("padded", [False, True])
+def test_queries_part_by_part_are_all_queries_at_once(monkeypatch, kind, num_prefixes, padded):
+    monkeypatch.setattr(attention_rows, "LOGITS_AT_ONCE", 2 * 2 * 23 * 5)
+    torch.manual_seed(0)
+    num_frames, batch = 23 - num_prefixes, 2
+    shared = {"alibi": lambda: Alibi(2, learned_scale=True), "relative": lambda: Sinusoids(8)}
+    own = {"gated": lambda: PositionGate(8, 2), "relative": lambda: RelativeLogits(8, 2)}
+    shared, own = shared.get(kind, lambda: BucketTable(2, 16, 12))(), own.get(kind, lambda: None)()
+    attention = SelfAttention(8, 2, 0.0, own)
+    x = torch.randn(batch, 23, 8)
+    valid = torch.arange(23) < torch.tensor([[23], [17]]) if padded else None
+    mask = None if valid is None else valid[:, None, None, :]
+    position = shared(frame_offsets(num_frames, None, CPU), num_frames, num_prefixes)
+    with torch.no_grad():
+        inputs = (mask, position) if own is not None else (add_mask(position, mask), None)
+        expected = attention(x, *inputs)
+        long = LongPosition(shared, own is not None, valid, batch, 2, num_frames, num_prefixes, CPU)
+        assert [(rows.part.start, rows.part.stop) for rows in long][:2] == [(0, 5), (5, 10)]
+        found = attention(x, None, long)
+    kept = slice(None) if valid is None else valid
+    torch.testing.assert_close(found[kept], expected[kept], atol=1e-6, rtol=1e-5)

@@ -61,9 +61,7 @@ def test_arks_are_the_layers_of_every_utterance(tmp_path, data, normalize, capsy
         found = dict(kaldiio.load_scp(str(folder / "feats.scp")))
         assert list(found) == list(expected(data))
         for name, wav in expected(data).items():
-            torch.testing.assert_close(
-                torch.tensor(found[name]), encoder(wav).layers[layer][0], rtol=1e-4, atol=1e-5
-            )
+            torch.testing.assert_close(torch.tensor(found[name]), encoder(wav).layers[layer][0], rtol=1e-4, atol=1e-5)
         assert read_table(folder / "utt2num_frames") == {name: str(len(value)) for name, value in found.items()}
 
 
@@ -190,15 +188,15 @@ def test_refusals(tmp_path, data, words, message):
     ("frontend", "options"),
     [("conv", {"norm": "group"}), ("conv", {"norm": "layer"}), ("fbank", {"mel_norm": "utterance"})],
 )
-def test_a_minute_in_chunks_is_nearly_the_minute_as_a_whole(frontend, options):
-    """Shorter chunks than the default's, so that a minute is cut; the context is the default's."""
+def test_what_is_cut_is_nearly_what_the_whole_gives(frontend, options):
+    """A minute in chunks of ten seconds with the default context."""
     model = tiny_model(frontend=frontend, frontend_conf=options)
     generator = torch.Generator().manual_seed(3)
     level = torch.rand(600, generator=generator).repeat_interleave(1600) ** 3  # syllables, loud and soft
     wav = 0.3 * level * torch.randn(60 * 16000, generator=generator)
-    (whole,) = LayerFeatures(model, [2], 16000, chunk_seconds=1000).extract([wav])
-    chunked = LayerFeatures(model, [2], 16000, chunk_seconds=10)
-    assert chunked.is_long(len(wav))
+    (whole,) = LayerFeatures(model, [2], 16000).extract([wav])
+    chunked = LayerFeatures(model, [2], 16000, whole_seconds=10, chunk_seconds=10)
+    assert chunked.is_long(len(wav)) and not LayerFeatures(model, [2], 16000).is_long(len(wav))
     parts = list(chunked.stream(wav))
     assert len(parts) == 6
     found = torch.cat(parts, dim=1)
@@ -222,7 +220,7 @@ def test_long_audio_needs_the_memory_of_a_chunk(tmp_path, monkeypatch):
         DumpFiles, "_write_stream",
         lambda self, utt, parts, dim: write(self, utt, (sizes.append(part.shape[1]) or part for part in parts), dim),
     )  # fmt: skip
-    words = ["--chunk_seconds", 0.5, "--context_seconds", 0.2, "--batch_seconds", 1]
+    words = ["--whole_seconds", 1, "--chunk_seconds", 0.5, "--context_seconds", 0.2, "--batch_seconds", 1]
     run_program("ssl_dump_features", "--model", model, *words, data, tmp_path / "out")
     (features,) = dict(kaldiio.load_scp(str(tmp_path / "out/feats.scp"))).values()
     assert len(sizes) == 8 and sum(sizes) == len(features) == 199

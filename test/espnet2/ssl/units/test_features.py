@@ -6,7 +6,11 @@ import torch
 from tiny_model import tiny_model
 
 from espnet2.ssl.data.index import AudioIndex
+from espnet2.ssl.encoder import stack
+from espnet2.ssl.frontend import pieces
+from espnet2.ssl.modules import attention_rows
 from espnet2.ssl.units.features import LayerFeatures, MfccFeatures, load_wav, map_features
+from espnet2.ssl.units.kmeans import assign
 from espnet2.ssl.units.source import make_extractor, resolve_source
 from espnet2.utils.errors import UserError
 
@@ -72,10 +76,36 @@ def test_chunks_join_without_seams(frontend, options):
     wav = noise(16000 * 5) * torch.linspace(0, 1, 16000 * 5)
     (whole,) = LayerFeatures(model, [2], 16000).extract([wav])
     for chunk_seconds in (1.0, 1.7, 4.0):
-        chunked = LayerFeatures(model, [2], 16000, chunk_seconds=chunk_seconds, context_seconds=0.2)
+        options = {"whole_seconds": 1.0, "chunk_seconds": chunk_seconds, "context_seconds": 0.2}
+        chunked = LayerFeatures(model, [2], 16000, **options)
         assert len(list(chunked._pieces(wav, 0))) > 1
         (found,) = chunked.extract([wav])
         torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["hubert", "wavlm", "data2vec2", "dinosr", "speechflow"])
+def test_the_whole_needs_no_more_memory_than_its_frames(monkeypatch, objective):
+    """Frontend in pieces and attention in rows, each forced to be many: units as of one pass, for any attention."""
+    model = tiny_model(objective, frontend="conv")
+    wavs = [noise(16000 * seconds, seconds) * torch.linspace(0, 1, 16000 * seconds) for seconds in (3, 2)]
+    expected = LayerFeatures(model, [1, 2], 16000).extract(wavs)
+    monkeypatch.setattr(pieces, "WHOLE_SECONDS", 1.0)
+    monkeypatch.setattr(pieces, "PIECE_SECONDS", 0.7)
+    monkeypatch.setattr(stack, "LOGITS_AT_ONCE", 100)
+    monkeypatch.setattr(attention_rows, "LOGITS_AT_ONCE", 5000)
+    calls = []
+    whole = type(model.frontend).analyse
+    monkeypatch.setattr(
+        type(model.frontend), "analyse", lambda self, *given: calls.append(given[0].size(1)) or whole(self, *given)
+    )
+    found = LayerFeatures(model, [1, 2], 16000).extract(wavs)
+    if objective != "speechflow":  # it masks and joins mel frames itself: nothing of its frontend is large
+        assert len(calls) > 6 and max(calls) <= 0.71 * 16000 + 400
+    centroids = torch.cat(expected, dim=1)[1][::7]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+        equal = (assign(ours[1], centroids) == assign(theirs[1], centroids)).float().mean()
+        assert equal >= 0.99
 
 
 def test_batches_hold_at_most_the_seconds_given():

@@ -27,7 +27,7 @@ def test_abx_is_angular_and_continuous_and_one_for_each_mode():
     assert found.value == 0.08 and found.text == "8.0 % ± 1.0"
     for row in part["rows"]:
         row["low"] = 0.05
-    assert headline(measures_of({"abx": part}), "abx_within").text == "8.0 % [5.0, 9.0]"
+    assert headline(measures_of({"abx": part}), "abx_within").text == "8.0 % ± 2.0"
 
 
 def test_a_learned_mix_of_layers_stands_before_single_layers():

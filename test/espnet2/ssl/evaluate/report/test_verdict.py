@@ -6,7 +6,11 @@ import pytest
 from evaluated import abx_part, lights, units_part, write_evaluated, write_part, write_training
 
 from espnet2.ssl.evaluate.report.experiment import read_experiment
-from espnet2.ssl.evaluate.report.verdict import cards, judge, lamps, missing
+from espnet2.ssl.evaluate.report.layers import abx_table
+from espnet2.ssl.evaluate.report.results import row_of
+from espnet2.ssl.evaluate.report.together import table_of_systems
+from espnet2.ssl.evaluate.report.verdict import cards, judge, lamps, method_note, missing
+from espnet2.ssl.evaluate.spread import MEANING
 
 
 def judged(folder, **parts):
@@ -52,6 +56,25 @@ def test_a_card_says_each_baseline(tmp_path):
         ("better", "better than untrained: 0.600 ± 0.004"),
     )
     assert within.against == (("worse", "worse than MFCC: 15.0 % ± 1.0"),)
+    assert (pnmi.details, within.value, within.details) == ("± 0.004 · layer 1", "20.0 %", "± 1.0 · layer 1")
+
+
+def test_intervals_are_written_like_spreads_however_lopsided_they_are(tmp_path):
+    """One format on the page, in the cards, in RESULTS.md and in the table of several models."""
+    folder = write_training(tmp_path / "exp")
+    part = abx_part()
+    for row in part["rows"]:
+        row["low"], row["high"] = row["error_rate"] - 0.001, row["error_rate"] + 0.019
+    write_part(folder, "abx", part)
+    write_part(folder, "units", units_part())
+    experiment = read_experiment(folder)
+    within = next(card for card in cards(experiment) if "within" in card.title)
+    assert (within.details.split(" · ")[0], within.against[0][1]) == ("± 1.0", "better than MFCC: 15.0 % ± 1.0")
+    table = table_of_systems(experiment.parts)
+    row = " ".join(map(str, row_of(experiment)))
+    page = abx_table(part["rows"])
+    assert all("8.0 % ± 1.0" in text and "[" not in text for text in (table, row, page))
+    assert method_note(experiment).startswith(MEANING) and MEANING in table and "9.9 %" in page
 
 
 def test_what_is_missing_is_said_with_the_remedy(tmp_path):

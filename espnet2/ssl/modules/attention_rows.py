@@ -1,0 +1,55 @@
+"""Positions of an attention over too many frames to score all pairs at once in, its queries part by part out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from espnet2.ssl.modules.attention_position import add_mask
+
+LOGITS_AT_ONCE = 2**27  # of all rows and heads: 512 MiB in float32; 12 heads reach it at 67 seconds
+
+
+class AttentionRows(NamedTuple):
+    """Some consecutive queries against all keys."""
+
+    part: slice  # which queries
+    mask: Tensor | None  # the rest: of `SelfAttention.forward`, for these queries
+    position: Any
+
+
+@dataclass(frozen=True)
+class LongPosition:
+    """What stands for `position` where frames are many and nothing is learned: each layer goes through its parts.
+
+    The result is that of all pairs at once, to rounding; the memory grows with the number of frames, not its square.
+    """
+
+    shared: nn.Module  # of `shared_position`
+    in_layers: bool  # the layers have a part of their own, `layer_position`
+    valid: Tensor | None  # (batch, prefixes + frames) bool
+    batch: int
+    num_heads: int
+    num_frames: int
+    num_prefixes: int
+    device: torch.device
+
+    def __iter__(self) -> Iterator[AttentionRows]:
+        mask = None if self.valid is None else self.valid[:, None, None, :]
+        frames = torch.arange(self.num_frames, device=self.device)
+        total, rows = self.num_prefixes + self.num_frames, self.num_rows
+        for first in range(0, total, rows):
+            asking = frames[max(0, first - self.num_prefixes) : max(0, first + rows - self.num_prefixes)]
+            position = self.shared(frames[None, None] - asking[None, :, None], self.num_frames, self.num_prefixes)
+            if first > 0 and self.num_prefixes:  # the prefixes ask in the first part only
+                position = position[..., self.num_prefixes :, :]
+            inputs = (mask, position) if self.in_layers else (add_mask(position, mask), None)
+            yield AttentionRows(slice(first, first + rows), *inputs)
+
+    @property
+    def num_rows(self) -> int:
+        """Queries of one part, the prefixes among them."""
+        logits = self.batch * self.num_heads * (self.num_prefixes + self.num_frames)
+        return max(self.num_prefixes + 1, LOGITS_AT_ONCE // logits)

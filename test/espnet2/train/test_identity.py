@@ -1,0 +1,58 @@
+"""Identities of older and newer toolkits in; the same run goes on, another one is refused by what differs."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from tiny_model import tiny_config
+
+from espnet2.train.identity import check_same_run, describe_run
+from espnet2.utils.errors import UserError
+
+WHERE = Path("exp/a/checkpoints/update_8")
+
+
+@pytest.fixture
+def config():
+    return tiny_config(frontend="conv")
+
+
+@pytest.fixture
+def saved(config):
+    return copy.deepcopy(describe_run(config, {"train_sets": ["1a"]}, {"shard_samples": 100}))
+
+
+def now(config, **changes):
+    return describe_run(config.model_copy(update=changes), {"train_sets": ["1a"]}, {"shard_samples": 100})
+
+
+def test_keys_that_came_later_had_their_defaults(config, saved):
+    for section, key in (("encoder_conf", "norm_eps"), ("frontend_conf", "projection_norm")):
+        assert key in saved["config"][section]
+        del saved["config"][section][key]
+    del saved["config"]["loss"][0]["conf"]["mask_span"], saved["config"]["crop"]
+    check_same_run(saved, now(config), config, WHERE)
+
+
+def test_a_later_key_with_another_value_is_another_run(config, saved):
+    del saved["config"]["encoder_conf"]["norm_eps"]
+    changed = config.model_copy(update={"encoder_conf": config.encoder_conf | {"norm_eps": 1e-6}})
+    with pytest.raises(UserError, match=r"config\.encoder_conf\.norm_eps: 1e-05 in the checkpoint, 1e-06 now"):
+        check_same_run(saved, now(changed), changed, WHERE)
+
+
+def test_a_key_that_is_no_more_is_named(config, saved):
+    saved["config"]["encoder_conf"]["forgotten_key"] = 3
+    with pytest.raises(UserError, match=r"config\.encoder_conf\.forgotten_key: 3 in the checkpoint, None now"):
+        check_same_run(saved, now(config), config, WHERE)
+
+
+def test_what_moves_no_weight_may_change(config, saved):
+    changed = config.model_copy(update={"max_update": 12345, "num_workers": 7})
+    check_same_run(saved, now(changed), changed, WHERE)
+
+
+def test_other_data_is_named(config, saved):
+    saved["data"]["train_sets"] = ["2b"]
+    with pytest.raises(UserError, match=r"data\.train_sets\.0: 2b in the checkpoint, 1a now"):
+        check_same_run(saved, now(config), config, WHERE)
