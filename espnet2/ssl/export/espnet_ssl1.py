@@ -193,10 +193,8 @@ def _frontend(settings: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
     }
     shapes = conf["shapes"]
     if not isinstance(shapes, list) or not all(_is_layer(shape) for shape in shapes) or not shapes:
-        text = str(shapes)[:80]
-        raise UserError(
-            f"{where}: config.yaml: frontend_conf.shapes is {text}; expected [channels, kernel, stride] rows"
-        )
+        expected = "expected [channels, kernel, stride] of each layer"
+        raise UserError(f"{where}: config.yaml: frontend_conf.shapes is {str(shapes)[:80]}; {expected}")
     return frontend_values(
         shapes, where, norm=conf["norm_mode"].removesuffix("_norm"), bias=conf["bias"],
         normalize=conf["normalize_audio"], projection_norm=conf["normalize_output"], sample_rate=_hertz(conf["fs"]),
