@@ -27,7 +27,8 @@ REQUIRED = [
 ]
 
 EXTRAS = {
-    "recipe": ["espeakng-loader>=0.2.4"],
+    # mini_espeak's voices; what stages 9 and 10 pack and upload
+    "recipe": ["espeakng-loader>=0.2.4", "transformers>=5.0,<6", "huggingface_hub>=1.0,<3"],
     "audio": ["av>=14", "silero-vad>=6.0"],  # m4a, AAC, G.722, ...; long files cut at pauses
     "hub": ["huggingface_hub>=1.0,<3"],
     "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],

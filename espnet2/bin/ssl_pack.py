@@ -1,6 +1,7 @@
 """A trained model in, a folder and one archive to be sent or uploaded out; or such an archive in, its folder out."""
 
 import argparse
+import json
 from pathlib import Path
 
 from espnet2.utils.errors import UserError, run_main
@@ -32,7 +33,7 @@ def main() -> None:
     if arguments.output is None or (arguments.model is None) == (arguments.unpack is None):
         raise UserError("give --output, and either --model to pack or --unpack <archive>")
     from espnet2.ssl.export.archive import unpack, write_archive
-    from espnet2.ssl.export.packed import PackOptions, check_files, pack_experiment
+    from espnet2.ssl.export.packed import CARD, PackOptions, check_files, pack_experiment
 
     if arguments.unpack is not None:
         check_files(unpack(arguments.unpack, arguments.output))
@@ -49,6 +50,8 @@ def main() -> None:
     )
     folder = pack_experiment(arguments.model, arguments.output, options, tag=arguments.checkpoint)
     archive = write_archive(folder, arguments.archive or folder.with_name(f"{folder.name}.tar.gz"))
+    for name, problem in json.loads((folder / CARD).read_text(encoding="utf-8"))["formats"].items():
+        print(f"for {name}: {f'{folder}/{name}' if problem is None else f'not packed: {problem}'}")
     print(f"{archive}: {archive.stat().st_size / (1 << 20):.2f} MiB, the files of {folder}")
 
 

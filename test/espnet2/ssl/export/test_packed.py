@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from tiny_packed import write_kmeans
 from tiny_units import run_program, write_experiment
 
@@ -130,12 +131,13 @@ def test_unpacking_checks_every_file(tmp_path):
         run_program("ssl_pack", "--unpack", tmp_path / "changed.zip", "--output", tmp_path / "out2")
 
 
-def test_other_libraries_forms_are_packed_along_or_said_to_be_none(tmp_path):
+def test_other_libraries_forms_are_packed_along_or_said_to_be_none(tmp_path, capsys):
     experiment = write_experiment(tmp_path / "exp", frontend="conv")
     run_program("ssl_pack", "--model", experiment, "--output", tmp_path / "p")
-    transformers = pytest.importorskip("transformers")
+    assert f"for huggingface: {tmp_path}/p/huggingface\n" in capsys.readouterr().out
     assert transformers.AutoModel.from_pretrained(tmp_path / "p/huggingface").config.hidden_size == 16
     assert (tmp_path / "p/torchaudio/model.safetensors").exists() and not list((tmp_path / "p").rglob("*.pt"))
     run_program("ssl_pack", "--model", write_experiment(tmp_path / "mel"), "--output", tmp_path / "q")
     card = json.loads((tmp_path / "q/card.json").read_text())
+    assert "for torchaudio: not packed: mel: this architecture has no form in" in capsys.readouterr().out
     assert "has no form in" in card["formats"]["huggingface"] and not (tmp_path / "q/huggingface").exists()
