@@ -1,12 +1,14 @@
 """A trained model in, a folder that another library loads, with a card of the measured difference, out."""
 
 import argparse
+import os
 
 from espnet2.utils.errors import run_main
 
 
 def main() -> None:
     """Entry point."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
     from espnet2.ssl.export.convert import CARD, EXPORTS, export_model
 
     parser = argparse.ArgumentParser(description=__doc__)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from espnet2.utils.errors import UserError, run_main
@@ -32,6 +33,7 @@ def main() -> None:
     arguments = make_parser().parse_args()
     if arguments.output is None or (arguments.model is None) == (arguments.unpack is None):
         raise UserError("give --output, and either --model to pack or --unpack <archive>")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
     from espnet2.ssl.export.archive import unpack, write_archive
     from espnet2.ssl.export.packed import CARD, PackOptions, check_files, pack_experiment
 
