@@ -4,12 +4,17 @@
         --dump_set egs2/mini_espeak/hubert1/dump/train
 
 Utterances are joined to one file. Units of every layer, of a k-means of the same file, are compared with those of one
-pass over all of it: how many frames have the same, and how much each says about the phones (PNMI).
+pass over all of it: how many frames have the same, and how much each says about the phones (PNMI). That pass goes piece
+by piece through the frontend and the biases of attention; `--nothing_cut` compares with one that does not, which needs
+the memory for it.
 """
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -17,6 +22,8 @@ from torch import Tensor
 
 from espnet2.ssl.data.index import AudioIndex
 from espnet2.ssl.data.waveform import load_wav
+from espnet2.ssl.encoder import stack
+from espnet2.ssl.frontend import pieces
 from espnet2.ssl.units.features import LayerFeatures
 from espnet2.ssl.units.kmeans import assign, fit_kmeans
 from espnet2.ssl.units.quality import Alignment, joint_counts, quality_of_counts, read_alignments
@@ -24,6 +31,7 @@ from espnet2.tasks.ssl import load_model
 from espnet2.utils.errors import UserError, run_main
 
 NUM_UNITS = 100
+FOREVER = float("1e18")
 
 
 def main() -> None:
@@ -32,6 +40,7 @@ def main() -> None:
     parser.add_argument("--dump_set", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=1200.0, help="of the file, at least (%(default)s)")
     parser.add_argument("--chunks", default="30,15 60,60 120,120", help="chunk and context in seconds (%(default)s)")
+    parser.add_argument("--nothing_cut", action="store_true", help="compare with a pass that computes all at once")
     parser.add_argument("--num_threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
@@ -45,7 +54,8 @@ def main() -> None:
 
     wav, phones, num_phones = join(arguments.dump_set, arguments.seconds, extractor().normalize)
     began = time.monotonic()
-    (whole,) = extractor(whole_seconds=float("1e9")).extract([wav])
+    with all_at_once() if arguments.nothing_cut else nullcontext():
+        (whole,) = extractor(whole_seconds=FOREVER).extract([wav])
     elapsed = time.monotonic() - began
     centroids = [fit_kmeans(layer.cpu(), NUM_UNITS).centroids for layer in whole]
     expected = units_of(whole, centroids)
@@ -61,18 +71,29 @@ def main() -> None:
     print("| chunk, context | equal units by layer, % | largest difference, of the largest value | PNMI by layer | s |")
     print("|--:|--:|--:|--:|--:|")
     print(f"| one pass | | | {pnmi(expected)} | {elapsed:.0f} |", flush=True)
+    ways = {"as by default": extractor()}
     for text in arguments.chunks.split():
         chunk, context = map(float, text.split(","))
+        ways[f"{chunk:g} s, {context:g} s"] = extractor(whole_seconds=0, chunk_seconds=chunk, context_seconds=context)
+    for name, way in ways.items():
         began = time.monotonic()
-        cut = torch.cat(
-            list(extractor(whole_seconds=0, chunk_seconds=chunk, context_seconds=context).stream(wav)), dim=1
-        )
+        cut = torch.cat(list(way.stream(wav)), dim=1)
         elapsed = time.monotonic() - began
         found = units_of(cut, centroids)
         equal = ", ".join(f"{100 * np.mean(ours == theirs):.1f}" for ours, theirs in zip(found, expected, strict=True))
         pairs = zip(cut, whole, strict=True)
-        largest = ", ".join(f"{float((ours - theirs).abs().max() / theirs.abs().max()):.2f}" for ours, theirs in pairs)
-        print(f"| {chunk:g} s, {context:g} s | {equal} | {largest} | {pnmi(found)} | {elapsed:.0f} |", flush=True)
+        largest = ", ".join(f"{float((ours - theirs).abs().max() / theirs.abs().max()):.1g}" for ours, theirs in pairs)
+        print(f"| {name} | {equal} | {largest} | {pnmi(found)} | {elapsed:.0f} |", flush=True)
+
+
+@contextmanager
+def all_at_once() -> Iterator[None]:
+    """Without the limits that make long audio fit into the memory."""
+    with (
+        mock.patch.object(pieces, "WHOLE_SECONDS", FOREVER),
+        mock.patch.object(stack, "LOGITS_AT_ONCE", FOREVER),
+    ):
+        yield
 
 
 def join(dump_set: Path, seconds: float, normalize: bool) -> tuple[Tensor, Alignment, int]:
