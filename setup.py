@@ -64,7 +64,7 @@ def main() -> None:
         description="Self-supervised speech pre-training with Kaldi- and ESPnet-style recipes",
         license="Apache-2.0",
         packages=find_packages(include=["espnet2", "espnet2.*"]),
-        package_data={"espnet2.ssl.evaluate.report": ["templates/*"]},
+        package_data={"espnet2.evaluate.report": ["templates/*"]},
         python_requires=PYTHON_REQUIRES,
         install_requires=REQUIRED,
         extras_require=EXTRAS,

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.evaluate.abx_cells import MODES, make_cells
-from espnet2.ssl.evaluate.abx_items import Items, Utterance, find_items
-from espnet2.ssl.evaluate.abx_rows import Materials, pair_errors
-from espnet2.ssl.evaluate.abx_score import interval
-from espnet2.ssl.units.quality import Alignment, read_alignments
+from espnet2.data.index import AudioIndex
+from espnet2.evaluate.abx.cells import MODES, make_cells
+from espnet2.evaluate.abx.items import Items, Utterance, find_items
+from espnet2.evaluate.abx.rows import Materials, pair_errors
+from espnet2.evaluate.abx.score import interval
+from espnet2.units.quality import Alignment, read_alignments
 from espnet2.utils.errors import run_main
 from espnet2.utils.kaldi_table import read_table
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from espnet2.ssl.data.format_audio import Shard, format_shard
-from espnet2.ssl.data.format_merge import merge_format
-from espnet2.ssl.data.format_plan import FormatOptions, prepare
+from espnet2.data.format.convert import Shard, format_shard
+from espnet2.data.format.merge import merge_format
+from espnet2.data.format.plan import FormatOptions, prepare
 from espnet2.utils.files import atomic_write
 
 UTTERANCE_SECONDS = 12.0  # about the mean of read-speech corpora

@@ -28,9 +28,9 @@ from gpu_training import (
     synchronize,
 )
 
-from espnet2.ssl.units.features import LayerFeatures
-from espnet2.ssl.units.kmeans import assign, fit_kmeans
-from espnet2.tasks.ssl import build
+from espnet2.tasks.build import build
+from espnet2.units.features import LayerFeatures
+from espnet2.units.kmeans import assign, fit_kmeans
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write, write_json
 

@@ -14,9 +14,9 @@ import torch
 import yaml
 from gpu_training import NUM_CLASSES, SAMPLE_RATE, Ours, Size, make_config
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.data.index_build import build_index
-from espnet2.ssl.data.labels import pack_labels
+from espnet2.data.index import AudioIndex
+from espnet2.data.index_build import build_index
+from espnet2.data.labels.packed import pack_labels
 from espnet2.utils.files import write_json
 from espnet2.utils.kaldi_table import write_table
 

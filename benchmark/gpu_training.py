@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from espnet2.ssl.data.batch import Batch
-from espnet2.ssl.data.dataset import Loaded
+from espnet2.data.batch import Batch
+from espnet2.data.dataset import Loaded
 from espnet2.ssl.modules.heads import CosineHead
-from espnet2.tasks.ssl import SSLConfig, build, resolve_config
+from espnet2.tasks.build import build
+from espnet2.tasks.config import SSLConfig, resolve_config
 from espnet2.train.distributed import Ranks
 from espnet2.train.updater import Prepared, Updater, prepare
 

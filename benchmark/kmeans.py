@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.units.features import map_features
-from espnet2.ssl.units.kmeans import assign, fit_kmeans
-from espnet2.ssl.units.source import make_extractor, resolve_source
+from espnet2.data.index import AudioIndex
+from espnet2.units.features import map_features
+from espnet2.units.kmeans import assign, fit_kmeans
+from espnet2.units.source import make_extractor, resolve_source
 from espnet2.utils.errors import UserError, run_main
 
 FAIRSEQ = {"batch_size": 10_000, "max_iter": 100, "tol": 0.0, "max_no_improvement": 100, "reassignment_ratio": 0.0}

@@ -20,14 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.data.waveform import load_wav
+from espnet2.data.index import AudioIndex
+from espnet2.data.waveform import load_wav
+from espnet2.models.load import load_model
 from espnet2.ssl.encoder import stack
-from espnet2.ssl.frontend import pieces
-from espnet2.ssl.units.features import LayerFeatures
-from espnet2.ssl.units.kmeans import assign, fit_kmeans
-from espnet2.ssl.units.quality import Alignment, joint_counts, quality_of_counts, read_alignments
-from espnet2.tasks.ssl import load_model
+from espnet2.ssl.modules import pieces
+from espnet2.units.features import LayerFeatures
+from espnet2.units.kmeans import assign, fit_kmeans
+from espnet2.units.quality import Alignment, joint_counts, quality_of_counts, read_alignments
 from espnet2.utils.errors import UserError, run_main
 
 NUM_UNITS = 100

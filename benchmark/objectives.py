@@ -24,11 +24,12 @@ from typing import Any
 
 import torch
 
-from espnet2.ssl.data.batch import Batch
-from espnet2.ssl.data.dataset import Loaded
+from espnet2.data.batch import Batch
+from espnet2.data.dataset import Loaded
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_names
-from espnet2.tasks.ssl import SSLConfig, build, count_parameters, load_config, needs_labels, with_num_classes
+from espnet2.tasks.build import build, count_parameters, needs_labels, with_num_classes
+from espnet2.tasks.config import SSLConfig, load_config
 from espnet2.train.distributed import Ranks
 from espnet2.train.updater import Updater, prepare
 from espnet2.utils.errors import UserError, run_main

@@ -8,6 +8,6 @@ Kaldi's command line. --max-jobs-run N (default: the number of cores) tasks run 
 --time, --config and the options of queues are accepted and do nothing here; --gpu N runs one task per GPU.
 """
 
-import job_local
+from cluster import job_local
 
 job_local.main(show=False)

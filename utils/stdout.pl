@@ -7,6 +7,6 @@
 --max-jobs-run N runs N at a time; their lines then mix on the screen, not in the logs.
 """
 
-import job_local
+from cluster import job_local
 
 job_local.main(show=True)

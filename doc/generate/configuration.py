@@ -17,10 +17,10 @@ from pydantic.fields import FieldInfo
 
 sys.path.insert(0, str(ROOT))
 
+from espnet2.evaluate.abx.choice import AbxOptions
+from espnet2.evaluate.probes.part import ProbeOptions
+from espnet2.finetune.config import FinetuneConfig
 from espnet2.ssl.encoder import encoder_class, encoder_names
-from espnet2.ssl.evaluate.abx_choice import AbxOptions
-from espnet2.ssl.evaluate.probes import ProbeOptions
-from espnet2.ssl.finetune.config import FinetuneConfig
 from espnet2.ssl.frontend import frontend_class, frontend_names
 from espnet2.ssl.objective import objective_class, objective_names
 from espnet2.tasks.config import SSLConfig

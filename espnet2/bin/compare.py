@@ -16,9 +16,9 @@ def main() -> None:
     if len({path.resolve() for path in arguments.exp}) < 2:
         raise UserError("name at least two different experiments; for one there is espnet2.bin.ssl_report")
 
-    from espnet2.ssl.evaluate.report.comparison import write_comparison
-    from espnet2.ssl.evaluate.report.experiment import read_experiment
-    from espnet2.ssl.evaluate.report.results import write_results
+    from espnet2.evaluate.report.comparison import write_comparison
+    from espnet2.evaluate.report.experiment import read_experiment
+    from espnet2.evaluate.report.results import write_results
 
     experiments = [read_experiment(path) for path in arguments.exp]
     if arguments.results:

@@ -10,30 +10,16 @@ starts a job again that exits with 99; torchrun ends with 1 whatever happened).
 """
 
 import argparse
-import logging
-import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
-from types import FrameType
 
-from espnet2.train.hosts import NUM_PORTS, Place, find_place, num_cores, parse_hosts
-from espnet2.train.signals import REQUEUE_EXIT_CODE
+from espnet2.launch.hosts import parse_hosts
+from espnet2.launch.node import HANDLED, NodeOptions, Stopped, ignore_requeued, raise_stopped, run_node, stop_status
 from espnet2.utils.errors import UserError, run_main
 
-SAVE_SECONDS = 120  # for a checkpoint, after a signal; then the processes are killed. Torchrun's default is 30
-REQUEUED = (signal.SIGTERM, signal.SIGUSR1)
-HANDLED = (*REQUEUED, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-BY_TORCHRUN = ",".join(number.name for number in HANDLED if number not in REQUEUED)
-SIGNAL_STATUS = 128  # a shell's exit status of a program that signal n ended is 128 + n
 WAIT_SECONDS = 60.0
-# Not restarted on the spot: success, a user's mistake, a stop that a queue asked for, Ctrl-C.
-FINAL_STATUSES = (0, 2, REQUEUE_EXIT_CODE, SIGNAL_STATUS + signal.SIGINT)
-
-
-class Stopped(Exception):
-    """A signal came while no process was running yet; its number is the only argument."""
+LAUNCHER = "espnet2.bin.launch"  # __name__ is __main__ here
 
 
 def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str]]:
@@ -66,132 +52,25 @@ def main() -> int:
     """Entry point."""
     options, own, command = parse(sys.argv[1:])
     if options.host:
-        from espnet2.train.ssh_nodes import run_on_hosts
+        from espnet2.launch.ssh_nodes import run_on_hosts
 
         at = own.index("--host") if "--host" in own else None
-        return run_on_hosts(parse_hosts(options.host), own[:at] + own[at + 2 :], command)
+        return run_on_hosts(parse_hosts(options.host), LAUNCHER, own[:at] + own[at + 2 :], command)
     for number in HANDLED:
-        signal.signal(number, _stop)
+        signal.signal(number, raise_stopped)
     if options.follow_stdin:
-        from espnet2.train.ssh_nodes import follow_stdin
+        from espnet2.launch.ssh_nodes import follow_stdin
 
         follow_stdin()
     try:
-        return run_node(options, command)
+        node = NodeOptions(
+            options.nnodes, options.nproc_per_node, options.max_restarts, options.master_port, options.wait_seconds
+        )
+        return run_node(node, command)
     except Stopped as stopped:
         return stop_status(stopped.args[0])
     finally:
-        _ignore_requeued()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Before and after torchrun."""
-    if number in REQUEUED:
-        _ignore_requeued()
-    raise Stopped(number)
-
-
-def _stop_torchrun(number: int, frame: FrameType | None) -> None:
-    """End torchrun as its own handler does, but only once."""
-    from torch.distributed.elastic.multiprocessing import SignalException
-
-    _ignore_requeued()
-    raise SignalException("the queue wants its machine back", signal.Signals(number))
-
-
-def _ignore_requeued() -> None:
-    """Queues send their signals more than once; a second one must not interrupt the saving."""
-    for number in REQUEUED:
-        signal.signal(number, signal.SIG_IGN)
-
-
-def stop_status(number: int) -> int:
-    """The exit status after a signal: 99 where it means that the queue wants its machine back."""
-    return REQUEUE_EXIT_CODE if number in REQUEUED else SIGNAL_STATUS + number
-
-
-def run_node(options: argparse.Namespace, command: Sequence[str]) -> int:
-    """Run the processes of this node, again after a crash while restarts are left; their exit status."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_cores() // options.nproc_per_node)))
-    os.environ["LAUNCH_WAIT_SECONDS"] = str(options.wait_seconds)
-    place = find_place(os.environ, options.nnodes, port=options.master_port) if options.nnodes > 1 else None
-    quieten_torch()
-    meeting = None
-    if place:
-        os.environ["CLUSTER_HOSTS"] = " ".join(place.hosts)  # for messages of the processes
-        from espnet2.train.nodes import Meeting
-
-        meeting = Meeting(place, wait_seconds=options.wait_seconds)
-    restarts = int(os.environ.get("CLUSTER_RESTARTS") or 0)
-    for attempt in range(options.max_restarts + 1):
-        os.environ["CLUSTER_RESTARTS"] = str(restarts + attempt)
-        if meeting:
-            meeting.gather(attempt)
-        with meeting.watched(attempt) if meeting else nullcontext():
-            status = run_torchrun([*torchrun_options(options, place, attempt), *command])
-        if meeting and status != 0:
-            # What the first node said holds for all; a node that had to end because of another has no say.
-            status = meeting.report(attempt, status)
-        if meeting:
-            meeting.leave(attempt)
-        if status in FINAL_STATUSES or attempt == options.max_restarts:
-            return status
-        left = options.max_restarts - attempt
-        print(f"launch: status {status}; starting again ({left} restarts left)", file=sys.stderr, flush=True)
-    raise AssertionError("the loop returns")
-
-
-def quieten_torch() -> None:
-    """Let torchrun and its stores be silent: each process says itself what went wrong, and launch which node it was."""
-    logging.disable(logging.CRITICAL)
-    given = os.environ.get("TORCH_CPP_LOG_LEVEL")
-    os.environ["TORCH_CPP_LOG_LEVEL"] = given or "FATAL"
-    import torch  # noqa: F401 - it reads the level now; the processes have their own
-
-    if given is None:
-        del os.environ["TORCH_CPP_LOG_LEVEL"]
-
-
-def torchrun_options(options: argparse.Namespace, place: Place | None, attempt: int) -> list[str]:
-    """torchrun's own options for this node."""
-    words = ["--signals_to_handle", BY_TORCHRUN, "--shutdown_timeout", str(SAVE_SECONDS)]
-    words += ["--nproc_per_node", str(options.nproc_per_node)]
-    if place is None:
-        return [*words, "--standalone"]
-    port = place.port + 1 + attempt % (NUM_PORTS - 1)
-    words += ["--nnodes", str(len(place.hosts)), "--node_rank", str(place.node_rank)]
-    words += ["--master_addr", place.hosts[0], "--master_port", str(port)]
-    return [*words, "--rdzv_conf", f"timeout={round(options.wait_seconds)}"]
-
-
-def run_torchrun(words: Sequence[str]) -> int:
-    """Run torchrun in this process; the exit status of what it started."""
-    from torch.distributed import DistError
-    from torch.distributed.elastic.multiprocessing import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.run import parse_args, run
-
-    for number in REQUEUED:
-        signal.signal(number, _stop_torchrun)
-    try:
-        run(parse_args(list(words)))
-    except SignalException as stopped:  # by now all processes have ended
-        return stop_status(stopped.sigval)
-    except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode < 0:
-            name = signal.Signals(-failure.exitcode).name
-            print(f"launch: error: process {rank} was ended by {name} (SIGKILL: is memory full?)", file=sys.stderr)
-            return SIGNAL_STATUS - failure.exitcode
-        return failure.exitcode
-    except DistError as error:
-        print(f"launch: error: torchrun's rendezvous failed: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 1
-    finally:
-        for number in HANDLED:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, _stop)
-    return 0
+        ignore_requeued()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.data.index_build import build_index
+from espnet2.data.index import AudioIndex
+from espnet2.data.index_build import build_index
 from espnet2.utils.errors import run_main
 
 

@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, required=True, help="PNG of the curves")
     parser.add_argument("--title", default="Objectives at equal wall time", help="of a new RESULTS.md (%(default)s)")
     arguments = parser.parse_args()
-    from espnet2.ssl.evaluate.compare import MARKS, draw_objectives, read_json, results_table
-    from espnet2.ssl.evaluate.marked_page import put_between_marks
+    from espnet2.evaluate.report.marked_page import put_between_marks
+    from espnet2.evaluate.report.objectives import MARKS, draw_objectives, read_json, results_table
 
     experiments = {}
     for word in arguments.experiments:

@@ -44,7 +44,7 @@ def main() -> None:
         sample()
         return
     arguments = make_parser().parse_args()
-    from espnet2.ssl.units.dump import DumpRequest, dump
+    from espnet2.units.dump import DumpRequest, dump
 
     dump(
         DumpRequest(

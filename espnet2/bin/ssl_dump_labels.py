@@ -38,8 +38,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Entry point."""
     arguments = make_parser().parse_args()
-    from espnet2.ssl.units.dump import DumpRequest, dump
-    from espnet2.ssl.units.tokens import TokenOptions, write_tokens
+    from espnet2.units.dump import DumpRequest, dump
+    from espnet2.units.tokens import TokenOptions, write_tokens
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
 
 if TYPE_CHECKING:
-    from espnet2.ssl.evaluate.systems import System
+    from espnet2.evaluate.systems import System
 
 FULL_SEEDS = (0, 1, 2)
 
@@ -76,7 +76,7 @@ def part_options(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     >>> part_options(["probes.tasks=[phone]", "probes.linear_ctc=true"])
     {'probes': {'tasks': ['phone'], 'linear_ctc': True}}
     """
-    from espnet2.ssl.evaluate.parts import PARTS
+    from espnet2.evaluate.parts import PARTS
     from espnet2.tasks.config import parse_overrides
 
     found: dict[str, dict[str, Any]] = {}
@@ -93,7 +93,7 @@ def models_beside(words: Sequence[str], tag: str) -> "list[System]":
     Raises:
         UserError: a word is not <title>=<exp>.
     """
-    from espnet2.ssl.evaluate.systems import System
+    from espnet2.evaluate.systems import System
 
     found = []
     for word in words:
@@ -116,10 +116,10 @@ def main() -> None:
 
     import torch
 
-    from espnet2.ssl.evaluate.part import EvaluationRequest, read_part, run_parts
-    from espnet2.ssl.evaluate.parts import find_parts
-    from espnet2.ssl.evaluate.systems import has_codes, systems_of
-    from espnet2.ssl.evaluate.unit_table import markdown_table
+    from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
+    from espnet2.evaluate.parts import find_parts
+    from espnet2.evaluate.systems import has_codes, systems_of
+    from espnet2.evaluate.units.table import markdown_table
 
     if arguments.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
@@ -159,9 +159,9 @@ def main() -> None:
 
 def write_table(output: Path) -> str:
     """All parts that lie there as one table, eval/table.md."""
-    from espnet2.ssl.evaluate.part import read_part
-    from espnet2.ssl.evaluate.parts import PARTS
-    from espnet2.ssl.evaluate.report.together import table_of_systems
+    from espnet2.evaluate.part import read_part
+    from espnet2.evaluate.parts import PARTS
+    from espnet2.evaluate.report.together import table_of_systems
 
     table = table_of_systems({name: part for name in PARTS if (part := read_part(output, name)) is not None})
     with atomic_write(output / "eval" / "table.md") as stream:

@@ -27,9 +27,9 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = numbers("--seeds", arguments.seeds)
 
-    from espnet2.ssl.evaluate.part import EvaluationRequest
-    from espnet2.ssl.evaluate.unit_table import markdown_table, parse_rows
-    from espnet2.ssl.evaluate.units import evaluate_units
+    from espnet2.evaluate.part import EvaluationRequest
+    from espnet2.evaluate.units.part import evaluate_units
+    from espnet2.evaluate.units.table import markdown_table, parse_rows
 
     request = EvaluationRequest(
         exp=Path(),

@@ -9,7 +9,8 @@ from espnet2.utils.errors import run_main
 def main() -> None:
     """Entry point."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
-    from espnet2.ssl.export.convert import CARD, EXPORTS, export_model
+    from espnet2.formats.conversion import CARD
+    from espnet2.publish.convert import EXPORTS, export_model
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="exp/<name>, or a folder of its checkpoints")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet2.ssl.data.filter import DurationLimits, describe, filter_by_duration
+from espnet2.data.format.filter import DurationLimits, describe, filter_by_duration
 from espnet2.utils.errors import run_main
 
 

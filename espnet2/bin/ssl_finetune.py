@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet2.train.signals import REQUEUE_EXIT_CODE, StopSignals
+from espnet2.launch.signals import REQUEUE_EXIT_CODE, StopSignals
 from espnet2.utils.errors import run_main
 
 DESCRIPTION = """\
@@ -34,8 +34,8 @@ def main() -> int:
     """Entry point."""
     stop = StopSignals().install()  # first of all: a signal that comes while PyTorch loads is not lost
     options, overrides = make_parser().parse_known_args(sys.argv[1:])
-    from espnet2.ssl.finetune.config import load_finetune_config
-    from espnet2.ssl.finetune.session import TuningRequest, finetune
+    from espnet2.finetune.config import load_finetune_config
+    from espnet2.finetune.session import TuningRequest, finetune
     from espnet2.train.distributed import process_group
 
     config = load_finetune_config(options.config, overrides)

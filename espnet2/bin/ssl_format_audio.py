@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet2.ssl.data.format_audio import Shard, format_shard
-from espnet2.ssl.data.format_plan import FormatOptions, parse_sample_rate, prepare
+from espnet2.data.format.convert import Shard, format_shard
+from espnet2.data.format.plan import FormatOptions, parse_sample_rate, prepare
 from espnet2.utils.errors import UserError, run_main
 
 

@@ -7,8 +7,8 @@ from espnet2.utils.errors import run_main
 
 def main() -> None:
     """Entry point."""
-    from espnet2.ssl.export.convert import CARD
-    from espnet2.ssl.export.foreign import IMPORTS, import_model
+    from espnet2.formats.conversion import CARD
+    from espnet2.formats.foreign import IMPORTS, import_model
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", help="a folder of save_pretrained or of ssl_export, or a checkpoint file")

@@ -5,9 +5,9 @@ import logging
 import sys
 from pathlib import Path
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.data.label_check import LABEL_RATES, MAX_MISSING_RATIO, TOLERANCE_LABELS
-from espnet2.ssl.data.label_import import import_labels
+from espnet2.data.index import AudioIndex
+from espnet2.data.labels.check import LABEL_RATES, MAX_MISSING_RATIO, TOLERANCE_LABELS
+from espnet2.data.labels.text import import_labels
 from espnet2.utils.errors import run_main
 
 

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.units.card import check_card, require_card
-from espnet2.ssl.units.labelling import LabelFiles, check_teacher_and_rate, label_part, labels_done, merge_labels
+from espnet2.data.index import AudioIndex
+from espnet2.units.card import check_card, require_card
+from espnet2.units.labelling import LabelFiles, check_teacher_and_rate, label_part, labels_done, merge_labels
 from espnet2.utils.errors import run_main
 
 NOT_THERE = 3  # exit status of --check

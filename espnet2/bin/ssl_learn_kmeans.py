@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from espnet2.ssl.units.card import KMeansCard, check_card, read_card, save_kmeans
-from espnet2.ssl.units.request import (
+from espnet2.units.card import KMeansCard, check_card, read_card, save_kmeans
+from espnet2.units.request import (
     FLOAT_BYTES,
     SampleRequest,
     add_sample_arguments,
@@ -15,8 +15,8 @@ from espnet2.ssl.units.request import (
     require_disk,
     require_memory,
 )
-from espnet2.ssl.units.sampling import Sample
-from espnet2.ssl.units.source import make_extractor
+from espnet2.units.sampling import Sample
+from espnet2.units.source import make_extractor
 from espnet2.utils.errors import UserError, run_main
 
 NOT_THERE = 3  # exit status of --check
@@ -65,7 +65,7 @@ def main() -> int:
 
 def _forecast(request: SampleRequest, arguments: argparse.Namespace) -> None:
     """Say what the sample and the clusters will take, before jobs are started for them."""
-    from espnet2.ssl.units.kmeans import forecast_fit_bytes
+    from espnet2.units.kmeans import forecast_fit_bytes
 
     teacher = Path(request.source.model)
     if request.source.model and (teacher / "config.yaml").exists() and not (teacher / "train.done").exists():
@@ -82,7 +82,7 @@ def _forecast(request: SampleRequest, arguments: argparse.Namespace) -> None:
 
 
 def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
-    from espnet2.ssl.units.kmeans import fit_kmeans, forecast_fit_bytes
+    from espnet2.units.kmeans import fit_kmeans, forecast_fit_bytes
 
     marks = [request.fingerprint(job, arguments.num_jobs) for job in range(1, arguments.num_jobs + 1)]
     sample = Sample.open(arguments.features_dir, marks)

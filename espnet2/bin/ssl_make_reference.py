@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--train_labels", default="", help="likewise, of objectives with labels")
     parser.add_argument("--valid_labels", default="", help="likewise")
     arguments = parser.parse_args()
-    from espnet2.train.inputs import DataPaths
-    from espnet2.train.reference_make import add_reference, make_reference
+    from espnet2.pretrain.inputs import DataPaths
+    from espnet2.pretrain.reference_make import add_reference, make_reference
 
     names = ("train_sets", "valid_sets", "train_labels", "valid_labels")
     words = [getattr(arguments, name).split() for name in names]

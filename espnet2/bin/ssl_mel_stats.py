@@ -22,10 +22,11 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=4, help="processes (default: %(default)s)")
     options, overrides = parser.parse_known_args()
-    from espnet2.ssl.data.mel_gather import gather_statistics, read_statistics
-    from espnet2.tasks.ssl import load_config, statistics_settings
+    from espnet2.pretrain.architecture import load_training_config
+    from espnet2.tasks.build import statistics_settings
+    from espnet2.units.mel_gather import gather_statistics, read_statistics
 
-    settings = statistics_settings(load_config(options.config, overrides, adopt_initial=True))
+    settings = statistics_settings(load_training_config(options.config, overrides))
     if settings is None:
         print(f"mel statistics: skipped: {options.config} needs none (no mel_norm: corpus)", file=sys.stderr)
         return

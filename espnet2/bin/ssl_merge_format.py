@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from espnet2.ssl.data.format_merge import describe, merge_format
-from espnet2.ssl.data.format_plan import FormatOptions, parse_sample_rate
+from espnet2.data.format.merge import describe, merge_format
+from espnet2.data.format.plan import FormatOptions, parse_sample_rate
 from espnet2.utils.errors import UserError, run_main
 
 

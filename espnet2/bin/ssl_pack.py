@@ -34,8 +34,9 @@ def main() -> None:
     if arguments.output is None or (arguments.model is None) == (arguments.unpack is None):
         raise UserError("give --output, and either --model to pack or --unpack <archive>")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
-    from espnet2.ssl.export.archive import unpack, write_archive
-    from espnet2.ssl.export.packed import CARD, PackOptions, check_files, pack_experiment
+    from espnet2.models.archive import unpack, write_archive
+    from espnet2.publish.card import CARD
+    from espnet2.publish.packed import PackOptions, check_files, pack_experiment
 
     if arguments.unpack is not None:
         check_files(unpack(arguments.unpack, arguments.output))

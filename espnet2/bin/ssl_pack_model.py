@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--with_teacher", action="store_true", help="keep what only training and DinoSR's codes need")
     parser.add_argument("--max_megabytes", type=float, default=3.0, help="MiB; larger is refused (%(default)s)")
     arguments = parser.parse_args()
-    from espnet2.ssl.export.pack import MEGABYTE, pack_model
+    from espnet2.publish.pack import MEGABYTE, pack_model
 
     size = pack_model(
         arguments.model,

@@ -13,9 +13,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, metavar="RESULTS.md", help="write or renew the row of this experiment")
     arguments = parser.parse_args()
 
-    from espnet2.ssl.evaluate.report.experiment import read_experiment
-    from espnet2.ssl.evaluate.report.report import write_report
-    from espnet2.ssl.evaluate.report.results import write_results
+    from espnet2.evaluate.report.experiment import read_experiment
+    from espnet2.evaluate.report.report import write_report
+    from espnet2.evaluate.report.results import write_results
 
     experiment = read_experiment(arguments.exp)
     if arguments.results:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from espnet2.ssl.units.features import FeatureExtractor, map_features
-from espnet2.ssl.units.request import FLOAT_BYTES, SampleRequest, add_sample_arguments, read_request, require_disk
-from espnet2.ssl.units.sampling import FeatureShard, Progress, SamplePlan, job_part, sampled_frames
-from espnet2.ssl.units.source import make_extractor
+from espnet2.units.features import FeatureExtractor, map_features
+from espnet2.units.request import FLOAT_BYTES, SampleRequest, add_sample_arguments, read_request, require_disk
+from espnet2.units.sampling import FeatureShard, SamplePlan, job_part, sampled_frames
+from espnet2.units.source import make_extractor
 from espnet2.utils.errors import run_main
+from espnet2.utils.progress import Progress
 
 
 def main() -> None:

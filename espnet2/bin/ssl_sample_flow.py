@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     arguments = parser.parse_args()
 
-    from espnet2.ssl.evaluate.flow_report import SampleRequest, sample_utterances
+    from espnet2.evaluate.flow.report import SampleRequest, sample_utterances
 
     request = SampleRequest(
         model=arguments.model,

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from espnet2.ssl.evaluate.stages import read_stages
-from espnet2.ssl.evaluate.unit_figures import PHONE_FIGURES
-from espnet2.ssl.evaluate.unit_table import best_rows, show
-from espnet2.train.reporter import format_seconds
+from espnet2.evaluate.report.stages import read_stages
+from espnet2.evaluate.units.figures import PHONE_FIGURES
+from espnet2.evaluate.units.table import best_rows, show
+from espnet2.utils.clock import format_seconds
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
 

@@ -36,16 +36,16 @@ def main() -> None:
     options, overrides = parser.parse_known_args()
     if options.minutes <= 0 or options.seconds <= 0:
         raise UserError("--minutes and --seconds: expected numbers above 0")
-    from espnet2.tasks.config import load_config
+    from espnet2.pretrain.architecture import load_training_config
 
-    config = load_config(options.config, overrides, adopt_initial=True)
+    config = load_training_config(options.config, overrides)
     wanted = hash_value(config.model_dump(mode="json"))
     known = json.loads(options.file.read_text(encoding="utf-8")) if options.file.is_file() else {}
     found = known.get(options.name)
     if found is None:
+        from espnet2.pretrain.inputs import DataPaths
+        from espnet2.pretrain.trial import time_training
         from espnet2.train.distributed import process_group
-        from espnet2.train.inputs import DataPaths
-        from espnet2.train.trial import time_training
 
         names = ("train_sets", "valid_sets", "train_labels", "valid_labels")
         paths = DataPaths(*(getattr(options, name).split() for name in names))

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from espnet2.train.signals import REQUEUE_EXIT_CODE, StopSignals
+from espnet2.launch.signals import REQUEUE_EXIT_CODE, StopSignals
 from espnet2.utils.errors import UserError, run_main
 
 DESCRIPTION = """\
@@ -38,25 +38,26 @@ def main() -> int:
     stop = StopSignals().install()  # first of all: a signal that comes while PyTorch loads is not lost
     words = sys.argv[1:]
     options, overrides = make_parser().parse_known_args(words)
-    from espnet2.tasks.config import dump_config, load_config
+    from espnet2.pretrain.architecture import load_training_config
+    from espnet2.tasks.config import dump_config
 
-    config = load_config(options.config, overrides, adopt_initial=True)
+    config = load_training_config(options.config, overrides)
     if options.print_config:
         print(dump_config(config), end="")
         return 0
     if options.print_needs_labels:
-        from espnet2.tasks.ssl import needs_labels
+        from espnet2.tasks.build import needs_labels
 
         print(str(needs_labels(config)).lower())
         return 0
     for name in ("config", "train_sets", "valid_sets", "output_dir"):
         if not getattr(options, name):
             raise UserError(f"--{name} is required")
+    from espnet2.pretrain.inputs import DataPaths
+    from espnet2.pretrain.reference import find_reference_file
+    from espnet2.pretrain.session import train
     from espnet2.train.distributed import process_group
-    from espnet2.train.inputs import DataPaths
-    from espnet2.train.reference import find_reference_file
     from espnet2.train.reporter import write_resume_script
-    from espnet2.train.session import train
 
     names = ("train_sets", "valid_sets", "train_labels", "valid_labels")
     paths = DataPaths(*(getattr(options, name).split() for name in names))

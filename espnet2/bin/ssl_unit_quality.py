@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from espnet2.ssl.units.quality import label_text_quality, read_alignments
+from espnet2.units.quality import label_text_quality, read_alignments
 from espnet2.utils.errors import run_main
 from espnet2.utils.files import write_json
 

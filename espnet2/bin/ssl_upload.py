@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("folder", type=Path, help="what ssl_pack wrote")
     arguments = parser.parse_args()
-    from espnet2.ssl.export.hub import upload_folder
+    from espnet2.models.hub import upload_folder
 
     print(f"uploaded: {upload_folder(arguments.folder, arguments.hf_repo, private=arguments.private)}")
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from espnet2.ssl.data.batch import Batch
+from espnet2.data.batch import Batch
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.objective.base import Loss, Objective

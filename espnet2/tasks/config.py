@@ -55,31 +55,38 @@ class SSLConfig(TrainConfig):
         return entries
 
 
-def load_config(path: str | Path | None, overrides: Sequence[str] = (), *, adopt_initial: bool = False) -> SSLConfig:
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> SSLConfig:
     """Read, override, check and resolve: every section holds every key.
 
     Args:
         path: the YAML file; None starts from the defaults.
         overrides: command-line words: `--max_update 100`, `--optim_conf lr=1e-4`, `--encoder_conf.num_layers 2`,
             `--encoder_conf num_layers=2 dim=64`, `--loss hubert.conf.mask_span=5`; "key=value" without dashes too.
-        adopt_initial: before a training: take frontend and encoder from the model of `init_from`, if that is given.
 
     Raises:
-        UserError: the file or an override is not well-formed, has an unknown key or a wrong value; or the model of
-            `init_from` is another one than the config says.
+        UserError: the file or an override is not well-formed, has an unknown key or a wrong value.
     """
-    where = str(path) if path is not None else "config"
+    return resolve_config(read_values(path, overrides), config_name(path))
+
+
+def config_name(path: str | Path | None) -> str:
+    """How messages name a config."""
+    return str(path) if path is not None else "config"
+
+
+def read_values(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read and override, unchecked: the keys that file and command line give; arguments as for `load_config`.
+
+    Raises:
+        UserError: the file or an override is not well-formed.
+    """
     try:
         values = {} if path is None else load_yaml(path)
     except UserError as error:
         raise _loss_error(path) if _has_flat_loss(path) else error from None
     for keys, value in parse_overrides(overrides):
         _override(values, keys, value)
-    if adopt_initial and values.get("init_from"):
-        from espnet2.tasks.initial import adopt_architecture
-
-        values = adopt_architecture(values, where)
-    return resolve_config(values, where)
+    return values
 
 
 def resolve_config(values: Mapping[str, Any], where: str = "config") -> SSLConfig:

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from espnet2.ssl.data.augment import AugmentConfig
+from espnet2.data.augment.augment import AugmentConfig
 from espnet2.train.optimizer import optimizer_config
 from espnet2.train.scheduler import schedule_config
 from espnet2.utils.config import Config, parse_config
@@ -20,7 +20,7 @@ class SamplingConfig(Config):
 
 
 class ProbeConfig(Config):
-    """What is measured at each validation besides the loss: see `espnet2.ssl.evaluate.quick_probe`."""
+    """What is measured at each validation besides the loss: see `espnet2.pretrain.probe`."""
 
     enabled: bool = Field(True, description="false: no probe")
     seconds: float = Field(120.0, gt=0, description="of the valid set, at most: bounds the cost")
@@ -37,7 +37,7 @@ class Criterion(NamedTuple):
 
 
 class TrainConfig(Config):
-    """Everything the trainer and the loader obey; the model's sections are added by `espnet2.tasks.ssl.SSLConfig`."""
+    """Everything the trainer and the loader obey; the model's sections are in `espnet2.tasks.config.SSLConfig`."""
 
     # batches
     batch_type: Literal["numel"] = Field("numel", description="batches are measured in samples, padding included")

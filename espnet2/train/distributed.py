@@ -95,7 +95,7 @@ def process_group(ngpu: int) -> Iterator[Ranks]:
     if world_size == 1:
         yield ranks
         return
-    from espnet2.train.selftest import measure_network, meet  # not needed by one process
+    from espnet2.launch.selftest import measure_network, meet  # not needed by one process
 
     store = meet(ranks.rank, world_size)
     dist.init_process_group(

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from espnet2.train.progress import Heartbeat
 from espnet2.train.state import Validation
+from espnet2.utils.clock import format_seconds
 
 DETAIL = re.compile(
     r"_layer\d+$"
@@ -201,13 +202,6 @@ def _shown(figures: Mapping[str, float]) -> list[str]:
 
 def _figure(name: str, value: float) -> str:
     return f"{name} {100 * value:.1f} %" if name.endswith("accuracy") else f"{name} {value:.3f}"
-
-
-def format_seconds(seconds: float) -> str:
-    """Hours, minutes and seconds: 1:02:03, 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def write_resume_script(directory: Path, words: list[str], launcher: list[str]) -> Path:

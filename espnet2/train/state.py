@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from espnet2.ssl.data.sampler import Cursor
+from espnet2.data.sampler import Cursor
 from espnet2.train.config import Criterion
 
 

@@ -9,22 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet2.ssl.data.dataset import Loaded
-from espnet2.ssl.data.loader import iterate_batches
-from espnet2.ssl.evaluate.quick_probe import QuickProbe
+from espnet2.data.dataset import Loaded
+from espnet2.data.loader import iterate_batches
+from espnet2.launch.signals import StopSignals
 from espnet2.ssl.model import SSLModel
 from espnet2.train.checkpoint import CheckpointFolder, best_name
 from espnet2.train.config import Criterion, TrainConfig
+from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
 from espnet2.train.identity import check_same_run
-from espnet2.train.inputs import StepPlan, TrainingData
 from espnet2.train.interval import Interval
 from espnet2.train.meter import Meter
+from espnet2.train.observers import Judge, Probe
 from espnet2.train.reporter import Reporter
 from espnet2.train.saving import restore_states, save_checkpoint
-from espnet2.train.signals import StopSignals
 from espnet2.train.state import TrainState, Validation, is_stale, ranking
-from espnet2.train.traffic_light import TrafficLight
 from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import run_probe, validate
 from espnet2.train.watch import CollapseWatch
@@ -50,8 +49,8 @@ class Trainer:
         ranks: Ranks,
         reporter: Reporter,
         stop: StopSignals,
-        probe: QuickProbe | None = None,
-        lights: TrafficLight | None = None,
+        probe: Probe | None = None,
+        lights: Judge | None = None,
     ) -> None:
         self.model, self.data, self.config = model, data, config
         self.steps, self.max_update = steps, max_update
@@ -105,7 +104,8 @@ class Trainer:
                 if must_stop and not self._is_finished():
                     return False
         if not self.state.validations:  # max_update was lowered to less than the run had reached
-            self._validate(), self._save()
+            self._validate()
+            self._save()
         self._complete()
         return True
 

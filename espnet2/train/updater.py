@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from espnet2.ssl.data.batch import Batch
-from espnet2.ssl.data.dataset import Loaded, seed_for
+from espnet2.data.batch import Batch
+from espnet2.data.dataset import Loaded, seed_for
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective.base import Loss
 from espnet2.train.config import TrainConfig

@@ -8,13 +8,13 @@ from contextlib import closing
 
 import torch
 
-from espnet2.ssl.data.dataset import SpeechDataset
-from espnet2.ssl.data.loader import iterate_batches
-from espnet2.ssl.data.sampler import MicroBatch
-from espnet2.ssl.evaluate.quick_probe import QuickProbe
+from espnet2.data.dataset import SpeechDataset
+from espnet2.data.loader import iterate_batches
+from espnet2.data.sampler import MicroBatch
 from espnet2.ssl.model import SSLModel
 from espnet2.train.distributed import Ranks
 from espnet2.train.meter import Meter, Tally, tally
+from espnet2.train.observers import Probe
 from espnet2.train.precision import Precision
 from espnet2.utils.errors import UserError
 
@@ -53,7 +53,7 @@ def validate(
 
 @torch.no_grad()
 def run_probe(
-    model: SSLModel, probe: QuickProbe, *, ranks: Ranks, precision: Precision, is_sharded: bool
+    model: SSLModel, probe: Probe, *, ranks: Ranks, precision: Precision, is_sharded: bool
 ) -> tuple[dict[str, float], str]:
     """The probe's figures and "", or none and why: the same on every rank. The model and all random states stay.
 

@@ -67,3 +67,11 @@ def hash_file(path: str | Path) -> str:
 def hash_value(value: Any) -> str:
     """The hash of anything JSON can hold, independent of the order of keys."""
     return hash_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False))
+
+
+def read_json(path: Path) -> dict | None:
+    """The contents of a JSON file; None where there is none, or it was cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None

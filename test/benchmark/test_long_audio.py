@@ -8,7 +8,7 @@ import sys
 from tiny_training import make_set
 from tiny_units import write_experiment
 
-from espnet2.ssl.data.index import AudioIndex
+from espnet2.data.index import AudioIndex
 
 
 def test_chunks_that_see_everything_give_what_one_pass_gives(root, tmp_path):

@@ -14,7 +14,7 @@ from repository import ROOT
 from tiny_training import command_line, make_corpus
 from training_process import run_ranks
 
-from espnet2.train.inputs import DataPaths
+from espnet2.pretrain.inputs import DataPaths
 
 pytestmark = pytest.mark.cluster
 LONG = {"max_update": 400, "valid_interval_updates": 200, "log_interval_updates": 5, "save_interval_updates": 5}

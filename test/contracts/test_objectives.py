@@ -9,9 +9,9 @@ import torch
 from tiny_model import mean_loss, noise_batch, seeded_forward, tiny_model
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import NO_LABEL
+from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.objective import objective_class, objective_names
-from espnet2.tasks.ssl import resolve_config
+from espnet2.tasks.config import resolve_config
 from espnet2.utils.errors import UserError
 
 FIXED_TARGETS = [name for name in objective_names() if not objective_class(name).target_moves]

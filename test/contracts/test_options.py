@@ -81,7 +81,7 @@ def program_options(path: Path) -> list[str]:
 PROGRAMS = [path for path in sorted((ROOT / "espnet2/bin").glob("*.py")) if program_options(path)]
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, ROOT / "espnet2/ssl/units/request.py"], ids=relative)
+@pytest.mark.parametrize("program", [*PROGRAMS, ROOT / "espnet2/units/request.py"], ids=relative)
 def test_every_option_of_a_program_is_read(program: Path) -> None:
     text = text_of(program) or ""
     dead = [

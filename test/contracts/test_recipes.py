@@ -10,7 +10,8 @@ import torch
 from recipe_folders import contents, link_recipe, refuse, run, set_up_recipe, succeed
 from repository import ROOT
 
-from espnet2.tasks.ssl import build, count_parameters, load_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config
 
 RECIPES = ROOT / "egs2"
 CORPORA = sorted(path.name for path in RECIPES.iterdir() if path.is_dir() and path.name != "TEMPLATE")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from repository import ROOT
 
+from espnet2.models.load import load_model
 from espnet2.ssl.objective import objective_names
-from espnet2.tasks.ssl import load_model
 
 MODELS = sorted(path.parent for path in ROOT.glob("egs2/*/ssl1/models/*/model.safetensors"))
 MAX_BYTES = 3 * 2**20  # --max_megabytes of ssl_pack_model, which made them

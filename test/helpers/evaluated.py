@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from tiny_model import tiny_config
 
-from espnet2.tasks.ssl import dump_config
+from espnet2.tasks.config import dump_config
 
 PHONES = ["a", "b", "SIL", "oʊ"]
 LOG = """2026-01-02 03:04:05 INFO model: 1,234 parameters, 1,200 trained; losses hubert

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from espnet2.ssl.export import names
-from espnet2.ssl.export.canonical import rename, to_canonical
+from espnet2.formats import names
+from espnet2.formats.canonical import rename, to_canonical
 
 
 def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from espnet2.train.signals import REQUEUE_EXIT_CODE, StopSignals
+from espnet2.launch.signals import REQUEUE_EXIT_CODE, StopSignals
 
 
 def main(how: str, folder: str) -> int:

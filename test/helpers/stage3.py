@@ -3,10 +3,10 @@
 import numpy as np
 import soundfile
 
-from espnet2.ssl.data.audio import read_audio
-from espnet2.ssl.data.format_audio import Shard, format_shard
-from espnet2.ssl.data.format_merge import merge_format
-from espnet2.ssl.data.format_plan import FormatOptions, prepare
+from espnet2.data.audio.read import read_audio
+from espnet2.data.format.convert import Shard, format_shard
+from espnet2.data.format.merge import merge_format
+from espnet2.data.format.plan import FormatOptions, prepare
 from espnet2.utils.kaldi_table import read_table
 
 FLAC = FormatOptions(16000, "flac")

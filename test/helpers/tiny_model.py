@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 
-from espnet2.ssl.data.batch import NO_LABEL, Batch
+from espnet2.data.batch import Batch
+from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_class
 from espnet2.ssl.objective.base import Loss
-from espnet2.tasks.ssl import SSLConfig, build, resolve_config
+from espnet2.tasks.build import build
+from espnet2.tasks.config import SSLConfig, resolve_config
 
 NUM_CLASSES = 7
 FRONTENDS = {"fbank": {"num_mels": 20}, "conv": {"channels": 12, "dropout": 0.0}}

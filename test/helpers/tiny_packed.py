@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from espnet2.ssl.units.card import KMeansCard, save_kmeans
-from espnet2.tasks.ssl import find_weights
+from espnet2.models.weights import find_weights
+from espnet2.units.card import KMeansCard, save_kmeans
 from espnet2.utils.files import hash_file
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import soundfile
 import yaml
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.data.index_build import build_index
-from espnet2.ssl.data.labels import pack_labels
-from espnet2.train.inputs import DataPaths
+from espnet2.data.index import AudioIndex
+from espnet2.data.index_build import build_index
+from espnet2.data.labels.packed import pack_labels
+from espnet2.pretrain.inputs import DataPaths
 from espnet2.utils.files import write_json
 from espnet2.utils.kaldi_table import write_table
 

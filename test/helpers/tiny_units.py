@@ -9,8 +9,8 @@ from unittest import mock
 from safetensors.torch import save_file
 from tiny_model import tiny_config, tiny_model
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.tasks.ssl import dump_config
+from espnet2.data.index import AudioIndex
+from espnet2.tasks.config import dump_config
 
 
 def write_phones(dump_set: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tiny_training import TINY_CONFIG, command_line, write_config
 from training_process import run_ranks, run_training
 
-from espnet2.train.inputs import DataPaths
+from espnet2.pretrain.inputs import DataPaths
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARD_SAMPLES = 24000  # of one micro-batch of one rank

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOADED = ["espnet2.train.session", "espnet2.bin.ssl_train", "torch.utils.tensorboard", "espnet2.train.plots"]
+PRELOADED = ["espnet2.pretrain.session", "espnet2.bin.ssl_train", "torch.utils.tensorboard", "espnet2.train.plots"]
 PRELOADED += ["matplotlib.figure", "matplotlib.backends.backend_agg", "torch._dynamo"]  # the last by torch.optim
 CONTEXT.set_forkserver_preload([*PRELOADED, __name__])
 

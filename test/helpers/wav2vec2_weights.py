@@ -5,7 +5,8 @@ from hubert_weights import randomise, to_transformers
 from tiny_model import seeded_forward
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from espnet2.tasks.ssl import build, resolve_config
+from espnet2.tasks.build import build
+from espnet2.tasks.config import resolve_config
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 ENCODER = {

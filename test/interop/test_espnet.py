@@ -11,11 +11,13 @@ import yaml
 from espnet_weights import CASES, SCALED, ssl1_config, write_ssl1
 from fresh_environment import fresh_environment, run
 
-from espnet2.ssl.export import espnet_file, espnet_ssl1
-from espnet2.ssl.export.canonical import from_canonical
-from espnet2.ssl.export.compare import normalised, our_states
-from espnet2.ssl.export.foreign import import_model
-from espnet2.tasks.ssl import build, load_model, resolve_config
+from espnet2.formats import espnet_file, espnet_ssl1
+from espnet2.formats.canonical import from_canonical
+from espnet2.formats.compare import normalised, our_states
+from espnet2.formats.foreign import import_model
+from espnet2.models.load import load_model
+from espnet2.tasks.build import build
+from espnet2.tasks.config import resolve_config
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1200)]
 ESPNET = "espnet==202511"  # with its own pins of other packages it does not install beside current ones
@@ -30,7 +32,7 @@ LIMIT = 1e-4
 IN_ESPNET = """
 import argparse, json, sys, torch, yaml
 from pathlib import Path
-from espnet2.tasks.ssl import SSLTask
+from espnet2.tasks.build import SSLTask
 
 def built(folder):
     return SSLTask.build_model(argparse.Namespace(**yaml.safe_load((folder / "config.yaml").read_text()))).eval()

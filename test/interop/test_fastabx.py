@@ -9,7 +9,7 @@ import pytest
 import torch
 from abx_by_hand import FASTABX_FIGURES, SILENCE, Spoken, fastabx_corpus
 
-from espnet2.ssl.evaluate.abx_distance import DISTANCES
+from espnet2.evaluate.abx.distance import DISTANCES
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1200)]
 FASTABX = "fastabx==0.9.0"

@@ -12,10 +12,12 @@ from fresh_environment import fresh_environment, run
 from repository import ROOT
 from safetensors.torch import save_file
 
-from espnet2.ssl.export.compare import normalised, our_states, sounds
-from espnet2.ssl.export.convert import EXPORTS, export_model
-from espnet2.ssl.export.foreign import IMPORTS, import_model
-from espnet2.tasks.ssl import build, dump_config, load_config, load_model, with_num_classes
+from espnet2.formats.compare import normalised, our_states, sounds
+from espnet2.formats.foreign import IMPORTS, import_model
+from espnet2.models.load import load_model
+from espnet2.publish.convert import EXPORTS, export_model
+from espnet2.tasks.build import build, with_num_classes
+from espnet2.tasks.config import dump_config, load_config
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1200)]
 CONF = ROOT / "egs2/TEMPLATE/ssl1/conf"

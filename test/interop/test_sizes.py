@@ -6,10 +6,11 @@ import transformers
 from repository import ROOT
 from safetensors.torch import save_file
 
-from espnet2.ssl.export import names
-from espnet2.ssl.export.canonical import rename, to_canonical
-from espnet2.ssl.export.convert import export_model
-from espnet2.tasks.ssl import build, dump_config, load_config, with_num_classes
+from espnet2.formats import names
+from espnet2.formats.canonical import rename, to_canonical
+from espnet2.publish.convert import export_model
+from espnet2.tasks.build import build, with_num_classes
+from espnet2.tasks.config import dump_config, load_config
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1200)]
 CONF = ROOT / "egs2/TEMPLATE/ssl1/conf"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recipe_folders import KMEANS, MODELS, contents, refuse, run, succeed
 
-from espnet2.ssl.evaluate.parts import PARTS
+from espnet2.evaluate.parts import PARTS
 
 SETS = ("train_smoke", "dev_smoke")
 EXP = Path("exp/smoke")

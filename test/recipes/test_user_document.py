@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from recipe_folders import KMEANS, MODELS, refuse, set_up_recipe, succeed
 
-from espnet2.ssl.data.labels import PackedLabels
+from espnet2.data.labels.packed import PackedLabels
 
 SETS = ("train_smoke", "dev_smoke")
 TOKEN_LIST = "../hubert1/data/en_token_list_kmeans_iter1_espnet_hubert_20clusters/word/tokens.txt"

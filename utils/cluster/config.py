@@ -1,18 +1,18 @@
 """A file with Kaldi's command, option and default lines, and options -> the words of the submit line.
 
-    command sbatch --account speech      # how the submit line begins
-    option mem=* --mem $0                # --mem 4G becomes --mem 4G
-    option gpu=0                         # --gpu 0 becomes nothing
-    option gpu=* --gres=gpu:$0 -p gpu
-    default gpu=0                        # what counts without --gpu on the command line
-    option partition=* -p $0             # any further option of your own
+command sbatch --account speech      # how the submit line begins
+option mem=* --mem $0                # --mem 4G becomes --mem 4G
+option gpu=0                         # --gpu 0 becomes nothing
+option gpu=* --gres=gpu:$0 -p gpu
+default gpu=0                        # what counts without --gpu on the command line
+option partition=* -p $0             # any further option of your own
 """
 
 import os
 import re
 import shlex
 
-from job_command import fail
+from .job_command import fail
 
 # Options that the back ends read themselves: a configuration may describe them, but need not.
 OWN = ("config", "dry-run", "max-jobs-run", "host", "status-seconds")

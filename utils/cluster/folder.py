@@ -1,12 +1,12 @@
 """A job in -> a folder beside its log that the tasks on the nodes read, and write their exit status into.
 
-    <log folder>/q/<name>.<number>/
-        job.json       command, log, working folder
-        environment    of the submitter, NUL between variables; only its owner may read it; gone when the job has ended
-        <first>.sh     what the scheduler starts
-        scheduler.log  what the scheduler or the script says outside the log
-        started/<task> how often it was started
-        status/<task>  "<exit code> <restarts>"
+<log folder>/q/<name>.<number>/
+    job.json       command, log, working folder
+    environment    of the submitter, NUL between variables; only its owner may read it; gone when the job has ended
+    <first>.sh     what the scheduler starts
+    scheduler.log  what the scheduler or the script says outside the log
+    started/<task> how often it was started
+    status/<task>  "<exit code> <restarts>"
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 
-from job_command import fail, program
+from .job_command import fail, program
 
 UTILS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -6,10 +6,9 @@ import shlex
 import signal
 import time
 
-import job_process
-from job_command import fail
-
+from . import job_process
 from .backend import Backend, Entry, Final
+from .job_command import fail
 
 
 class Host:

@@ -5,10 +5,8 @@ import signal
 import sys
 import time
 
-import job_command
-import job_process
-
 from . import config as configuration
+from . import job_command, job_process
 from .backend import Refused, Unavailable
 from .folder import Folder
 

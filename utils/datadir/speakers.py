@@ -4,16 +4,13 @@ import re
 import sys
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 import streams
 import tables
-
-if TYPE_CHECKING:
-    from validate import Checker
+from checker import Checker
 
 
-def check(checker: "Checker", speaker_sort: bool) -> None:
+def check(checker: Checker, speaker_sort: bool) -> None:
     """utt2spk and spk2utt: format, both orders, and that they say the same."""
     for name in ("utt2spk", "spk2utt"):
         checker.require(name)
@@ -31,7 +28,7 @@ def check(checker: "Checker", speaker_sort: bool) -> None:
         print(f"{checker.directory.program}: warning: {checker.directory.path} has one speaker only", file=sys.stderr)
 
 
-def spoken(checker: "Checker") -> Iterator[tuple[bytes, bytes, int]]:
+def spoken(checker: Checker) -> Iterator[tuple[bytes, bytes, int]]:
     """Utterance, speaker and line of each word of spk2utt; a line may hold every utterance, so it is not split."""
     for number, line in checker.lines("spk2utt"):
         words = re.finditer(rb"\S+", line)
@@ -40,7 +37,7 @@ def spoken(checker: "Checker") -> Iterator[tuple[bytes, bytes, int]]:
             yield word.group(), speaker, number
 
 
-def check_both(checker: "Checker") -> None:
+def check_both(checker: Checker) -> None:
     """spk2utt and utt2spk give every utterance to the same speaker. As a rule they name them in the same order."""
     given = (tuple(line.split()) for _, line in checker.lines("utt2spk"))
     if all(mine is not None and mine[:2] == other for mine, other in zip_longest(spoken(checker), given)):

@@ -5,11 +5,11 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from espnet2.ssl.frontend.geometry import FrameGeometry
-from espnet2.ssl.frontend.mel import MelSettings
-from espnet2.ssl.frontend.mel_statistics import MelStatistics
-from espnet2.ssl.frontend.pieces import forward_in_pieces, needs_pieces
+from espnet2.data.geometry import FrameGeometry
+from espnet2.ssl.modules.mel import MelSettings
+from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.ssl.modules.norm import TimeStatistics
+from espnet2.ssl.modules.pieces import forward_in_pieces, needs_pieces
 from espnet2.utils.config import Config
 
 

@@ -6,8 +6,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.gradient import scale_gradient
 from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm, TimeStatistics
 from espnet2.utils import config

@@ -7,11 +7,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.mel import LogMel, MelSettings
-from espnet2.ssl.frontend.mel_statistics import MelStatistics
-from espnet2.ssl.frontend.subsample import ConvSubsample, StackFrames
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
+from espnet2.ssl.modules.mel import LogMel, MelSettings
+from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.ssl.modules.norm import normalise_over_time
+from espnet2.ssl.modules.subsample import ConvSubsample, StackFrames
 from espnet2.utils import config
 
 NORM_EPSILON = 1e-5  # added to the variance of an utterance's mel

@@ -1,13 +1,7 @@
 """A student encoder in, its exponential moving average out: the teacher of DinoSR and data2vec."""
 
-import copy
 import math
-from collections.abc import Callable, Collection, Sequence
-
-import torch
-from torch import Tensor, nn
-
-from espnet2.ssl.encoder.base import Encoder
+from collections.abc import Callable
 
 DecaySchedule = Callable[[int], float]  # update (1-based) -> share of the teacher that stays; 1 leaves it as it is
 
@@ -31,69 +25,3 @@ def exponential_decay(update: int, *, start: float, num_updates: float, negligib
     """
     missing = (1 - start) * math.exp(-update / num_updates)
     return 1.0 if missing <= negligible else 1 - missing
-
-
-class Teacher(nn.Module):
-    """A copy of an encoder in float32 that no gradient trains: always in evaluation mode, moved by `follow`.
-
-    Its weights are parameters without gradient: saved, resumed, moved to a device and sharded like all others.
-    """
-
-    def __init__(self, student: Encoder) -> None:
-        super().__init__()
-        self.encoder = copy.deepcopy(student).requires_grad_(False)
-        self.train(False)
-
-    def train(self, mode: bool = True) -> "Teacher":
-        """Stay in evaluation mode: no dropout, no layerdrop."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def become(self, student: Encoder, *, loaded: Collection[str]) -> None:
-        """Start as the student after `init_param`, but for what the teacher was given itself.
-
-        Args:
-            loaded: names of `Objective.weights_loaded`, such as "teacher.encoder.norm.weight".
-        """
-        own, theirs = self.encoder.state_dict(), student.state_dict()
-        for name in own:
-            if f"teacher.encoder.{name}" not in loaded:
-                own[name].copy_(theirs[name])
-
-    @torch.no_grad()
-    def branches(self, x: Tensor, lengths: Tensor | None, layers: Sequence[int]) -> list[Tensor]:
-        """Outputs of the feed-forward branches before their residual: [(batch, frames, dim)] in the order of `layers`.
-
-        Args:
-            x: (batch, frames, dim) that nothing is hidden from; no gradient goes back through it.
-            lengths: (batch,) valid frames; None where nothing is padded.
-            layers: 1-based.
-        """
-        found = self.encoder(x.detach(), lengths, layers=tuple(layers), branch="feed_forward").layers
-        return [found[layer] for layer in layers]
-
-    @torch.no_grad()
-    def follow(self, student: Encoder, decay: float, *, copied: str | None = None) -> None:
-        """teacher <- decay * teacher + (1 - decay) * student, weight by weight; statistics of norms are copied.
-
-        Args:
-            decay: 1 leaves the weights as they are.
-            copied: weights below this name are copied instead of averaged: "position".
-        """
-        averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
-        pairs = zip(self.encoder.named_parameters(), student.parameters(), strict=True)
-        for (name, own), theirs in pairs:
-            own, theirs = _local(own), _local(theirs)
-            if copied is not None and name.startswith(f"{copied}."):
-                own.copy_(theirs)
-            elif own.numel():  # a rank may hold nothing of a small weight
-                averaged[0].append(own), averaged[1].append(theirs)
-        if decay < 1.0:
-            torch._foreach_lerp_(averaged[0], averaged[1], 1.0 - decay)
-        for own, theirs in zip(self.encoder.buffers(), student.buffers(), strict=True):
-            own.copy_(theirs)
-
-
-def _local(parameter: Tensor) -> Tensor:
-    """The part of a sharded parameter that lies on this rank; teacher and student are sharded alike."""
-    return parameter.to_local() if hasattr(parameter, "to_local") else parameter

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from espnet2.ssl.data.batch import Batch, Draws
+from espnet2.data.batch import Batch, Draw
+from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.utils.config import Config
 
 
@@ -44,25 +44,6 @@ class Codes(NamedTuple):
 
     codes: Mapping[int, Tensor]  # layer or codebook, from 1 -> (batch, frames) int64, -1 behind the end
     lengths: Tensor  # (batch,) valid frames
-
-
-class Draw(ABC):
-    """Everything random of one objective, made in the loader. Picklable, pure, without weights."""
-
-    @abstractmethod
-    def __call__(self, wav_lengths: Tensor, utt_ids: Sequence[str], generator: torch.Generator) -> Draws:
-        """Draw for one micro-batch, from `generator` only.
-
-        Args:
-            wav_lengths: (batch,) samples after the crop.
-
-        Returns:
-            Tensors of known shape; (batch, frames) ones are padded with "nothing happens".
-        """
-
-    def min_samples(self) -> int:
-        """Samples an utterance needs for the draw to make sense; shorter ones are refused before training."""
-        return 1
 
 
 @dataclass(frozen=True)

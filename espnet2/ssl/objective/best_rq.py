@@ -8,15 +8,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import Batch, Draws
+from espnet2.data.batch import Batch, Draw, Draws
+from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.codebook import perplexity
 from espnet2.ssl.modules.lengths import fit_frames, valid_frames
 from espnet2.ssl.modules.masking import draw_start_mask
 from espnet2.ssl.modules.random_quantizer import RandomProjectionQuantizer, neighbour_frames
-from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
+from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.utils import config
 from espnet2.utils.errors import UserError
 

@@ -8,16 +8,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from espnet2.ssl.data.batch import Batch, Draws
+from espnet2.data.batch import Batch, Draw, Draws
+from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.encoder.base import Encoder, check_layers, require_keep
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.block_mask import draw_block_mask, visible_indices
 from espnet2.ssl.modules.conv_decoder import ConvDecoder
-from espnet2.ssl.modules.ema import Teacher, linear_decay
+from espnet2.ssl.modules.ema import linear_decay
 from espnet2.ssl.modules.lengths import fit_frames, valid_frames
 from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
-from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
+from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
+from espnet2.ssl.teacher import Teacher
 from espnet2.utils import config
 from espnet2.utils.errors import UserError
 

@@ -9,15 +9,16 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import Batch
+from espnet2.data.batch import Batch
 from espnet2.ssl.encoder.base import Encoder, check_layers, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import OnlineCodebooks, perplexity
-from espnet2.ssl.modules.ema import Teacher, exponential_decay, linear_decay
+from espnet2.ssl.modules.ema import exponential_decay, linear_decay
 from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
+from espnet2.ssl.modules.span_mask import HubertDraw
 from espnet2.ssl.objective.base import Codes, Context, Loss, Objective, Ratio, Term
-from espnet2.ssl.objective.hubert import HubertDraw
+from espnet2.ssl.teacher import Teacher
 from espnet2.utils import config
 from espnet2.utils.errors import UserError
 

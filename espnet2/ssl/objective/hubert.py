@@ -1,22 +1,21 @@
 """HuBERT: name the cluster of hidden frames (Hsu et al., 2021, arXiv 2106.07447, section 2)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import NO_LABEL, Batch, Draws
+from espnet2.data.batch import Batch
+from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.heads import CosineHead
 from espnet2.ssl.modules.lengths import fit_frames
-from espnet2.ssl.modules.masking import draw_span_mask, equalise_rows
 from espnet2.ssl.modules.penalty import mean_square
-from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
+from espnet2.ssl.modules.span_mask import HubertDraw
+from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.utils import config
 
 # Signs of a collapse (fairseq #5534: the loss jumps to the labels' own entropy and stays there).
@@ -38,31 +37,6 @@ class HubertConfig(config.Config):
     masked_weight: float = Field(1.0, ge=0, description="of the cross-entropy on masked frames")
     unmasked_weight: float = Field(0.0, ge=0, description="of the cross-entropy on the other frames")
     features_penalty_weight: float = Field(10.0, ge=0, description="of the mean square of learned features")
-
-
-@dataclass(frozen=True)
-class HubertDraw(Draw):
-    """`mask`: (batch, frames) bool, True where the encoder sees the mask embedding."""
-
-    geometry: FrameGeometry
-    mask_prob: float
-    mask_span: int  # frames
-    min_spans: int
-    same_masks: bool
-
-    def __call__(self, wav_lengths: Tensor, utt_ids: Sequence[str], generator: torch.Generator) -> Draws:
-        lengths = self.geometry.output_lengths(wav_lengths)
-        mask = draw_span_mask(
-            lengths,
-            mask_prob=self.mask_prob,
-            mask_span=self.mask_span,
-            min_spans=self.min_spans,
-            generator=generator,
-        )
-        return {"mask": equalise_rows(mask, lengths, generator) if self.same_masks else mask}
-
-    def min_samples(self) -> int:
-        return self.geometry.num_samples(2)  # one frame to hide, one to see
 
 
 class Hubert(Objective):

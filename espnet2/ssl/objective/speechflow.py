@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import Batch, Draws
+from espnet2.data.batch import Batch, Draw, Draws
+from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
 from espnet2.ssl.modules.flow import TimeToken, draw_condition_mask, path_point
 from espnet2.ssl.modules.lengths import fit_frames, valid_frames, zero_padding
-from espnet2.ssl.objective.base import Context, Draw, Loss, Objective, Ratio, Term
+from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.utils import config
 from espnet2.utils.errors import UserError
 

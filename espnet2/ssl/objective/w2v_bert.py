@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import Batch
+from espnet2.data.batch import Batch
 from espnet2.ssl.encoder.base import Encoder, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.lengths import fit_frames

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.data.batch import Batch, Draws
+from espnet2.data.batch import Batch, Draws
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import perplexity
@@ -19,8 +19,8 @@ from espnet2.ssl.modules.negatives import draw_negatives, masked_positions
 from espnet2.ssl.modules.penalty import mean_square
 from espnet2.ssl.modules.position import gather_frames
 from espnet2.ssl.modules.quantizer import GumbelQuantizer, mean_distribution, temperature_at
+from espnet2.ssl.modules.span_mask import HubertDraw
 from espnet2.ssl.objective.base import Codes, Context, Loss, Objective, Ratio, Term
-from espnet2.ssl.objective.hubert import HubertDraw
 from espnet2.utils import config
 
 WATCH_FROM_UPDATE = 200  # before, the figures are those of random weights

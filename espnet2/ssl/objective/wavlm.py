@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from espnet2.ssl.data.batch import NO_LABEL, Batch
+from espnet2.data.batch import Batch
+from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.gated_relative import PositionGate

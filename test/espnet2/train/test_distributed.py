@@ -12,8 +12,8 @@ from training_faults import poison
 from training_process import run_ranks, run_training
 
 from espnet2.train.config import TrainConfig
+from espnet2.train.data import plan_steps
 from espnet2.train.distributed import process_group
-from espnet2.train.inputs import plan_steps
 from espnet2.utils.errors import UserError
 
 # Three batches of validation for two ranks: one of them has nothing left in the second round.

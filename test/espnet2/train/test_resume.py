@@ -12,9 +12,9 @@ from tiny_training import command_line, make_corpus
 from training_faults import kill_after_seconds, signal_at_event
 from training_process import run_training
 
-from espnet2.ssl.data.labels import PackedLabels, pack_labels
-from espnet2.train.checkpoint import find_damage
-from espnet2.train.signals import REQUEUE_EXIT_CODE
+from espnet2.data.labels.packed import PackedLabels, pack_labels
+from espnet2.launch.signals import REQUEUE_EXIT_CODE
+from espnet2.train.manifest import find_damage
 
 NUM_KILLS = 10  # for each number of loader processes
 LONG_RUN = {

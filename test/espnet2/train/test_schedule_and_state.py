@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from espnet2.ssl.data.sampler import Cursor
+from espnet2.data.sampler import Cursor
 from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.distributed import SINGLE
 from espnet2.train.meter import Meter, Tally

@@ -13,8 +13,8 @@ from tiny_training import NUM_CLASSES, command_line, make_corpus, write_config
 from training_faults import check_links_at_save, fill_disk, poison, shrink_disk
 from training_process import run_training
 
-from espnet2.ssl.data.index import AudioIndex
-from espnet2.ssl.data.labels import pack_labels
+from espnet2.data.index import AudioIndex
+from espnet2.data.labels.packed import pack_labels
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet2.data.audio import av_audio
+from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.format.convert import convert_blocks
+from espnet2.data.format.plan import FormatOptions
 from espnet2.data_prep.vad import CutOptions, Part, SpeechDetector, cut_at_pauses, cut_evenly
-from espnet2.ssl.data import av_audio
-from espnet2.ssl.data.decode import RejectedAudio, open_recording
-from espnet2.ssl.data.format_audio import convert_blocks
-from espnet2.ssl.data.format_plan import FormatOptions
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value
 

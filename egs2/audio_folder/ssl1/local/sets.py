@@ -9,8 +9,9 @@ from pathlib import Path
 from inspection import NO_SPEECH, read_results
 from speakers import NO_SPEAKER, Entry, file_id, sorted_speakers, with_speakers
 
+from espnet2.data_prep.disk import sort_file
 from espnet2.data_prep.scan import Progress
-from espnet2.data_prep.tables import Utterance, sort_file, write_data_dir
+from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
 

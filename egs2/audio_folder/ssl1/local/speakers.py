@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from inspection import Inspected
 
-from espnet2.data_prep.tables import sort_file
+from espnet2.data_prep.disk import sort_file
 from espnet2.utils.errors import UserError
 
 MAX_NAME_CHARACTERS = 32  # of a file's name in its utterance id

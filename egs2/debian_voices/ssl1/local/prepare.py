@@ -15,11 +15,11 @@ import numpy as np
 import soundfile
 from clips import Clip, list_clips
 
+from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.format.convert import convert_blocks
+from espnet2.data.format.plan import FormatOptions
 from espnet2.data_prep.scan import Progress, map_in_order
 from espnet2.data_prep.tables import Utterance, write_data_dir
-from espnet2.ssl.data.decode import RejectedAudio, open_recording
-from espnet2.ssl.data.format_audio import convert_blocks
-from espnet2.ssl.data.format_plan import FormatOptions
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
 

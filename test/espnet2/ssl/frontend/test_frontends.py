@@ -6,12 +6,12 @@ from torch.nn import functional as F
 from torchaudio.compliance import kaldi
 from torchaudio.transforms import MelSpectrogram
 
+from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.frontend import frontend_class, frontend_names
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.frontend.fbank import FbankFrontend
-from espnet2.ssl.frontend.geometry import FrameGeometry
-from espnet2.ssl.frontend.mel import LogMel, MelSettings
-from espnet2.ssl.frontend.mel_statistics import MelStatistics
+from espnet2.ssl.modules.mel import LogMel, MelSettings
+from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.utils.errors import UserError
 
 SMALL = {"fbank": {"num_mels": 20}, "conv": {"channels": 12}}

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from espnet2.ssl.modules.ema import Teacher, exponential_decay, linear_decay
+from espnet2.ssl.modules.ema import exponential_decay, linear_decay
+from espnet2.ssl.teacher import Teacher
 
 
 @pytest.fixture

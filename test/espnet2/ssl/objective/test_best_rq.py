@@ -8,15 +8,16 @@ from tiny_model import mean_loss, noise_batch, tiny_model
 from tiny_training import make_corpus
 from torch.nn import functional as F
 
-from espnet2.ssl.data.mel_gather import gather_statistics
-from espnet2.ssl.frontend.mel import MelSettings
-from espnet2.ssl.frontend.mel_statistics import MelStatistics
+from espnet2.launch.signals import StopSignals
+from espnet2.pretrain.inputs import check_lengths, open_inputs
+from espnet2.pretrain.session import train
+from espnet2.ssl.modules.mel import MelSettings
+from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.ssl.objective.best_rq import BestRqConfig
-from espnet2.tasks.ssl import build, count_parameters, load_config, resolve_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config, resolve_config
 from espnet2.train.distributed import SINGLE
-from espnet2.train.inputs import check_lengths, open_inputs
-from espnet2.train.session import train
-from espnet2.train.signals import StopSignals
+from espnet2.units.mel_gather import gather_statistics
 from espnet2.utils.errors import UserError
 
 CONV2D = {"subsample": "conv2d", "conv2d_channels": 4}

@@ -11,7 +11,8 @@ from tiny_model import mean_loss, noise_batch, seeded_forward, tiny_model
 from tiny_watch import kill_feed_forward, watch_training
 
 from espnet2.ssl.modules.lengths import valid_frames
-from espnet2.tasks.ssl import build, count_parameters, load_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config
 from espnet2.utils.errors import UserError
 
 CONF = ROOT / "egs2/TEMPLATE/ssl1/conf"

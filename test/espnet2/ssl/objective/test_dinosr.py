@@ -12,12 +12,13 @@ from safetensors.torch import save_file
 from tiny_model import mean_loss, noise_batch, tiny_config, tiny_model
 from tiny_watch import kill_feed_forward, watch_training
 
-from espnet2.ssl.data.dataset import Loaded
+from espnet2.data.dataset import Loaded
+from espnet2.pretrain.initial import load_initial
 from espnet2.ssl.modules.norm import normalise_over_time
-from espnet2.tasks.ssl import build, count_parameters, load_config, resolve_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config, resolve_config
 from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import SINGLE
-from espnet2.train.initial import load_initial
 from espnet2.train.scheduler import schedule_config
 from espnet2.train.updater import Updater, prepare
 from espnet2.utils.errors import UserError

@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny_model import ENCODER, NUM_CLASSES, mean_loss, noise_batch, tiny_model
 
-from espnet2.ssl.data.batch import NO_LABEL
-from espnet2.tasks.ssl import build, resolve_config
+from espnet2.data.labels.packed import NO_LABEL
+from espnet2.tasks.build import build
+from espnet2.tasks.config import resolve_config
 
 
 def terms(model, batch):

@@ -10,7 +10,8 @@ from tiny_model import NUM_CLASSES, mean_loss, noise_batch
 from torch.nn import functional as F
 from transformers import HubertConfig, HubertModel
 
-from espnet2.tasks.ssl import build, count_parameters, load_config, resolve_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config, resolve_config
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0}

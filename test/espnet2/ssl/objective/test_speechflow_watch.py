@@ -5,7 +5,8 @@ import torch
 from repository import ROOT
 from tiny_model import noise_batch, tiny_model
 
-from espnet2.tasks.ssl import build, count_parameters, load_config, resolve_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config, resolve_config
 from espnet2.utils.errors import UserError
 
 CONF = ROOT / "egs2/TEMPLATE/ssl1/conf"

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from wav2vec2_weights import CONF, figures, ours, their_loss, theirs
 
 from espnet2.ssl.objective.w2v_bert import NOISE_STD
-from espnet2.tasks.ssl import build, count_parameters, load_config, resolve_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config, resolve_config
 from espnet2.utils.errors import UserError
 
 CONV = {"frontend_conf": {"subsample": "conv2d", "conv2d_channels": 4, "num_mels": 20}}

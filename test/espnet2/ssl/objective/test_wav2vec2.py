@@ -9,7 +9,8 @@ from tiny_watch import watch_training
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 from wav2vec2_weights import figures, ours, their_loss, theirs
 
-from espnet2.tasks.ssl import build, count_parameters, load_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config
 from espnet2.utils.errors import UserError
 
 

@@ -10,9 +10,10 @@ from tiny_model import ENCODER, NUM_CLASSES, mean_loss, noise_batch, tiny_config
 from transformers import WavLMConfig, WavLMModel
 from wavlm_weights import to_torchaudio_wavlm, to_transformers_wavlm
 
-from espnet2.ssl.data.batch import NO_LABEL
+from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.modules.gated_relative import PositionGate
-from espnet2.tasks.ssl import build, count_parameters, load_config, resolve_config
+from espnet2.tasks.build import build, count_parameters
+from espnet2.tasks.config import load_config, resolve_config
 from espnet2.utils.errors import UserError
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)

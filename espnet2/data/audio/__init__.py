@@ -1,0 +1,1 @@
+"""Samples of audio files, archives and pipes."""

@@ -1,0 +1,1 @@
+"""Noise, reverberation, mixing and speed, drawn and applied in the loader."""

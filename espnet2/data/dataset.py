@@ -1,0 +1,186 @@
+"""The description of a micro-batch in, the Batch out: audio cropped at frame multiples, labels, and all draws."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from espnet2.data.audio.read import read_audio
+from espnet2.data.augment.augment import Augmenter, Clip
+from espnet2.data.augment.signal import Wave, labels_at_speed, played_samples, resampled, source_samples
+from espnet2.data.batch import Batch, Draw
+from espnet2.data.geometry import FrameGeometry
+from espnet2.data.labels.packed import NO_LABEL, frame_labels
+from espnet2.data.sampler import MicroBatch
+from espnet2.utils.errors import UserError
+
+NORMALIZE_EPSILON = 1e-5  # of the variance: fairseq's layer norm over the whole wave, HuBERT Large
+TRAIN_STREAM, VALID_STREAM = 0, 1  # keeps validation's draws apart from training's
+CROP_ENTRY = 1 << 20  # the "entry" of crop starts, far above any loss entry's number
+AUGMENT_ENTRY = CROP_ENTRY + 1  # and of augmentation
+
+
+class Loaded(NamedTuple):
+    """What a loader process hands over."""
+
+    batch: Batch
+    number: int  # global number of the micro-batch
+    num_samples: int  # valid samples in it, padding not counted
+
+
+class _Crop(NamedTuple):
+    """One row of a micro-batch, before its audio is read."""
+
+    row: int  # of the index
+    start: int  # first sample of the utterance
+    num_samples: int  # of the clip, as played
+    speed: float
+    random: np.random.Generator | None  # of this clip's augmentation
+
+    @property
+    def source_samples(self) -> int:
+        """Samples of the utterance that the clip plays."""
+        return source_samples(self.num_samples, self.speed)
+
+
+@dataclass(frozen=True)
+class SpeechDataset(torch.utils.data.Dataset):
+    """Makes Batches; holds no file open and no audio, so it travels to loader processes at no cost.
+
+    The same description gives the same bytes in any process: all randomness comes from (seed, number, entry).
+    """
+
+    index: Any  # AudioIndex or JoinedIndex
+    labels: Any  # PackedLabels or JoinedLabels with the same rows, or None
+    draws: Mapping[str, Draw]  # loss entry -> its random part
+    geometry: FrameGeometry
+    normalize: str  # "none" or "utterance", see Frontend.normalize
+    seed: int
+    stream: int = TRAIN_STREAM
+    augment: Augmenter | None = None  # None: clean audio, as validation hears it
+
+    def __getitem__(self, item: MicroBatch) -> Loaded:
+        """Read, crop, augment and draw.
+
+        Raises:
+            UserError: audio that is missing or shorter than the index says.
+        """
+        crops = self._crops(item)
+        wavs = np.zeros((len(crops), item.num_samples), dtype=np.float32)
+        mixed = torch.zeros(len(crops), dtype=torch.bool)
+        for position, crop in enumerate(crops):
+            clip = self._clip(crop)
+            wavs[position, : crop.num_samples] = clip.wav
+            mixed[position] = clip.is_mixed
+        wav_lengths = torch.tensor([crop.num_samples for crop in crops])
+        utt_ids = tuple(self.index.utt_id(crop.row) for crop in crops)
+        draws = {
+            name: draw(wav_lengths, utt_ids, self._generator(item.number, entry))
+            for entry, (name, draw) in enumerate(self.draws.items())
+        }
+        labels = None if self.labels is None else self._labels(item, crops, wav_lengths)
+        mixes = self.augment is not None and self.augment.config.mixing is not None
+        batch = Batch(torch.from_numpy(wavs), wav_lengths, labels, utt_ids, draws, mixed=mixed if mixes else None)
+        return Loaded(batch, item.number, int(wav_lengths.sum()))
+
+    def _generator(self, number: int, entry: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_for(self.seed, self.stream, number, entry))
+
+    def _crops(self, item: MicroBatch) -> list[_Crop]:
+        """Where each clip lies in its utterance; starts are multiples of the frame hop, so that labels stay aligned."""
+        lengths = np.asarray(self.index.num_samples[item.rows]).astype(np.int64)
+        randoms = [self._random(item.number, int(row)) if self.augment else None for row in item.rows]
+        speeds = [self.augment.draw_speed(random) if self.augment else 1.0 for random in randoms]
+        played = [
+            min(item.num_samples, played_samples(int(length), speed))
+            for length, speed in zip(lengths, speeds, strict=True)
+        ]
+        needed = [source_samples(count, speed) for count, speed in zip(played, speeds, strict=True)]
+        starts = self._crop_starts(lengths - needed, item.number)
+        columns = zip(item.rows.tolist(), starts.tolist(), played, speeds, randoms, strict=True)
+        return [_Crop(*column) for column in columns]
+
+    def _random(self, number: int, row: int) -> np.random.Generator:
+        """Of the augmentation of one clip."""
+        return np.random.default_rng(seed_for(self.seed, self.stream, number, AUGMENT_ENTRY, row))
+
+    def _crop_starts(self, surplus: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+        """(batch,) first samples, multiples of the frame hop, of crops so much shorter than their utterances."""
+        hop = self.geometry.hop_samples
+        choices = surplus // hop + 1
+        uniform = torch.rand(len(surplus), generator=self._generator(number, CROP_ENTRY), dtype=torch.float64)
+        return np.minimum((uniform.numpy() * choices).astype(np.int64), choices - 1) * hop
+
+    def _clip(self, crop: _Crop) -> Clip:
+        """The audio of a crop, augmented, then normalised."""
+        wav = self._read(crop.row, crop.start, crop.source_samples)
+        if self.augment is None:
+            return Clip(self._normalized(wav, wav, crop.row), False)
+        if crop.speed != 1.0:
+            rate = self.index.sample_rate
+            wav = resampled(wav, rate_in=crop.speed * rate, rate_out=rate, num_samples=crop.num_samples)
+        clip = self.augment(wav, crop.random, partial(self._partner, crop.row))
+        return clip._replace(wav=self._normalized(clip.wav, wav, crop.row))
+
+    def _partner(self, row: int, random: np.random.Generator, num_samples: int) -> Wave:
+        """At most so many samples of a random utterance of the training sets, never of the same one."""
+        other = int(random.integers(len(self.index) - 1))
+        other += other >= row
+        length = int(self.index.num_samples[other])
+        count = min(num_samples, length)
+        return self._read(other, int(random.integers(length - count + 1)), count)
+
+    def _read(self, row: int, start: int, num_samples: int) -> Wave:
+        wav, sample_rate = read_audio(self.index.path(row), start=start, num_samples=num_samples)
+        if len(wav) != num_samples or sample_rate != self.index.sample_rate:
+            raise UserError(
+                f"utterance {self.index.utt_id(row)}: {self.index.path(row)} has {start + len(wav)} samples at "
+                f"{sample_rate} Hz, the index expects {start + num_samples} at {self.index.sample_rate} Hz; "
+                "the audio changed after stage 6: run stages 3 to 6 again"
+            )
+        return wav
+
+    def _normalized(self, wav: Wave, clean: Wave, row: int) -> Wave:
+        """By the statistics of the whole utterance, changed as much as augmentation changed those of the clip.
+
+        For a whole utterance these are exactly the statistics of the augmented wave, which is what `extract` and
+        fine-tuning will normalise a noisy recording by.
+        """
+        if self.normalize != "utterance":
+            return wav
+        mean, variance = np.float32(self.index.mean[row]), float(self.index.variance[row])
+        if wav is not clean:
+            mean = np.float32(mean + wav.mean(dtype=np.float64) - clean.mean(dtype=np.float64))
+            before, after = clean.var(dtype=np.float64), wav.var(dtype=np.float64)
+            variance *= after / before if before > 0 else 1.0
+        return (wav - mean) * np.float32(1.0 / np.sqrt(variance + NORMALIZE_EPSILON))
+
+    def _labels(self, item: MicroBatch, crops: list[_Crop], wav_lengths: Tensor) -> Tensor:
+        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended."""
+        num_frames = self.geometry.output_lengths(item.num_samples)
+        labels = torch.from_numpy(np.stack([self._crop_labels(crop, num_frames) for crop in crops]))
+        valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]
+        return torch.where(valid, labels, NO_LABEL)
+
+    def _crop_labels(self, crop: _Crop, num_frames: int) -> NDArray[np.int64]:
+        """(num_frames,) labels of one clip."""
+        place = {
+            "label_rate": self.labels.label_rate,
+            "geometry": self.geometry,
+            "start_sample": crop.start,
+            "num_frames": num_frames,
+        }
+        labels = self.labels.labels(crop.row)
+        if crop.speed == 1.0:
+            return frame_labels(labels, **place)
+        return labels_at_speed(labels, **place, speed=crop.speed)
+
+
+def seed_for(*parts: int) -> int:
+    """A 63-bit seed for a tuple of non-negative numbers; unlike sums of products, different tuples do not collide."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,1 @@
+"""data/<set> in, dump/<set> with audio of one form and known lengths out."""

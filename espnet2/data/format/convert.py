@@ -1,0 +1,196 @@
+"""One job's share of data/<set> in; formatted audio, its tables and its rejections out (stage 3)."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+
+from espnet2.data.audio.decode import Recording, RejectedAudio, open_recording
+from espnet2.data.audio.read import ARK_ENTRY
+from espnet2.data.format.plan import WORK_FOLDER, FormatOptions, Utterance, job_range, utterances
+from espnet2.data.format.write import FULL_SCALE, ArkWriter, FileWriter, SampleSums, open_writer
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import atomic_write, write_json
+from espnet2.utils.kaldi_table import iterate_table
+from espnet2.utils.progress import UtteranceProgress
+
+
+class Formatted(NamedTuple):
+    """One utterance of the output."""
+
+    entry: str  # for wav.scp
+    sums: SampleSums
+
+
+class Shard(NamedTuple):
+    """Where job `job` of `num_jobs` leaves its results until they are collected."""
+
+    output_dir: Path
+    job: int
+    num_jobs: int
+
+    @property
+    def folder(self) -> Path:
+        return self.output_dir / WORK_FOLDER / f"{self.num_jobs}jobs" / str(self.job)
+
+
+def format_shard(data_dir: Path, shard: Shard) -> bool:
+    """Format one job's share of the utterances, as the plan in the output folder says.
+
+    Returns:
+        False when an earlier run had already finished this share.
+
+    Raises:
+        UserError: there is no plan, or a table is malformed. Unusable audio is no error: it goes to rejected.tsv.
+    """
+    plan_path = shard.output_dir / WORK_FOLDER / "work.json"
+    try:
+        plan = json.loads(plan_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{plan_path}: no such file; run scripts/audio/format_wav_scp.sh, which plans the jobs"
+        ) from None
+    options = FormatOptions(plan["sample_rate"], plan["audio_format"], plan["channel"])
+    done = shard.folder / "done.json"
+    if done.exists():  # the plan's folder is emptied when the input changes
+        return False
+    start, stop = job_range(plan["num_utterances"], options.unit, shard.job, shard.num_jobs)
+    items = list(utterances(data_dir, start, stop))
+    entries = _recording_entries(data_dir, {item.recording_id for item in items})
+    formatter = _Formatter(entries, options, shard)
+    formatter.run(items)
+    write_json(done, {"hash": plan["hash"], **formatter.summary()})
+    return True
+
+
+def _recording_entries(data_dir: Path, wanted: set[str]) -> dict[str, str]:
+    return {key: entry for key, entry in iterate_table(data_dir / "wav.scp") if key in wanted}
+
+
+class _Formatter:
+    """Decodes, converts and writes utterances one by one; a recording stays open while its segments follow."""
+
+    def __init__(self, entries: dict[str, str], options: FormatOptions, shard: Shard) -> None:
+        self.entries, self.options, self.shard = entries, options, shard
+        self.writer: FileWriter | ArkWriter = open_writer(
+            shard.output_dir / "audio", options.sample_rate, options.audio_format
+        )
+        self.num_kept = self.num_rejected = self.num_samples = self.num_first_channel = 0
+        self.open_id: str | None = None
+        self.opened: Recording | RejectedAudio | None = None
+        self.stack = ExitStack()
+
+    def run(self, items: list[Utterance]) -> None:
+        folder = self.shard.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        progress = UtteranceProgress(len(items), self.options.sample_rate)
+        with (
+            atomic_write(folder / "wav.scp") as scp,
+            atomic_write(folder / "utt2num_samples") as lengths,
+            atomic_write(folder / "utt2stats") as stats,
+            atomic_write(folder / "rejected.tsv") as rejected,
+            self.stack,
+        ):
+            for item in items:
+                try:
+                    result = self._format(item)
+                except RejectedAudio as error:
+                    rejected.write(f"{item.utt_id}\t{error.reason}\t{error.detail}\n")
+                    self.num_rejected += 1
+                else:
+                    sums = result.sums
+                    scp.write(f"{item.utt_id} {result.entry}\n")
+                    lengths.write(f"{item.utt_id} {sums.count}\n")
+                    stats.write(f"{item.utt_id} {sums.mean:.9g} {sums.variance:.9g}\n")  # 9 digits name a float32
+                    self.num_kept += 1
+                    self.num_samples += sums.count
+                progress.show(self.num_kept + self.num_rejected, self.num_samples)
+            self.writer.close()
+
+    def summary(self) -> dict[str, int]:
+        return {
+            "num_kept": self.num_kept,
+            "num_rejected": self.num_rejected,
+            "num_samples": self.num_samples,
+            "num_first_channel": self.num_first_channel,
+        }
+
+    def _format(self, item: Utterance) -> Formatted:
+        recording = self._recording(item.recording_id)
+        if item.start_seconds is None:
+            start, stop = 0, recording.audio.frames
+        else:
+            start, stop = recording.span(item.start_seconds, item.end_seconds)
+        blocks = convert_blocks(recording, start, stop, self.options)
+        whole = item.start_seconds is None and ARK_ENTRY.fullmatch(recording.entry) is None
+        if whole and self.options.audio_format == "flac" and recording.is_plain_flac(self.options.sample_rate):
+            sums = SampleSums()
+            for block in blocks:
+                sums.add(block)
+            _check_sums(sums)
+            return Formatted(self.writer.copy(item.number, item.utt_id, recording.entry), sums)
+        entry, sums = self.writer.write(item.number, item.utt_id, blocks, check=_check_sums)
+        if recording.audio.channels > 1 and self.options.channel is None and recording.plan.picks_none:
+            self.num_first_channel += 1
+        return Formatted(entry, sums)
+
+    def _recording(self, recording_id: str) -> Recording:
+        """Open a recording, or say again why it cannot be opened."""
+        if recording_id != self.open_id:
+            self.stack.close()
+            self.open_id = recording_id
+            scratch = self.shard.output_dir / WORK_FOLDER
+            try:
+                self.opened = self.stack.enter_context(open_recording(self.entries[recording_id], scratch))
+            except RejectedAudio as error:
+                self.opened = error
+        if isinstance(self.opened, RejectedAudio):
+            raise RejectedAudio(self.opened.reason, self.opened.detail)
+        return self.opened
+
+
+def convert_blocks(recording: Recording, start: int, stop: int, options: FormatOptions) -> Iterator[np.ndarray]:
+    """(samples,) int16 blocks at the wanted rate."""
+    blocks = recording.blocks(start, stop, options.channel)
+    rates = [recording.sample_rate]
+    for rate in recording.plan.rates:
+        if rate < min(rates[-1], options.sample_rate):  # a detour through a lower rate removes the highs
+            rates.append(rate)
+    if rates[-1] != options.sample_rate:
+        rates.append(options.sample_rate)
+    for rate_in, rate_out in pairwise(rates):
+        blocks = _resample(blocks, rate_in, rate_out)
+    for block in blocks:
+        yield _to_int16(block)
+
+
+def _resample(blocks: Iterator[np.ndarray], rate_in: float, rate_out: float) -> Iterator[np.ndarray]:
+    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(_to_float(block))
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _to_float(block: np.ndarray) -> np.ndarray:
+    if block.dtype == np.int16:
+        return block.astype(np.float32) / FULL_SCALE
+    return np.ascontiguousarray(block)
+
+
+def _to_int16(block: np.ndarray) -> np.ndarray:
+    if block.dtype == np.int16:
+        return np.ascontiguousarray(block)
+    return np.clip(np.rint(block * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def _check_sums(sums: SampleSums) -> None:
+    """Raises RejectedAudio for utterances without a sample, or with zeros only."""
+    if sums.count == 0:
+        raise RejectedAudio("empty", "0 samples")
+    if sums.squares == 0:
+        raise RejectedAudio("silent", f"all {sums.count} samples are zero")

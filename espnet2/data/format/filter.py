@@ -1,0 +1,119 @@
+"""dump/org/<set> in, dump/<set> with the utterances of usable length out (stage 4)."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet2.data.format.filter_tables import (
+    COMPANIONS,
+    copy_companions,
+    filtered,
+    remove_stale_companions,
+    table_keys,
+    tables_beside,
+)
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_bytes, hash_file, hash_value, write_json
+from espnet2.utils.kaldi_table import iterate_table, write_table
+
+TABLES = ("wav.scp", "utt2stats")  # besides utt2num_samples, which decides
+DONE_FILE = "filter.json"
+
+
+@dataclass(frozen=True)
+class DurationLimits:
+    """Both ends are kept."""
+
+    min_seconds: float
+    max_seconds: float
+
+
+def filter_by_duration(source: Path, target: Path, limits: DurationLimits) -> dict:
+    """Keep the utterances within the limits; dump/<set>/text (training targets) is never touched.
+
+    Returns:
+        The contents of filter.json.
+
+    Raises:
+        UserError: stage 3 has not finished, the limits are no range, or nothing is kept.
+    """
+    _check(source, target, limits)
+    formatted = json.loads((source / "format.json").read_text(encoding="utf-8"))
+    sample_rate = formatted["sample_rate"]
+    work = hash_bytes(hash_value(vars(limits)), *(_hash(source / name) for name in _tables(source)))
+    done = target / DONE_FILE
+    if done.exists():
+        properties = json.loads(done.read_text(encoding="utf-8"))
+        if properties["hash"] == work:
+            return properties
+    counts = _count(source, sample_rate, limits)
+    if counts["num_kept"] == 0:
+        raise UserError(
+            f"{source}: no utterance lasts {limits.min_seconds:g} to {limits.max_seconds:g} s "
+            f"({counts['num_short']} are shorter, {counts['num_long']} longer); "
+            "see --min_wav_duration and --max_wav_duration"
+        )
+    properties = {"hash": work, "sample_rate": sample_rate, **vars(limits), **counts}
+    with tables_beside(target, last=DONE_FILE) as beside:
+        write_table(beside / "utt2num_samples", _kept(source, sample_rate, limits))
+        for name in TABLES:
+            write_table(beside / name, filtered(source / name, table_keys(beside / "utt2num_samples")))
+        written = copy_companions(source, beside, beside / "utt2num_samples", rename=False)
+        root = os.path.abspath(source / formatted["root"])
+        write_json(beside / "format.json", {**formatted, "root": os.path.relpath(root, os.path.abspath(target))})
+        write_json(beside / DONE_FILE, properties)
+    remove_stale_companions(target, written)
+    return properties
+
+
+def _check(source: Path, target: Path, limits: DurationLimits) -> None:
+    if not (source / "format.json").exists():
+        raise UserError(f"{source}/format.json: no such file; run stage 3 for this set first")
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target}: input and output are the same folder")
+    values = (limits.min_seconds, limits.max_seconds)
+    if any(math.isnan(value) for value in values) or not 0 <= limits.min_seconds < limits.max_seconds:
+        raise UserError(
+            f"--min_wav_duration {limits.min_seconds:g} --max_wav_duration {limits.max_seconds:g}: "
+            "expected 0 <= min < max"
+        )
+
+
+def _tables(source: Path) -> list[str]:
+    return ["utt2num_samples", *TABLES, "format.json", *COMPANIONS.values()]
+
+
+def _hash(path: Path) -> str:
+    return hash_file(path) if path.exists() else ""
+
+
+def _kept(source: Path, sample_rate: int, limits: DurationLimits) -> Iterator[tuple[str, str]]:
+    for utt_id, value in iterate_table(source / "utt2num_samples"):
+        if limits.min_seconds <= int(value) / sample_rate <= limits.max_seconds:
+            yield utt_id, value
+
+
+def _count(source: Path, sample_rate: int, limits: DurationLimits) -> dict[str, int]:
+    counts = dict.fromkeys(("num_kept", "num_short", "num_long", "kept_samples", "short_samples", "long_samples"), 0)
+    for _, value in iterate_table(source / "utt2num_samples"):
+        seconds = int(value) / sample_rate
+        kind = "short" if seconds < limits.min_seconds else "long" if seconds > limits.max_seconds else "kept"
+        counts[f"num_{kind}"] += 1
+        counts[f"{kind}_samples"] += int(value)
+    return counts
+
+
+def describe(target: Path, properties: dict, limits: DurationLimits) -> str:
+    """One line: what was kept, and what not."""
+
+    def part(kind: str) -> str:
+        hours = properties[f"{kind}_samples"] / properties["sample_rate"] / 3600
+        return f"{properties[f'num_{kind}']:,} ({hours:.2f} h)"
+
+    return (
+        f"{target}: kept {part('kept')} utterances; left out {part('short')} below {limits.min_seconds:g} s "
+        f"and {part('long')} above {limits.max_seconds:g} s"
+    )

@@ -1,0 +1,135 @@
+"""The results of all jobs of stage 3 in, dump/org/<set> out, or nothing when too much audio was rejected."""
+
+import json
+import os
+import shutil
+import sys
+from itertools import islice
+from pathlib import Path
+
+from espnet2.data.format.convert import Shard
+from espnet2.data.format.filter_tables import (
+    COMPANIONS,
+    concatenate,
+    copy_companions,
+    remove_stale_companions,
+    tables_beside,
+)
+from espnet2.data.format.plan import DONE_FILE, WORK_FOLDER, FormatOptions, done_hash, read_hash, work_hash
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_bytes, hash_file, write_json
+
+SHOWN_REJECTIONS = 5
+
+
+def merge_format(
+    data_dir: Path, output_dir: Path, options: FormatOptions, num_jobs: int, max_rejected_ratio: float
+) -> dict:
+    """Collect the jobs of stage 3.
+
+    Args:
+        num_jobs: as `prepare` returned it; 0 to bring only the tables beside the audio up to date.
+        max_rejected_ratio: more than this share of rejected utterances is an error.
+
+    Returns:
+        The contents of format.json.
+
+    Raises:
+        UserError: a job did not finish, too many utterances were rejected, or none is left.
+    """
+    work = work_hash(data_dir, options)
+    companions = _companions_hash(data_dir)
+    if num_jobs == 0:
+        return _refresh_companions(data_dir, output_dir, work, companions, max_rejected_ratio)
+    shards = [Shard(output_dir, job, num_jobs).folder for job in range(1, num_jobs + 1)]
+    totals = _add_up(shards, work)
+    _check_rejections(totals, [folder / "rejected.tsv" for folder in shards], max_rejected_ratio)
+    properties = {
+        "hash": work,
+        "root": os.path.relpath(os.getcwd(), os.path.abspath(output_dir)),  # what relative paths in wav.scp start from
+        "companions_hash": companions,
+        "sample_rate": options.sample_rate,
+        "audio_format": options.audio_format,
+        "channel": options.channel,
+        "num_utterances": totals["num_kept"],
+        "num_rejected": totals["num_rejected"],
+        "num_first_channel": totals["num_first_channel"],
+        "total_samples": totals["num_samples"],
+    }
+    with tables_beside(output_dir, last=DONE_FILE) as beside:
+        for name in ("wav.scp", "utt2num_samples", "utt2stats", "rejected.tsv"):
+            concatenate([folder / name for folder in shards], beside / name)
+        written = copy_companions(data_dir, beside, beside / "wav.scp", rename=True)
+        write_json(beside / DONE_FILE, properties)
+    remove_stale_companions(output_dir, written)
+    shutil.rmtree(output_dir / WORK_FOLDER)
+    return properties
+
+
+def _companions_hash(data_dir: Path) -> str:
+    return hash_bytes(*(hash_file(data_dir / name) if (data_dir / name).exists() else "" for name in COMPANIONS))
+
+
+def _refresh_companions(
+    data_dir: Path, output_dir: Path, work: str, companions: str, max_rejected_ratio: float
+) -> dict:
+    """The audio is there; transcripts, languages or alignments may have changed since."""
+    if done_hash(output_dir) != work:
+        raise UserError(f"{output_dir}: not the audio of {data_dir} with these options; run stage 3 again")
+    properties = json.loads((output_dir / DONE_FILE).read_text(encoding="utf-8"))
+    totals = {"num_kept": properties["num_utterances"], "num_rejected": properties["num_rejected"]}
+    _check_rejections(totals, [output_dir / "rejected.tsv"], max_rejected_ratio)
+    if properties["companions_hash"] != companions:
+        properties["companions_hash"] = companions
+        with tables_beside(output_dir, last=DONE_FILE) as beside:
+            written = copy_companions(data_dir, beside, output_dir / "wav.scp", rename=True)
+            write_json(beside / DONE_FILE, properties)
+        remove_stale_companions(output_dir, written)
+    return properties
+
+
+def _add_up(shards: list[Path], work: str) -> dict[str, int]:
+    totals = {"num_kept": 0, "num_rejected": 0, "num_samples": 0, "num_first_channel": 0}
+    for job, folder in enumerate(shards, 1):
+        if read_hash(folder / "done.json") != work:
+            raise UserError(f"job {job} of {len(shards)} did not finish (no {folder}/done.json): see its log")
+        summary = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        totals = {key: value + summary[key] for key, value in totals.items()}
+    return totals
+
+
+def _check_rejections(totals: dict[str, int], tables: list[Path], max_ratio: float) -> None:
+    rejected, kept = totals["num_rejected"], totals["num_kept"]
+    ratio = rejected / (rejected + kept)
+    if rejected == 0 or (ratio <= max_ratio and kept > 0):
+        return
+    first = "\n".join(f"  {line}" for line in islice(_lines(tables), SHOWN_REJECTIONS))
+    raise UserError(
+        f"{rejected} of {rejected + kept} utterances ({100 * ratio:.2g} %) have no usable audio, "
+        f"more than --max_rejected_ratio {max_ratio:g} allows; the first:\n{first}\n"
+        "  mend them, take them out of the data directory, or give a higher --max_rejected_ratio"
+    )
+
+
+def _lines(tables: list[Path]):
+    for path in tables:
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                yield line.rstrip("\n").replace("\t", "  ")
+
+
+def describe(output_dir: Path, properties: dict) -> None:
+    """Say what stage 3 made."""
+    hours = properties["total_samples"] / properties["sample_rate"] / 3600
+    kept, rejected = properties["num_utterances"], properties["num_rejected"]
+    print(
+        f"{output_dir}: {kept:,} utterances, {hours:.2f} hours at {properties['sample_rate']} Hz"
+        + (f"; {rejected} rejected, see {output_dir}/rejected.tsv" if rejected else ""),
+        file=sys.stderr,
+    )
+    if properties["num_first_channel"]:
+        print(
+            f"{properties['num_first_channel']:,} utterances have several channels: the first was taken "
+            "(--channel N takes another)",
+            file=sys.stderr,
+        )

@@ -1,0 +1,1 @@
+"""Packed frame labels: read, checked, imported from text, counted."""

@@ -1,0 +1,296 @@
+"""One integer sequence per utterance in, memory-mapped packed labels out, and the labels of a crop's frames."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet2.data.geometry import FrameGeometry
+from espnet2.text.token_list import identity_token_list
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import HASH_CHARACTERS, hash_bytes, write_json
+
+NO_LABEL = -1  # a frame without a label: padding, or beyond the end of the label sequence
+FORMAT_VERSION = 1
+BUFFER_LABELS = 1 << 20  # labels checked and written at a time
+
+
+class PackedLabels:
+    """Frame labels of one set: row i belongs to row i of the set's index. Picklable; the arrays stay on disk."""
+
+    def __init__(self, directory: Path, card: Mapping[str, Any], flat: np.ndarray, offsets: np.ndarray) -> None:
+        self.directory = directory
+        self.card = card  # the contents of labels.json
+        self.flat = flat  # (all labels,) int16 or int32, memory-mapped
+        self.offsets = offsets  # (utterances + 1,) int64, memory-mapped
+
+    @classmethod
+    def open(cls, directory: str | Path) -> "PackedLabels":
+        """Open a folder that `pack_labels` wrote, in constant time.
+
+        Raises:
+            UserError: there is none, it is of another format, or a file was cut short.
+        """
+        directory = Path(directory)
+        try:
+            card = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
+            if card["format_version"] != FORMAT_VERSION:
+                raise UserError(f"{directory}: labels of another format version; run stage 5 again")
+            flat, offsets = (np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("labels", "offsets"))
+        except FileNotFoundError as error:
+            name = Path(error.filename).name
+            raise UserError(f"{directory}: no packed labels ({name} is missing); run stage 5") from None
+        except (ValueError, KeyError, TypeError, EOFError):  # np.load and json: short or foreign contents
+            raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5") from None
+        if len(offsets) != card["num_utterances"] + 1 or offsets[-1] != len(flat):
+            raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5")
+        return cls(directory, card, np.asarray(flat), np.asarray(offsets))  # plain views: memmap slices are slow
+
+    def __reduce__(self) -> tuple:
+        return PackedLabels.open, (self.directory,)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def num_classes(self) -> int:
+        """K: ids are 0..K-1."""
+        return self.card["num_classes"]
+
+    @property
+    def label_rate(self) -> float:
+        """Labels per second."""
+        return self.card["label_rate"]
+
+    @property
+    def hash(self) -> str:
+        """Of the labels, their rate and their token list; of nothing else."""
+        return self.card["hash"]
+
+    @property
+    def index_hash(self) -> str:
+        """Of the index whose rows these labels follow."""
+        return self.card["index_hash"]
+
+    @property
+    def kmeans_hash(self) -> str | None:
+        """Of the clusters that gave the labels; None where they came as a text, which does not say."""
+        return self.card["source"].get("kmeans_hash")
+
+    @property
+    def token_list_hash(self) -> str:
+        """Of the list that gave the ids: see `TokenList.hash`."""
+        return self.card["token_list_hash"]
+
+    def labels(self, row: int) -> np.ndarray:
+        """(labels,) of one utterance, a view of the file; empty if it has none."""
+        return self.flat[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(utterances,) int64 labels of each; 0 for an utterance without labels. Computed anew at each call."""
+        return np.diff(self.offsets)
+
+
+class JoinedLabels:
+    """The labels of several sets, in the order in which `open_indexes` joins their rows."""
+
+    def __init__(self, parts: Sequence[PackedLabels]) -> None:
+        self.parts = tuple(parts)
+        self._first_rows = np.cumsum([0, *(len(part) for part in self.parts)]).tolist()
+        first = self.parts[0]
+        self.num_classes = first.num_classes
+        self.label_rate = first.label_rate
+        self.hash = hash_bytes(*(part.hash for part in self.parts)) if len(self.parts) > 1 else first.hash
+
+    @classmethod
+    def open(cls, directories: Sequence[str | Path]) -> "JoinedLabels":
+        """Open and join.
+
+        Raises:
+            UserError: as `PackedLabels.open`, none given, or they differ in classes, token list or rate.
+        """
+        if not directories:
+            raise UserError("no label folders given; expected one for each set, in the order of the sets")
+        parts = [PackedLabels.open(directory) for directory in directories]
+        for part in parts[1:]:
+            check_same_labels(parts[0], part)
+        return cls(parts)
+
+    def __len__(self) -> int:
+        return self._first_rows[-1]
+
+    def labels(self, row: int) -> np.ndarray:
+        """(labels,) of one utterance of the joined index."""
+        part = bisect_right(self._first_rows, row) - 1
+        return self.parts[part].labels(row - self._first_rows[part])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(utterances,) int64, as `PackedLabels.lengths`."""
+        return np.concatenate([part.lengths for part in self.parts])
+
+
+def check_same_labels(first: PackedLabels, second: PackedLabels) -> None:
+    """Refuse to mix labels of different clusters or rates, such as a train and a valid set of two k-means.
+
+    Raises:
+        UserError: naming what differs.
+    """
+    names = {
+        "num_classes": "classes",
+        "label_rate": "labels per second",
+        "token_list_hash": "as the hash of its token list",
+    }
+    if first.kmeans_hash and second.kmeans_hash:
+        names["kmeans_hash"] = "as the hash of its clusters"
+    for name, words in names.items():
+        ours, theirs = getattr(first, name), getattr(second, name)
+        if ours != theirs:
+            raise UserError(
+                f"{second.directory} has {theirs} {words}, but {first.directory} has {ours}; "
+                "label every set, valid and test too, with the clusters learned on the train set"
+            )
+
+
+def frame_labels(
+    labels: np.ndarray, *, label_rate: float, geometry: FrameGeometry, start_sample: int, num_frames: int
+) -> np.ndarray:
+    """Labels of the frames of a crop: frame t takes labels[floor((start_sample / hop + t) * label_rate / frame_rate)].
+
+    HuBERT's alignment (Hsu et al. 2021, fairseq's code): with 100 labels and 50 frames per second, frame t has label
+    2t, whose MFCC window covers exactly the samples of the frame. Frames beyond the last label get NO_LABEL.
+
+    Args:
+        labels: (labels,) of the whole utterance.
+        label_rate: labels per second; a whole multiple of the frame rate.
+        start_sample: where the crop starts; a multiple of geometry.hop_samples.
+
+    Returns:
+        (num_frames,) int64.
+
+    >>> geometry = FrameGeometry(((400, 320),))
+    >>> frame_labels(np.arange(98), label_rate=100, geometry=geometry, start_sample=640, num_frames=3)
+    array([4, 6, 8])
+    """
+    stride = round(label_rate / geometry.frame_rate)
+    assert stride >= 1 and start_sample % geometry.hop_samples == 0, (label_rate, geometry, start_sample)
+    found = labels[start_sample // geometry.hop_samples * stride :: stride][:num_frames]
+    frames = np.full(num_frames, NO_LABEL, dtype=np.int64)
+    frames[: len(found)] = found
+    return frames
+
+
+def pack_labels(
+    rows: Iterable[np.ndarray],
+    directory: str | Path,
+    *,
+    num_classes: int,
+    label_rate: float,
+    index_hash: str,
+    source: Mapping[str, Any] | None = None,
+    source_hash: str = "",
+    token_list_hash: str | None = None,
+) -> PackedLabels:
+    """Write one label sequence per row of an index; the folder appears whole or not at all, replacing an older one.
+
+    Args:
+        rows: (labels,) integers of each utterance, in the order of the index; empty where there are none.
+        directory: gets labels.npy (int16 up to 32767 classes, else int32), offsets.npy and labels.json.
+        label_rate: labels per second.
+        source: what the labels were made from, for the reader of labels.json.
+        token_list_hash: of the list that gave the ids; None: ids are cluster numbers.
+
+    Raises:
+        UserError: a label outside 0..num_classes-1.
+    """
+    dtype = label_dtype(num_classes)
+    with _replace_directory(Path(directory)) as partial:
+        digest = hashlib.sha256()
+        offsets = array("q", [0])
+        with open(partial / "labels.npy", "wb") as stream:
+            _write_header(stream, dtype, 0)
+            for block in _blocks(rows, offsets):
+                if len(block) and not 0 <= block.min() <= block.max() < num_classes:
+                    raise UserError(
+                        f"{directory}: labels from {block.min()} to {block.max()}; expected 0..{num_classes - 1}"
+                    )
+                data = block.astype(dtype).tobytes()
+                digest.update(data)
+                stream.write(data)
+            stream.seek(0)
+            _write_header(stream, dtype, offsets[-1])
+        np.save(partial / "offsets.npy", np.frombuffer(offsets, dtype=np.int64))
+        token_list_hash = token_list_hash or identity_token_list(num_classes).hash
+        digest.update(f"{len(offsets)} {num_classes} {label_rate} {token_list_hash}".encode())
+        digest.update(np.frombuffer(offsets, dtype=np.int64))
+        card = {
+            "format_version": FORMAT_VERSION,
+            "num_classes": num_classes,
+            "label_rate": float(label_rate),
+            "num_utterances": len(offsets) - 1,
+            "num_labels": offsets[-1],
+            "index_hash": index_hash,
+            "token_list_hash": token_list_hash,
+            "source": dict(source or {}),
+            "source_hash": source_hash,
+            "hash": digest.hexdigest()[:HASH_CHARACTERS],
+        }
+        write_json(partial / "labels.json", card)
+    return PackedLabels.open(directory)
+
+
+def label_dtype(num_classes: int) -> np.dtype:
+    """The integer type that labels of so many classes are stored as, little-endian."""
+    return np.dtype("<i2" if num_classes <= np.iinfo(np.int16).max else "<i4")
+
+
+def _blocks(rows: Iterable[np.ndarray], offsets: array) -> Iterable[np.ndarray]:
+    """Join rows into larger arrays; appends the end of each row to `offsets`."""
+    block: list[np.ndarray] = []
+    written = 0
+    for row in rows:
+        offsets.append(offsets[-1] + len(row))
+        block.append(np.asarray(row))
+        if offsets[-1] - written >= BUFFER_LABELS:
+            yield np.concatenate(block)
+            block, written = [], offsets[-1]
+    if block:
+        yield np.concatenate(block)
+
+
+def _write_header(stream: Any, dtype: np.dtype, length: int) -> None:
+    """NumPy pads the header of a one-dimensional array so that it keeps its size when the array grows."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(stream, header)
+
+
+@contextmanager
+def _replace_directory(directory: Path) -> Iterable[Path]:
+    """A new folder beside `directory`, renamed to it when the block ends without an error."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.partial.", dir=directory.parent))
+    try:
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o777 & ~umask)  # mkdtemp makes private folders; a cluster's other users read ours
+        yield partial
+        if directory.exists():
+            old = partial.with_name(f"{partial.name}.old")
+            directory.rename(old)
+            partial.rename(directory)
+            shutil.rmtree(old)
+        else:
+            partial.rename(directory)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

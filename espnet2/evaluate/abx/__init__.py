@@ -1,0 +1,1 @@
+"""ABX discrimination of phones, within and across speakers."""

@@ -1,0 +1,149 @@
+"""Phones of utterances in, phones in context (the items of ABX) as stretches of frames, grouped and thinned, out."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from espnet2.units.quality import WINDOW_SECONDS, Alignment
+from espnet2.utils.files import hash_bytes
+
+# Kaldi's, MFA's, HTK's and Festival's names of what is no phone; Kaldi may add its place in the word (SIL_S).
+NO_SPEECH = frozenset({"", "sil", "sp", "spn", "nsn", "lau", "pau", "h#", "ssil", "<eps>", "<sil>", "#"})
+PLACES = ("_B", "_I", "_E", "_S")
+GAP_SECONDS = 0.011  # phones further apart than a step of most aligners (10 ms) are no neighbours
+
+
+class Utterance(NamedTuple):
+    """What ABX needs to know of one."""
+
+    utt_id: str
+    speaker: str
+    num_frames: int  # that all systems have
+    alignment: Alignment
+
+
+class Item(NamedTuple):
+    """A phone between two others, spoken once."""
+
+    context: str  # "<previous phone> <next phone>"
+    speaker: str
+    phone: str  # the middle one
+    order: str  # a hash: who comes first when there are too many
+    utterance: int  # which of the utterances
+    first: int  # frame of the utterance at which the previous phone starts
+    count: int  # frames until the next phone ends
+
+
+@dataclass(frozen=True)
+class Items:
+    """All items that may be compared: those of a group (same context, speaker and phone) lie together."""
+
+    items: tuple[Item, ...]  # sorted by context, speaker, phone, order
+    firsts: np.ndarray  # (groups,) first item of each
+    sizes: np.ndarray  # (groups,) items of each
+    dropped: dict[str, int]  # reason (group, gap, frame) -> how many phones in context were left out for it
+
+    def group(self, number: int) -> Item:
+        """An item of the group: its context, speaker and phone are those of all."""
+        return self.items[self.firsts[number]]
+
+    @property
+    def speakers(self) -> frozenset[str]:
+        return frozenset(item.speaker for item in self.items)
+
+
+def is_speech(phone: str) -> bool:
+    """Whether a symbol of an alignment stands for a phone and not for silence or noise.
+
+    >>> [is_speech(phone) for phone in ("a", "SIL", "sil_S", "S")]
+    [True, False, False, True]
+    """
+    name = phone[:-2] if phone.endswith(PLACES) else phone
+    return name.lower() not in NO_SPEECH
+
+
+def find_items(
+    utterances: Sequence[Utterance], phones: Sequence[str], *, frame_rate: float, max_group: int | None, seed: int = 0
+) -> Items:
+    """Cut every phone with its two neighbours out of the utterances, as one stretch from the first to the last.
+
+    The items of ZeroSpeech (Schatz et al. 2013, section 2; Libri-light, Kahn et al. 2020, section 3.1): the previous
+    phone, the phone and the next one, all of them speech. A frame belongs to the item if its centre does
+    (`Alignment.frames`); Libri-light's program loses the last frame of each item by an oversight, which is not copied.
+
+    Args:
+        phones: id -> symbol, of the alignments.
+        frame_rate: frames per second.
+        max_group: of more items of one context, speaker and phone, those with the lowest hash are kept; None: all.
+    """
+    dropped: Counter[str] = Counter()
+    found = sorted(
+        item
+        for number, utterance in enumerate(utterances)
+        for item in _items_of(number, utterance, phones, frame_rate, seed, dropped)
+    )
+    kept: list[Item] = []
+    firsts: list[int] = []
+    for item in found:
+        if not kept or item[:3] != kept[firsts[-1]][:3]:
+            firsts.append(len(kept))
+        if max_group is not None and len(kept) - firsts[-1] >= max_group:
+            dropped["group"] += 1
+        else:
+            kept.append(item)
+    sizes = np.diff([*firsts, len(kept)])
+    return Items(tuple(kept), np.array(firsts, dtype=np.int64), sizes.astype(np.int64), dict(dropped))
+
+
+def _items_of(
+    number: int, utterance: Utterance, phones: Sequence[str], frame_rate: float, seed: int, dropped: Counter[str]
+) -> Iterator[Item]:
+    alignment = utterance.alignment
+    centres = np.arange(utterance.num_frames) / frame_rate + WINDOW_SECONDS / 2
+    names = [phones[phone] for phone in alignment.phones]
+    for middle in range(1, len(names) - 1):
+        if not all(map(is_speech, names[middle - 1 : middle + 2])):
+            continue
+        gaps = alignment.starts[middle : middle + 2] - alignment.ends[middle - 1 : middle + 1]
+        start, end = alignment.starts[middle - 1], alignment.ends[middle + 1]
+        first, stop = np.searchsorted(centres, [start, end])
+        if gaps.max() > GAP_SECONDS:
+            dropped["gap"] += 1
+        elif stop <= first:
+            dropped["frame"] += 1
+        else:
+            order = hash_bytes(str(seed), utterance.utt_id, str(middle))
+            context = f"{names[middle - 1]} {names[middle + 1]}"
+            yield Item(context, utterance.speaker, names[middle], order, number, int(first), int(stop - first))
+
+
+def describe_dropped(items: Items, max_group: int, frame_rate: float) -> list[str]:
+    """A sentence per reason, for those who think in phones."""
+    reasons = {
+        "group": f"where one speaker says the same phone between the same two neighbours more than {max_group} times, "
+        f"only {max_group} of these are compared, so that frequent words do not decide the figure; abx.max_group "
+        "(ssl_evaluate --options, in a recipe --eval_args) changes the number, 0 compares all",
+        "gap": f"the alignment leaves more than {1000 * GAP_SECONDS:.0f} ms between the phone and a neighbour",
+        "frame": f"all three phones together are shorter than the step of the frames ({1000 / frame_rate:g} ms), or "
+        "lie behind the last one",
+    }
+    total = len(items.items) + sum(items.dropped.values())
+    return [
+        f"{items.dropped[reason]:,} of {total:,} phones in context (each with the phone before and the phone after it) "
+        f"were left out: {text}"
+        for reason, text in reasons.items()
+        if items.dropped.get(reason)
+    ]
+
+
+def summary(items: Items) -> dict[str, Any]:
+    """Counts for the JSON file."""
+    return {
+        "num_items": len(items.items),
+        "num_groups": len(items.sizes),
+        "num_contexts": len({item.context for item in items.items}),
+        "num_speakers": len(items.speakers),
+    }

@@ -1,0 +1,228 @@
+"""Systems and a set with phones in, ABX error rates of phones in context, within and across speakers, out."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from espnet2.data.index import AudioIndex
+from espnet2.evaluate.abx.choice import Choice, best_layers, choose, limits_of
+from espnet2.evaluate.abx.items import summary
+from espnet2.evaluate.abx.rows import Materials, continuous_rows, unit_rows
+from espnet2.evaluate.abx.score import NUM_RESAMPLES
+from espnet2.evaluate.part import EvaluationRequest, Report, scratch_folder
+from espnet2.evaluate.spread import half_width, with_spread
+from espnet2.evaluate.systems import System
+from espnet2.evaluate.units.learned import LearnedUnits, units_of
+from espnet2.evaluate.units.part import UNITS, fitting_parts
+from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
+from espnet2.units.alignment import find_phones
+from espnet2.units.features import FeatureExtractor, LayerFeatures
+from espnet2.utils.files import hash_file, hash_value, write_json
+
+RULES = 1  # of what the figures mean; a new number makes all of them stale
+PAIR_SECONDS = 4e-5  # for the forecast: twice what a core took for 768 values a frame
+INTERVAL = (
+    f"low and high hold 95 % of {NUM_RESAMPLES:,} figures for phone pairs drawn again with replacement: they tell how "
+    "much hangs on the choice of phones, not what other speakers would give."
+)
+
+
+class _Abx:
+    """The part of the evaluation."""
+
+    name = "abx"
+
+    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Everything the figures depend on."""
+        speakers = request.valid_set / "utt2spk"
+        sets = []
+        for dump_set in (request.train_set, request.valid_set):
+            phones = find_phones(dump_set, request.alignments)
+            sets.append([AudioIndex.open(dump_set).hash, phones.hash if phones else ""])
+        return {
+            "rules": RULES,
+            "limits": limits_of(request).model_dump(),
+            "systems": [
+                [system.kind, system.title, system.hash, best_layers(request, system)] for system in request.systems
+            ],
+            "layers": request.layers,
+            "sets": sets,
+            "speakers": hash_file(speakers) if speakers.exists() else "",
+            "num_clusters": request.num_clusters,
+            "seeds": list(request.seeds),
+            "frame_rate": request.frame_rate,
+            "max_frames": [request.max_train_frames, request.max_valid_frames],
+        }
+
+    def forecast_seconds(self, request: EvaluationRequest) -> float:
+        """The time of the units of the same layers, which need the same features, and of the pairs of items."""
+        if find_phones(request.valid_set, request.alignments) is None:
+            return 0.0
+        found = choose(request)
+        pairs = 0
+        for comparison in Materials.of(found.items, found.valid.frame_counts, found.cells).comparisons:
+            pairs += 2 * comparison.mirrored_tiles.num_pairs + len(request.seeds) * comparison.tiles.num_pairs
+        seconds = pairs * PAIR_SECONDS * sum(extractor.num_layers for extractor in found.extractors)
+        for system in request.systems:
+            alone = replace(request, systems=(system,), layers=best_layers(request, system) or request.layers)
+            seconds += UNITS.forecast_seconds(alone)
+        return seconds
+
+    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+        """As `evaluate_abx`, with a memory under exp/<name>/eval/.abx of the layers that are done."""
+        memory = _Memory(scratch_folder(request.exp, self.name) / "rows.json")
+        memory.open(hash_value(self.settings(request)))
+        found = evaluate_abx(request, report, memory)
+        memory.path.unlink(missing_ok=True)
+        return found
+
+
+@dataclass
+class _Memory:
+    """Rows of finished layers, on disk, so that an interrupted run goes on."""
+
+    path: Path
+
+    def open(self, key: str) -> None:
+        """Take what was found with the same settings."""
+        self.key, self.rows = key, {}
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if found.get("key") == key:
+            self.rows = found["rows"]
+
+    def add(self, system: System, layer: int, rows: list[dict[str, Any]]) -> None:
+        self.rows[self.place(system, layer)] = rows
+        write_json(self.path, {"key": self.key, "rows": self.rows})
+
+    def place(self, system: System, layer: int) -> str:
+        return f"{system.kind} {system.title} {layer}"
+
+
+def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) -> dict[str, Any]:
+    """Compare phones in context by the features of every system, within speakers and across them.
+
+    Schatz et al. 2013 (Interspeech), section 2, in the form of Libri-light (Kahn et al. 2020, section 3.1).
+
+    Returns:
+        "rows", one for each layer, kind of features, distance and mode; "notes"; "items"; the rules in words.
+
+    Raises:
+        UserError: missing models or sets, alignments of other audio, features that are not finite.
+    """
+    rules = {"subsampling": limits_of(request).describe(), "interval": INTERVAL}
+    if find_phones(request.valid_set, request.alignments) is None:
+        note = f"{missing_phones(request.valid_set, request.alignments)}: no ABX, which compares phones in context"
+        return {"rows": [], "notes": [note], **rules}
+    found = choose(request)
+    result = {"notes": [*found.notes, rules["subsampling"], rules["interval"]], "items": summary(found.items), **rules}
+    if not found.cells:
+        return {"rows": [], **result}
+    run = _Run(request, found, Materials.of(found.items, found.valid.frame_counts, found.cells), memory)
+    rows = []
+    for system, extractor in zip(request.systems, found.extractors, strict=True):
+        layers = best_layers(request, system) or extractor.layers
+        missing = [layer for layer in layers if memory.place(system, layer) not in memory.rows]
+        if missing:
+            run.compare(system, extractor, missing, report)
+        rows += [row for layer in layers for row in memory.rows[memory.place(system, layer)]]
+        report(f"abx: {system.title}: {len(layers)} layer{'s' * (len(layers) > 1)}, {_best_figures(rows, system)}")
+    return {"rows": rows, **result}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One evaluation: everything that is the same for all systems."""
+
+    request: EvaluationRequest
+    choice: Choice
+    materials: Materials
+    memory: _Memory
+
+    @cached_property
+    def train(self) -> AlignedSet:
+        """Where units are learned: the frames that the units part learns on."""
+        return align_set(
+            self.request.train_set,
+            self.choice.extractors,
+            self.request.frame_rate,
+            self.request.max_train_frames,
+            alignments=self.request.alignments,
+            need_phones=False,
+        )
+
+    def compare(self, system: System, extractor: FeatureExtractor, layers: Sequence[int], report: Report) -> None:
+        """Add the rows of these layers to the memory; units that the units part has learned are not learned again."""
+        if system.kind == "codes":
+            return self._add(system, extractor, layers, None, learn=False)
+        learned = LearnedUnits.of(system, self.train, self.request)
+        known = [layer for layer in layers if learned.has(layer)]
+        for learn, numbers in ((False, known), (True, [layer for layer in layers if layer not in known])):
+            if numbers:
+                where = f" of layer{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}" if any(numbers) else ""
+                done = "learned now: none are kept of these settings" if learn else "taken from the units part"
+                report(f"abx: {system.title}: units{where} {done}")
+                self._add(system, extractor, numbers, learned, learn=learn)
+        return None
+
+    def _add(
+        self,
+        system: System,
+        extractor: FeatureExtractor,
+        layers: Sequence[int],
+        learned: LearnedUnits | None,
+        *,
+        learn: bool,
+    ) -> None:
+        """Rows of layers; features of the train set are only needed where units are learned."""
+        if isinstance(extractor, LayerFeatures):
+            extractor = extractor.only(layers)
+        sets = (self.choice.valid, self.train) if learn else (self.choice.valid,)
+        for part in fitting_parts(extractor, sets):
+            features = [collect(each, part, self.request.frame_rate) for each in sets]
+            for number, valid, *train in zip(part.layers, *features, strict=True):
+                if number in layers:
+                    common = {"system": system.kind, "title": system.title, "layer": number or None}
+                    if learned is None:
+                        rows = self.codes(part, valid)
+                    else:
+                        centroids = partial(learned.centroids, number, train[0] if train else None)
+                        rows = self.layer(common, valid, centroids)
+                    self.memory.add(system, number, [common | row for row in rows])
+
+    def layer(self, of: dict[str, Any], valid: Tensor, centroids: Callable[[], list[Tensor]]) -> list[dict[str, Any]]:
+        """The features as they are, (frames, dim), and their units."""
+        name = f"{of['title']}, layer {of['layer']}" if of["layer"] else of["title"]
+        continuous = continuous_rows(self.materials, valid.to(self.request.device), name)
+        units = unit_rows(self.materials, units_of(valid, centroids(), self.request.device), self.request.device)
+        about = {"K": self.request.num_clusters, "seeds": list(self.request.seeds)}
+        return [*continuous, *(row | about for row in units)]
+
+    def codes(self, extractor: FeatureExtractor, valid: Tensor) -> list[dict[str, Any]]:
+        """A method's own units: (frames, 1) ids."""
+        rows = unit_rows(self.materials, [valid[:, 0].long().numpy()], self.request.device)
+        return [row | {"K": extractor.num_codes, "seeds": []} for row in rows]
+
+
+def _best_figures(rows: Sequence[dict[str, Any]], system: System) -> str:
+    """The lowest error rates of a system, for the log."""
+    best: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if (row["system"], row["title"]) == (system.kind, system.title):
+            mode = row["mode"]
+            best[mode] = min(best.get(mode, row), row, key=lambda each: each["error_rate"])
+    shown = {
+        mode: with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True)
+        for mode, row in best.items()
+    }
+    return ", ".join(f"{mode} {shown[mode]} ({row['distance']})" for mode, row in best.items())
+
+
+ABX = _Abx()

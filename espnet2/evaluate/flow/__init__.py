@@ -1,0 +1,1 @@
+"""SpeechFlow's filled gaps, to see and to hear."""

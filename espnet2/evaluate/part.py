@@ -1,0 +1,122 @@
+"""Parts of an evaluation (units, ABX, probes) in, exp/<name>/eval/<part>.json of each out; finished parts are kept."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from espnet2.evaluate.systems import System
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_value, write_json
+
+EFFORTS = ("default", "full")
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is to be evaluated, on what, and how thoroughly. One value for all parts, so that rows are comparable."""
+
+    exp: Path  # exp/<name>: its eval/ gets the files
+    train_set: Path  # dump/<set>: units, probes and the choice of the layer come from here
+    valid_set: Path  # dump/<set>: the figures come from here
+    systems: tuple[System, ...]
+    effort: str = "default"  # of EFFORTS
+    num_clusters: int = 100
+    seeds: tuple[int, ...] = (0,)
+    frame_rate: float = 50.0  # frames per second at which all systems are compared
+    layers: tuple[int, ...] | None = None  # 1-based; None: all of each model
+    max_train_frames: int = 100_000
+    max_valid_frames: int = 100_000
+    device: str = "cpu"
+    alignments: Path | None = None  # folder or file with phones; None: phones.ctm of each set, if it is there
+    options: dict[str, Any] = field(default_factory=dict)  # of single parts, by name
+
+    def __post_init__(self) -> None:
+        if self.effort not in EFFORTS:
+            raise UserError(f"--eval {self.effort}: expected {' or '.join(EFFORTS)}")
+        if self.layers is not None and not self.layers:
+            raise UserError("an empty list of layers: leave it out for all layers, or name some")
+        if not self.seeds:
+            raise UserError("an empty list of seeds: name at least one")
+
+
+class Part(Protocol):
+    """One kind of evaluation; a module-level object in its own file."""
+
+    name: str
+
+    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Everything the figures depend on, JSON-able: hashes of sets, systems, alignments; K, seeds, rules."""
+
+    def forecast_seconds(self, request: EvaluationRequest) -> float:
+        """A rough upper estimate for this machine, without loading a model for long."""
+
+    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+        """{"rows": [...], "notes": [...]} and whatever else the part's page needs."""
+
+
+def part_file(exp: Path, name: str) -> Path:
+    """Where the result of a part lies."""
+    return exp / "eval" / f"{name}.json"
+
+
+def scratch_folder(exp: Path, name: str) -> Path:
+    """Where a part keeps what an interrupted run goes on from, and what other parts may use again."""
+    return exp / "eval" / f".{name}"
+
+
+def read_part(exp: Path, name: str) -> dict[str, Any] | None:
+    """The result of a part, or None if it was never computed or its file is not readable."""
+    try:
+        found = json.loads(part_file(exp, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("part") == name else None
+
+
+def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report, *, fresh: bool = False) -> list[Path]:
+    """Compute what is missing or stale, part by part.
+
+    Args:
+        report: gets a line per part, and those of the parts.
+        fresh: compute again what is there; nothing that these parts have kept is used, nor does it survive.
+
+    Returns:
+        The file of each part.
+
+    Raises:
+        UserError: of the parts; the files of those before stay.
+    """
+    coming = [part for part in parts if fresh or not _is_kept(part, request)]
+    forecast = {part.name: part.forecast_seconds(request) for part in coming}
+    if forecast:
+        total = sum(forecast.values())
+        report(f"forecast: {total / 60:.1f} minutes ({', '.join(f'{name} {s:.0f} s' for name, s in forecast.items())})")
+    for part in parts if fresh else ():  # all of them now: a run that is stopped goes on with what is new
+        part_file(request.exp, part.name).unlink(missing_ok=True)
+        shutil.rmtree(scratch_folder(request.exp, part.name), ignore_errors=True)
+    for part in parts:
+        file = part_file(request.exp, part.name)
+        if _is_kept(part, request):  # asked again: a part may use what one before it has just found
+            report(f"{part.name}: unchanged, kept ({file})")
+            continue
+        settings = part.settings(request)
+        started = time.monotonic()
+        found = part.run(request, report)
+        seconds = round(time.monotonic() - started, 1)
+        value = {"part": part.name, "hash": _key(part, settings), "settings": settings, "seconds": seconds, **found}
+        write_json(file, value)
+        report(f"{part.name}: {seconds:.0f} s -> {file}")
+    return [part_file(request.exp, part.name) for part in parts]
+
+
+def _is_kept(part: Part, request: EvaluationRequest) -> bool:
+    return (read_part(request.exp, part.name) or {}).get("hash") == _key(part, part.settings(request))
+
+
+def _key(part: Part, settings: dict[str, Any]) -> str:
+    return hash_value([part.name, settings])

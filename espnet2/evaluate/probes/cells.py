@@ -1,0 +1,82 @@
+"""Figures of single probes in, files that a stopped run goes on from out; and the rows that sum up their seeds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet2.evaluate.systems import System
+from espnet2.utils.files import hash_value, read_json, write_json
+
+Figures = dict[str, Any]  # of one probe: "accuracy" or error rates, and "layer_weights"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One probe: trained once."""
+
+    task: str  # with all its options
+    system: list[str]  # kind, title, hash of the weights
+    layer: int | None  # None: the learned mix of all
+    seed: int
+
+    def __hash__(self) -> int:
+        return hash((self.task, *self.system, self.layer, self.seed))
+
+
+Keep = Callable[[Cell, Figures], None]
+
+
+class Cells:
+    """exp/<name>/eval/.probes: a small file for each probe that is done."""
+
+    def __init__(self, directory: Path, shared: Mapping[str, Any]) -> None:
+        """
+        Args:
+            shared: what all cells depend on: sets, rules, limits.
+        """
+        self.directory, self._shared = directory, shared
+
+    def complete(self, wanted: Sequence[Cell], compute: Callable[[Sequence[Cell], Keep], None]) -> dict[Cell, Figures]:
+        """The figures of all cells.
+
+        Args:
+            compute: gets the cells that are missing, if there are any, and what to call with each as it is done.
+        """
+        found = {cell: read_json(self._path(cell)) for cell in wanted}
+        done = {cell: figures for cell, figures in found.items() if figures is not None}
+
+        def keep(cell: Cell, figures: Figures) -> None:
+            write_json(self._path(cell), figures)
+            done[cell] = figures
+
+        missing = [cell for cell in wanted if cell not in done]
+        if missing:
+            compute(missing, keep)
+        return done
+
+    def _path(self, cell: Cell) -> Path:
+        key = hash_value([dict(self._shared), cell.task, cell.system, cell.layer, cell.seed])
+        return self.directory / f"{key}.json"
+
+
+def row_of(
+    task: str,
+    system: System,
+    layer: int | None,
+    seeds: Sequence[int],
+    figures: Sequence[Figures],
+    about: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Means over the seeds and the spread of each figure; of a single one the lowest and highest, too."""
+    names = sorted(figures[0].keys() - {"layer_weights"})
+    values = {name: [each[name] for each in figures] for name in names}
+    row = {"task": task, "system": system.kind, "title": system.title, "layer": layer, "seeds": list(seeds), **about}
+    row |= {name: float(np.mean(found)) for name, found in values.items()}
+    row["spread"] = {name: float(np.ptp(found)) for name, found in values.items()}
+    if len(seeds) > 1 and len(names) == 1:
+        row["low"], row["high"] = min(values[names[0]]), max(values[names[0]])
+    row["layer_weights"] = np.mean([each["layer_weights"] for each in figures], axis=0).tolist()
+    return row

@@ -1,0 +1,229 @@
+"""Frozen systems and two sets in, what small classifiers find in a mix of their layers out: eval/probes.json."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from espnet2.data.index import AudioIndex
+from espnet2.evaluate.part import EvaluationRequest, Report, scratch_folder
+from espnet2.evaluate.probes.cells import Cell, Cells, Keep, row_of
+from espnet2.evaluate.probes.ctc_task import CtcTask
+from espnet2.evaluate.probes.forecast import ProbeLoad, forecast
+from espnet2.evaluate.probes.linear import Examples, fit_linear
+from espnet2.evaluate.probes.tasks import ClassTask, describe, examples_of, open_languages, open_phones, open_speakers
+from espnet2.evaluate.systems import BARE, System, open_system
+from espnet2.text.ctc import TextRules
+from espnet2.units.alignment import find_phones
+from espnet2.units.features import FeatureExtractor
+from espnet2.units.transcripts import TRANSCRIPT, SkippedTask
+from espnet2.utils.config import Config, parse_config
+from espnet2.utils.files import hash_file
+
+RULES = 1  # raised when a change of the code changes figures
+CLASS_TASKS = {"phone": open_phones, "speaker": open_speakers, "language": open_languages}
+MODELS = ("untrained", "model")  # systems with several layers
+
+TaskName = Literal["phone", "speaker", "language", "ctc"]
+
+
+class ProbeOptions(Config):
+    """`options["probes"]` of a request."""
+
+    tasks: tuple[TaskName, ...] | None = Field(None, description="default: phone; with effort full: all")
+    token_types: tuple[Literal["char", "bpe", "phn"], ...] = Field(("char", "phn"), description="of CTC, a row each")
+    linear_ctc: bool = Field(False, description="CTC without the LSTM")
+    token_list: Path | None = Field(None, description="of stage 5, for one token type; else made here")
+    bpe_model: Path | None = Field(None, description="of stage 5, beside a token list of bpe")
+    nbpe: int = Field(100, gt=3, description="pieces, where the sentencepiece model is made here")
+    cleaner: str = Field("none", description="none or tacotron, as in stage 5")
+    g2p: str = Field("none", description="of phn: g2p_en makes phones of English transcripts; none: the alignments'")
+    plain_text: bool = Field(True, description="lower case, without punctuation")
+
+    def chosen_tasks(self, effort: str) -> tuple[str, ...]:
+        """The tasks of an effort."""
+        return self.tasks or (("phone",) if effort == "default" else ("phone", "speaker", "language", "ctc"))
+
+    def rules(self, token_type: str) -> TextRules:
+        """What is done to texts."""
+        return TextRules(token_type, self.plain_text, self.cleaner, self.g2p, self.nbpe)
+
+
+def options_of(request: EvaluationRequest) -> ProbeOptions:
+    """The options of this part, checked.
+
+    Raises:
+        UserError: an unknown one.
+    """
+    return parse_config(ProbeOptions, request.options.get("probes"), "options of the probes")
+
+
+def with_baselines(systems: Sequence[System]) -> tuple[System, ...]:
+    """MFCC, log-mel and what is untrained before the models; codes are ids, which other parts judge.
+
+    The first model untrained, where none is among the systems: models that are compared share one.
+    """
+    models = [each for each in systems if each.kind == "model"]
+    given = {each.kind: each for each in systems if each.kind in BARE}
+    bare = [given.get(name, System(name, title)) for name, title in (("mfcc", "MFCC"), ("logmel", "log-mel"))]
+    untrained = [each for each in systems if each.kind == "untrained"]
+    if models and not untrained:
+        untrained = [System("untrained", "untrained", models[0].model, models[0].tag)]
+    return (*bare, *untrained, *models)
+
+
+class _Probes:
+    """The part of the evaluation."""
+
+    name = "probes"
+
+    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+        """Everything the figures depend on."""
+        options = options_of(request)
+        return {
+            "rules": RULES,
+            "systems": [_identity(system) for system in with_baselines(request.systems)],
+            "tasks": list(options.chosen_tasks(request.effort)),
+            "per_layer": _per_layer(request),
+            "options": options.model_dump(mode="json", exclude={"tasks"}),
+            "token_list": [hash_file(path) for path in (options.token_list, options.bpe_model) if path],
+            "sets": [_set_identity(each, request.alignments) for each in (request.train_set, request.valid_set)],
+            "seeds": list(request.seeds),
+            "frame_rate": request.frame_rate,
+            "layers": request.layers,
+            "max_frames": [request.max_train_frames, request.max_valid_frames],
+        }
+
+    def forecast_seconds(self, request: EvaluationRequest) -> float:
+        """From the speed of each system on a few seconds of noise, and of a few updates of each probe."""
+        options = options_of(request)
+        tasks = [task for task in options.chosen_tasks(request.effort) if _has_targets(task, request)]
+        if not tasks:
+            return 0.0
+        load = ProbeLoad(tasks, len(options.token_types), _per_layer(request))
+        return forecast(request, with_baselines(request.systems), load)
+
+    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+        """Task after task; each figure is kept as soon as it is there, and not computed again."""
+        settings = self.settings(request)
+        sample_rate = AudioIndex.open(request.train_set).sample_rate
+        systems = with_baselines(request.systems)
+        opened = {each: open_system(each, sample_rate, request.device, request.layers) for each in systems}
+        shared = {key: settings[key] for key in settings.keys() - {"systems", "tasks", "seeds", "per_layer", "options"}}
+        cells = Cells(scratch_folder(request.exp, self.name), shared)
+        rows: list[dict[str, Any]] = []
+        notes: list[str] = []
+        for title, run_task in _plan(request):
+            try:
+                found, told = run_task(request, opened, cells, report)
+            except SkippedTask as reason:
+                found, told = [], (f"{title}: left out: {reason}",)
+                report(f"probes: {told[0]}")
+            rows += found
+            notes += [note for note in told if note not in notes]
+        return {"rows": rows, "notes": notes}
+
+
+TaskRun = Callable[
+    [EvaluationRequest, Mapping[System, FeatureExtractor], Cells, Report], tuple[list[dict[str, Any]], Sequence[str]]
+]
+
+
+def _plan(request: EvaluationRequest) -> list[tuple[str, TaskRun]]:
+    """Each task with its title."""
+    options = options_of(request)
+    plan: list[tuple[str, TaskRun]] = []
+    for name in options.chosen_tasks(request.effort):
+        if name == "ctc":
+            plan += [(f"CTC on {kind}", partial(_run_ctc, kind)) for kind in options.token_types]
+        else:
+            plan.append((f"{name} probe", partial(_run_classes, name)))
+    return plan
+
+
+def _has_targets(task: str, request: EvaluationRequest) -> bool:
+    """Whether both sets have what the task is about, as far as a look at the files tells."""
+    sets = (request.train_set, request.valid_set)
+    if task == "phone":
+        return all(find_phones(each, request.alignments) for each in sets)
+    return task != "ctc" or all((each / TRANSCRIPT).is_file() for each in sets)
+
+
+def _per_layer(request: EvaluationRequest) -> list[str]:
+    """Systems whose single layers get a phone probe, too: the curve over layers in the report."""
+    return ["model"] if request.effort == "default" else list(MODELS)
+
+
+def _identity(system: System) -> list[str]:
+    return [system.kind, system.title, system.source_hash]
+
+
+def _set_identity(dump_set: Path, alignments: Path | None) -> list[str]:
+    phones = find_phones(dump_set, alignments)
+    tables = (dump_set / name for name in ("utt2spk", TRANSCRIPT))
+    index = AudioIndex.open(dump_set)
+    hashes = [hash_file(table) if table.is_file() else "" for table in tables]
+    return [index.hash, ",".join(index.languages), phones.hash if phones else "", *hashes]
+
+
+def _run_classes(
+    name: str, request: EvaluationRequest, opened: Mapping[System, FeatureExtractor], cells: Cells, report: Report
+) -> tuple[list[dict[str, Any]], Sequence[str]]:
+    """Rows of one linear probe: the learned mix of each system, and single layers where the report draws them."""
+    task = CLASS_TASKS[name](request, list(opened.values()))
+    rows = []
+    for system, extractor in opened.items():
+        numbers: list[int | None] = [None]
+        if name == "phone" and system.kind in _per_layer(request):
+            numbers += list(extractor.layers)
+        wanted = [Cell(name, _identity(system), layer, seed) for layer in numbers for seed in request.seeds]
+        figures = cells.complete(wanted, partial(_class_figures, task, extractor, request.device))
+        for layer in numbers:
+            own = [figures[cell] for cell in wanted if cell.layer == layer]
+            rows.append(row_of(name, system, layer, request.seeds, own, describe(task)))
+        mixed = rows[-len(numbers)]
+        report(f"probes: {name}, {system.title}: {mixed['accuracy']:.3f} (majority {mixed['majority']:.3f})")
+    return rows, task.notes
+
+
+def _class_figures(
+    task: ClassTask, extractor: FeatureExtractor, device: str, wanted: Sequence[Cell], keep: Keep
+) -> None:
+    train, test = examples_of(task, extractor)
+    for cell in wanted:
+        sides = (train, test)
+        if cell.layer is not None:
+            place = extractor.layers.index(cell.layer)
+            sides = tuple(Examples(each.features[place : place + 1], each.classes) for each in sides)
+        found = fit_linear(*sides, task.num_classes, seed=cell.seed, device=device)
+        keep(cell, {"accuracy": found.accuracy, "layer_weights": list(found.layer_weights)})
+
+
+def _run_ctc(
+    token_type: str, request: EvaluationRequest, opened: Mapping[System, FeatureExtractor], cells: Cells, report: Report
+) -> tuple[list[dict[str, Any]], Sequence[str]]:
+    """Rows of one recogniser: error rates of each system."""
+    options = options_of(request)
+    lists = {"token_list": options.token_list, "bpe_model": options.bpe_model}
+    task = CtcTask(request, list(opened.values()), options.rules(token_type), linear=options.linear_ctc, **lists)
+    name = f"ctc {task.rules} {task.linear} {task.tokens.hash}"
+    rows = []
+    for system, extractor in opened.items():
+        wanted = [Cell(name, _identity(system), None, seed) for seed in request.seeds]
+        figures = cells.complete(wanted, partial(_ctc_figures, task, extractor, request.device))
+        rows.append(row_of("ctc", system, None, request.seeds, [figures[cell] for cell in wanted], task.describe()))
+        rates = ", ".join(f"{key} {rows[-1][key]:.3f}" for key in ("wer", "cer", "per") if key in rows[-1])
+        report(f"probes: CTC on {token_type}, {system.title}: {rates}")
+    return rows, task.notes
+
+
+def _ctc_figures(task: CtcTask, extractor: FeatureExtractor, device: str, wanted: Sequence[Cell], keep: Keep) -> None:
+    spoken = task.spoken(extractor)
+    for cell in wanted:
+        found = task.score(spoken, cell.seed, device)
+        keep(cell, {**found, "layer_weights": list(found["layer_weights"])})
+
+
+PROBES = _Probes()

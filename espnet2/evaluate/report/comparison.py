@@ -1,0 +1,136 @@
+"""Several experiments in, one page of them side by side out: figures, curves over each other, configs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from espnet2.evaluate.report.chart import Level, Series, line_chart
+from espnet2.evaluate.report.config_table import settings_of
+from espnet2.evaluate.report.curves import STEPS, curves_together
+from espnet2.evaluate.report.experiment import Experiment
+from espnet2.evaluate.report.measures import KINDS, Kind
+from espnet2.evaluate.report.page import Section, charts, folded, table, write_page
+from espnet2.evaluate.report.results import HEAD, LEGEND, NONE, Cell, row_of
+from espnet2.evaluate.report.verdict import judge, missing
+
+VALID_SET, CLUSTERS = HEAD.index("valid set"), HEAD.index("K")
+GROUPS = {
+    "loss": "Loss, accuracy and probe",
+    "health": "Health",
+    "codebooks": "Codebooks",
+    "schedule": "Schedule and gradient",
+    "speed": "Speed",
+}
+
+
+def write_comparison(path: Path, experiments: Sequence[Experiment]) -> None:
+    """Write the page, whole or not at all."""
+    titles = titles_of(experiments)
+    write_page(
+        path,
+        kicker=f"{len(experiments)} experiments side by side",
+        heading="\N{NO-BREAK SPACE}· ".join(titles),
+        facts=[],
+        sections=[
+            _figures(experiments, titles),
+            _layers(experiments, titles),
+            _curves(experiments, titles),
+            _config(experiments, titles),
+            _missing(experiments, titles),
+        ],
+        footer="Made by espnet2.bin.compare; the page needs nothing but itself.",
+    )
+
+
+def titles_of(experiments: Sequence[Experiment]) -> list[str]:
+    """Names, or whole paths where two names are alike."""
+    names = [experiment.name for experiment in experiments]
+    return names if len(set(names)) == len(names) else [str(experiment.directory) for experiment in experiments]
+
+
+def _figures(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
+    """The row of each in RESULTS.md, without columns that nobody has."""
+    rows = [[Cell(title), *row_of(each)[1:]] for title, each in zip(titles, experiments, strict=True)]
+    kept = [place for place in range(len(HEAD)) if any(row[place].text != NONE for row in rows)]
+    head = [*(HEAD[place] for place in kept), "verdict"]
+    cells = [
+        [*(_shown(row[place]) for place in kept), judge(each).title]
+        for row, each in zip(rows, experiments, strict=True)
+    ]
+    shown = table(head, cells, numeric=[place for place, column in enumerate(kept) if column > 1], caption=LEGEND)
+    measured = {(row[VALID_SET].text, row[CLUSTERS].text) for row in rows if row[CLUSTERS].text != NONE}
+    if len(measured) > 1:
+        shown += Markup('<p class="missing">{}</p>').format(
+            "These figures are not of the same valid set and K, so they must not be ranked: evaluate all alike."
+        )
+    return Section("figures", "Figures", shown)
+
+
+def _shown(cell: Cell) -> str | Markup:
+    """The figure, and below it what it is compared with."""
+    return Markup("{}<small>{}</small>").format(cell.text, cell.notes) if cell.notes else cell.text
+
+
+def _layers(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
+    drawn = Markup("").join(_layer_chart(kind, experiments, titles) for kind in KINDS.values())
+    text = "No measure was taken on several layers of a model: run stage 8 of the recipe."
+    return Section("layers", "Layer by layer", charts(drawn), text, short="Layers")
+
+
+def _layer_chart(kind: Kind, experiments: Sequence[Experiment], titles: Sequence[str]) -> Markup:
+    """One line for each experiment, and MFCC of the first that has it."""
+    scale = 100 if kind.as_percent else 1
+    series, levels = [], []
+    for place, (title, experiment) in enumerate(zip(titles, experiments, strict=True)):
+        own = [each for each in experiment.measures if each.kind == kind]
+        layers = sorted((each.layer, scale * each.value) for each in own if each.system == "model" and each.layer)
+        if len(layers) > 1:
+            series.append(Series(title, layers, f"s{place % STEPS + 1}", dots=True))
+        levels += [Level(each.title, scale * each.value, "mfcc") for each in own if each.system == "mfcc"]
+    unit = ", %" if kind.as_percent else ""
+    better = "higher is better" if kind.higher_is_better else "lower is better"
+    return line_chart(f"{kind.title}{unit}", series, levels[:1], x_label="layer", note=f"{kind.question}; {better}")
+
+
+def _curves(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
+    histories = {title: each.history for title, each in zip(titles, experiments, strict=True)}
+    valid, train = curves_together(histories, "valid"), curves_together(histories, "train")
+    body = Markup("")
+    for group, title in GROUPS.items():
+        found = charts(valid.get(group, Markup("")) + train.get(group, Markup("")))
+        if found:
+            body += folded(title, found, is_open=group == "loss")
+    text = "No two of these experiments have curves of the same figure here."
+    lead = "Losses of different methods are not comparable; their shape is."
+    return Section("curves", "Training curves", body, text, lead if body else "", short="Curves")
+
+
+def _config(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
+    known = [(title, each) for title, each in zip(titles, experiments, strict=True) if each.config_file.is_file()]
+    settings, notes = settings_of([each.config_file for _, each in known])
+    notes += [f"{title} has no config.yaml." for title in titles if title not in dict(known)]
+    head = ["key", *(title for title, _ in known)]
+    different = [each for each in settings if len(set(each.values)) > 1]
+    shared = [[each.key, *each.values] for each in different if all(each.values)]
+    others = [[each.key, *each.values] for each in different if not all(each.values)]
+    body = folded("Keys that all have", table(head, shared), css="settings", is_open=True)
+    body += folded("Keys that only some have, of other methods or parts", table(head, others), css="settings")
+    body += Markup("").join(Markup('<p class="missing">{}</p>').format(note) for note in notes)
+    return Section("config", "What differs in the config", body, "Nothing: all keys are equal.", short="Config")
+
+
+def _missing(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
+    sentences = [
+        Markup("<li><b>{}</b>: {}</li>").format(title, sentence)
+        for title, each in zip(titles, experiments, strict=True)
+        for sentence in [*missing(each), *(f"warning: {warned.text}" for warned in each.log.warnings)]
+    ]
+    body = Markup('<ul class="plain">{}</ul>').format(Markup("").join(sentences)) if sentences else Markup("")
+    return Section(
+        "missing",
+        "Missing, or good to know",
+        body,
+        "Nothing is missing, and no training warned of anything.",
+        short="Missing",
+    )

@@ -1,0 +1,157 @@
+"""exp/<name> in, all that a page needs of it out; whatever is missing is None or empty, never an error."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from espnet2.evaluate.part import part_file, read_part
+from espnet2.evaluate.report.measures import Measure, measures_of
+from espnet2.evaluate.report.stages import StageTime, read_stages
+from espnet2.train.history import read_history
+from espnet2.utils.errors import UserError
+
+LIGHTS_NAME = "traffic_light.json"  # of espnet2.pretrain.reference, which takes seconds to import
+LEVELS_UP = 3  # exp/stages.tsv lies beside exp/<name>, or a folder or two above it
+LOG_LINE = re.compile(r"(?P<time>[\d-]+ [\d:]+) (?P<level>[A-Z]+) (?P<text>.*)")
+TRAINING_STAGE = 7  # from here on a line of stages.tsv is of one experiment, which its title names
+
+
+@dataclass(frozen=True)
+class Warned:
+    """One kind of warning of a training."""
+
+    text: str  # as it was said last
+    count: int
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What train.log says besides figures."""
+
+    facts: tuple[tuple[str, str], ...] = ()  # (what, its description): of the last start
+    warnings: tuple[Warned, ...] = ()
+    first_time: str = ""
+    last_time: str = ""
+    num_starts: int = 0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A training and its evaluation, as far as they got."""
+
+    directory: Path
+    history: list[dict[str, Any]]
+    log: TrainingLog
+    done: dict[str, Any] | None  # train.done: None if the training has not ended
+    parts: dict[str, dict[str, Any]]  # name -> content of eval/<name>.json
+    unreadable: tuple[str, ...]  # files of eval/ that are there, and are no JSON of a part
+    stages: list[StageTime]
+    lights: dict[str, Any] | None  # traffic_light.json: the training beside reference curves
+
+    @property
+    def name(self) -> str:
+        return self.directory.resolve().name
+
+    @cached_property
+    def measures(self) -> list[Measure]:
+        return measures_of(self.parts)
+
+    @property
+    def config_file(self) -> Path:
+        return self.directory / "config.yaml"
+
+    @property
+    def updates(self) -> int | None:
+        """How far the training got."""
+        return max((row["update"] for row in self.history), default=(self.done or {}).get("updates"))
+
+    @property
+    def heard_seconds(self) -> float | None:
+        """Seconds of audio that the training heard, repetitions included."""
+        audio = [row["audio_per_update"] for row in self.history if row.get("audio_per_update") is not None]
+        return sum(audio) / len(audio) * self.updates if audio and self.updates else None
+
+
+def read_experiment(directory: str | Path) -> Experiment:
+    """Read everything that is there.
+
+    Raises:
+        UserError: there is no such folder, or neither a training nor an evaluation in it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such experiment; expected a folder exp/<name> that stage 7 has written")
+    files = sorted((directory / "eval").glob("*.json"))
+    parts = {path.stem: read_part(directory, path.stem) for path in files}
+    read = Experiment(
+        directory=directory,
+        history=read_history(directory),
+        log=_read_log(directory / "train.log"),
+        done=_read_json(directory / "train.done"),
+        parts={name: part for name, part in parts.items() if part is not None},
+        unreadable=tuple(str(part_file(directory, name)) for name, part in parts.items() if part is None),
+        stages=_stages_of(directory),
+        lights=_read_json(directory / LIGHTS_NAME),
+    )
+    if not (read.history or read.parts or read.done or read.config_file.is_file()):
+        raise UserError(f"{directory}: neither history.jsonl nor config.yaml nor eval/ in it; is it an experiment?")
+    return read
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _read_log(path: Path) -> TrainingLog:
+    """Facts are the "what: description" lines before the first update of the last start."""
+    if not path.is_file():
+        return TrainingLog()
+    facts: dict[str, str] = {}
+    warned: dict[str, Warned] = {}
+    times, starts = [], 0
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = LOG_LINE.match(line)
+        if not found:
+            continue
+        times.append(found["time"])
+        what, colon, description = found["text"].partition(": ")
+        if found["level"] != "INFO":
+            kind = re.sub(r"[\d.]+", "#", found["text"])
+            warned[kind] = Warned(found["text"], warned[kind].count + 1 if kind in warned else 1)
+        elif colon and not re.search(r"\d", what):
+            if what == "model":
+                facts, starts = {}, starts + 1
+            facts.setdefault(what, description)
+    facts.pop("done", None)
+    return TrainingLog(tuple(facts.items()), tuple(warned.values()), *_ends(times), starts)
+
+
+def _ends(times: list[str]) -> tuple[str, str]:
+    return (times[0], times[-1]) if times else ("", "")
+
+
+def _stages_of(directory: Path) -> list[StageTime]:
+    """The last run of each stage before training, and every line of later stages that names this experiment."""
+    found = None
+    for folder in list(directory.resolve().parents)[:LEVELS_UP]:
+        if (folder / "stages.tsv").is_file():
+            found = folder / "stages.tsv"
+            break
+    if found is None:
+        return []
+    name = re.compile(rf"/{re.escape(directory.resolve().name)}($|[/\s,;])")
+    earlier: dict[tuple[str, str], StageTime] = {}
+    later = []
+    for stage in read_stages(found):
+        if not stage.number.isdigit() or int(stage.number) < TRAINING_STAGE:
+            earlier[stage.script, stage.number] = stage
+        elif name.search(stage.title):
+            later.append(stage)
+    return [*earlier.values(), *later]

@@ -1,0 +1,140 @@
+"""The figures of all layers in, one chart for each way to measure out, baselines as horizontal lines."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from espnet2.evaluate.report.bars import Bar, bar_chart
+from espnet2.evaluate.report.chart import Level, Series, line_chart
+from espnet2.evaluate.report.measures import KINDS, Kind, Measure
+from espnet2.evaluate.report.page import table
+from espnet2.evaluate.spread import half_width, with_spread
+
+STYLES = {"model": "s1", "untrained": "untrained", "mfcc": "mfcc", "logmel": "logmel", "codes": "codes"}
+
+
+def layer_charts(measures: Sequence[Measure]) -> Markup:
+    """Lines over the layers where the model was measured on several, else bars."""
+    found = []
+    for kind in KINDS.values():
+        own = [each for each in measures if each.kind == kind]
+        layers = {each.layer for each in own if each.system == "model" and each.layer}
+        found.append(_lines(kind, own) if len(layers) > 1 else _bars(kind, own))
+    return Markup("").join(found)
+
+
+def _direction(kind: Kind) -> str:
+    return "higher is better" if kind.higher_is_better else "lower is better"
+
+
+def _scaled(kind: Kind, value: float | None) -> float | None:
+    return value if value is None or not kind.as_percent else 100 * value
+
+
+def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
+    series, levels = [], []
+    for system in dict.fromkeys(each.system for each in measures):
+        own = sorted((each for each in measures if each.system == system and each.layer), key=lambda each: each.layer)
+        flat = [each for each in measures if each.system == system and not each.layer]
+        levels += [
+            Level(
+                _name(each),
+                _scaled(kind, each.value),
+                STYLES[system],
+                _scaled(kind, each.low),
+                _scaled(kind, each.high),
+            )
+            for each in flat
+        ]
+        if len(own) > 1 and system != "codes":
+            band = [(_scaled(kind, each.low), _scaled(kind, each.high)) for each in own if each.low is not None]
+            curve = [(each.layer, _scaled(kind, each.value)) for each in own]
+            whole = band if len(band) == len(own) else ()
+            series.append(
+                Series(own[0].title, curve, STYLES[system], dots=True, dashed=system == "untrained", band=whole)
+            )
+        else:
+            levels += [Level(_name(each), _scaled(kind, each.value), STYLES[system]) for each in own if each.best]
+    unit = ", %" if kind.as_percent else ""
+    order = sorted(series, key=lambda each: each.style != "s1")
+    return line_chart(
+        f"{kind.title}{unit}", order, levels, x_label="layer", note=f"{kind.question}; {_direction(kind)}"
+    )
+
+
+def _name(measure: Measure) -> str:
+    """A system that is drawn as one line or bar, and which layer it is of."""
+    mixed = measure.kind.key.startswith("probe") and measure.system in ("model", "untrained")
+    where = measure.where or ("mix of layers" if mixed else "")
+    return f"{measure.title}, {where}" if where else measure.title
+
+
+def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
+    best = sorted((each for each in measures if each.best), key=lambda each: each.system != "model")
+    bars = [
+        Bar(
+            _name(each),
+            _scaled(kind, each.value),
+            each.text,
+            STYLES[each.system],
+            _scaled(kind, each.low),
+            _scaled(kind, each.high),
+        )
+        for each in best
+    ]
+    unit = "%" if kind.as_percent else ""
+    return bar_chart(kind.title, bars, note=f"{kind.question}; {_direction(kind)}", x_label=unit)
+
+
+def abx_table(rows: Sequence[dict]) -> Markup:
+    """Every distance and kind of features."""
+    cells = [
+        [
+            row["title"],
+            row["layer"] or "–",
+            row["features"],
+            row["distance"],
+            f"{row['mode']} speaker{'s' if row['mode'] == 'across' else ''}",
+            with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True),
+            *(with_spread(row[name], None, as_percent=True) for name in ("low", "high")),
+            f"{row['num_triples']:,}",
+        ]
+        for row in rows
+    ]
+    head = ["system", "layer", "features", "distance", "mode", "error", "95 % from", "to", "triples"]
+    return table(head, cells, numeric=[1, 5, 6, 7, 8])
+
+
+def probe_table(rows: Sequence[dict]) -> Markup:
+    """Every task, with the share that the most frequent class would give."""
+    figures = [name for name in ("accuracy", "majority", "per", "cer", "wer") if any(name in row for row in rows)]
+    cells = [
+        [
+            row["title"],
+            row["task"],
+            row.get("layer") or "–",
+            *("–" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in figures),
+            *(f"{row[name]:,}" if isinstance(row.get(name), int) else "–" for name in ("num_train", "num_valid")),
+        ]
+        for row in rows
+    ]
+    head = ["system", "task", "layer", *figures, "learned on", "scored on"]
+    return table(head, cells, numeric=range(2, len(head)))
+
+
+def layer_weights(probes: Sequence[dict]) -> Markup:
+    """How much each layer counts in the learned mixes of the model's probes."""
+    lines = [
+        Series(
+            {"ctc": "recognition (CTC)"}.get(row["task"], row["task"]),
+            list(enumerate(row["layer_weights"], 1)),
+            f"s{place + 1}",
+            dots=True,
+        )
+        for place, row in enumerate(
+            row for row in probes if row.get("system") == "model" and len(row.get("layer_weights") or []) > 1
+        )
+    ]
+    title = f"layer weights, {lines[0].name}" if len(lines) == 1 else "layer weights"
+    note = "how much each layer counts in the mix that a probe has learned"
+    return line_chart(title, lines, x_label="layer", note=note)

@@ -1,0 +1,226 @@
+"""An experiment in, its report.html out: is the model any good, how did it get there, and what is not known."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from markupsafe import Markup
+
+from espnet2.evaluate.report.config_table import Setting, settings_of
+from espnet2.evaluate.report.curves import curve_groups
+from espnet2.evaluate.report.experiment import Experiment
+from espnet2.evaluate.report.heatmap import heat_map
+from espnet2.evaluate.report.layers import abx_table, layer_charts, layer_weights, probe_table
+from espnet2.evaluate.report.page import Section, charts, folded, render, table, write_page
+from espnet2.evaluate.report.utterance import utterance_figure
+from espnet2.evaluate.report.verdict import cards, judge, lamps, method_note, missing
+from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
+from espnet2.evaluate.units.table import HEADS, best_rows, show
+from espnet2.utils.clock import format_seconds
+
+REPORT_NAME = "report.html"
+CURVE_TITLES = {
+    "loss": "Loss, accuracy and probe",
+    "health": "Health",
+    "schedule": "Schedule and gradient",
+    "speed": "Speed",
+}
+NOT_EVALUATED = "Nothing here yet: run stage 8 of the recipe, or python -m espnet2.bin.ssl_evaluate."
+NO_HISTORY = "There is no history.jsonl, so there are no curves: packed models come without it."
+
+
+def write_report(experiment: Experiment) -> Path:
+    """Write exp/<name>/report.html, whole or not at all."""
+    path = experiment.directory / REPORT_NAME
+    write_page(
+        path,
+        kicker="Report of a self-supervised speech model",
+        heading=experiment.name,
+        facts=facts_of(experiment),
+        sections=sections_of(experiment),
+        footer=f"Made by ssl_report from the files of {experiment.directory}; the page needs nothing but itself.",
+    )
+    return path
+
+
+def facts_of(experiment: Experiment) -> list[str]:
+    """A line about the training."""
+    log, facts = dict(experiment.log.facts), []
+    if "model" in log:
+        facts += log["model"].split("; ")
+    if experiment.updates:
+        facts.append(f"{experiment.updates:,} updates")
+    if experiment.heard_seconds:
+        facts.append(f"{experiment.heard_seconds / 3600:,.1f} h of audio heard")
+    if experiment.done:
+        facts.append(f"trained in {format_seconds(experiment.done['wall_seconds'])}")
+    if experiment.log.last_time:
+        facts.append(f"until {experiment.log.last_time}")
+    return facts
+
+
+def sections_of(experiment: Experiment) -> list[Section]:
+    """Every section, in the order of the page."""
+    curves = curve_groups(experiment.history, experiment.lights)
+    return [
+        Section("summary", "Is it any good?", _summary(experiment), short="Summary"),
+        _layers(experiment),
+        _units(experiment),
+        _examples(experiment),
+        Section(
+            "curves",
+            "Training curves",
+            Markup("").join(
+                Markup("<h3>{}</h3>{}").format(title, charts(curves[group]))
+                for group, title in CURVE_TITLES.items()
+                if group in curves
+            ),
+            NO_HISTORY,
+            short="Curves",
+        ),
+        Section(
+            "codebooks",
+            "Codebook health",
+            charts(curves.get("codebooks", Markup(""))),
+            "This training reports no figures of codebooks: its method has none, or its history is not here."
+            if experiment.history
+            else NO_HISTORY,
+            "How many codes are in use. Few of many, or fewer at each validation, is a collapse that begins.",
+            short="Codebooks",
+        ),
+        _config(experiment),
+        _environment(experiment),
+        _stages(experiment),
+    ]
+
+
+def _summary(experiment: Experiment) -> Markup:
+    lights, light_note = lamps(experiment)
+    return render(
+        "summary.html.j2",
+        verdict=judge(experiment),
+        cards=cards(experiment),
+        lights=lights,
+        light_note=light_note,
+        method_note=method_note(experiment),
+        missing=missing(experiment),
+        warnings=experiment.log.warnings,
+        has_log=bool(experiment.log.num_starts),
+    )
+
+
+def _layers(experiment: Experiment) -> Section:
+    abx, probes = (experiment.parts.get(name, {}).get("rows", []) for name in ("abx", "probes"))
+    drawn = layer_charts(experiment.measures) + layer_weights(probes)
+    lead = "Each layer beside what it has to beat. Low layers are near to the sound, high ones to the training target."
+    body = (
+        charts(drawn)
+        + folded("All figures of ABX", abx_table(abx))
+        + folded("All figures of the probes", probe_table(probes))
+    )
+    return Section("layers", "Layer by layer", body, NOT_EVALUATED, lead if drawn else "", short="Layers")
+
+
+def _units(experiment: Experiment) -> Section:
+    part = experiment.parts.get("units")
+    missing_text = NOT_EVALUATED if part is None else "The evaluation of the units has no rows."
+    if part is None or not part["rows"]:
+        return Section("units", "Units and phones", Markup(""), missing_text, short="Units")
+    rows = best_rows(part["rows"])
+    figures = [*(PHONE_FIGURES if "pnmi" in rows[0]["valid"] else ()), *LABEL_FIGURES]
+    several = len(part.get("seeds") or []) > 1
+    head = ["units", "layer", "K", *(HEADS.get(name, name.replace("_", " ")) for name in figures)]
+    cells = [
+        [row["title"], row["layer"] or "–", row["K"], *(show(row["valid"], name, spread=several) for name in figures)]
+        for row in rows
+    ]
+    shown = table(head, cells, numeric=range(1, len(head)), caption=_measured_on(part))
+    maps = [
+        folded(
+            f"What the units of {row['title']}, layer {row['layer']}, mean",
+            heat_map("Share of each phone in each unit", row["heatmap"]),
+            is_open=row["system"] == "model",
+        )
+        for row in rows
+        if row.get("heatmap")
+    ]
+    none = Markup('<p class="missing">{}</p>').format(
+        "There is no heat map of units and phones: no row of the model was compared with phones."
+    )
+    return Section("units", "Units and phones", shown + (Markup("").join(maps) or none), short="Units")
+
+
+def _measured_on(part: dict[str, Any]) -> str:
+    """On what the figures of the units were computed."""
+    train, valid = part["train"], part["valid"]
+    chosen = ", and the layer was chosen," if "pnmi" in part["rows"][0]["valid"] else ""
+    return (
+        f"Held-out figures: {valid['num_frames']:,} frames of {valid['num_utterances']:,} utterances of "
+        f"{valid['set']}, silence included, at {part['frame_rate']:g} frames per second. Units were learned{chosen} on "
+        f"{train['num_frames']:,} frames of {train['set']}."
+    )
+
+
+def _examples(experiment: Experiment) -> Section:
+    utterances = experiment.parts.get("examples", {}).get("utterances", [])
+    figures = [utterance_figure(each, experiment.directory / "eval") for each in utterances]
+    lead = "Held-out utterances. Equal colours are equal units; a click into a picture plays from there."
+    return Section(
+        "examples", "See and hear", Markup("").join(figures), NOT_EVALUATED, lead if figures else "", short="Examples"
+    )
+
+
+def _config(experiment: Experiment) -> Section:
+    if not experiment.config_file.is_file():
+        return Section("config", "Config", Markup(""), "There is no config.yaml in this experiment.")
+    settings, notes = settings_of([experiment.config_file])
+    changed = [setting for setting in settings if setting.differs]
+    body = folded(f"{len(changed)} keys differ from the defaults", _settings(changed), css="settings", is_open=True)
+    body += folded(f"All {len(settings)} keys", _settings(settings), css="settings")
+    body += Markup("").join(Markup('<p class="missing">{}</p>').format(note) for note in notes)
+    return Section("config", "Config", body)
+
+
+def _settings(settings: list[Setting]) -> Markup:
+    return table(["key", "value", "default"], [[each.key, each.values[0], each.default] for each in settings])
+
+
+def _environment(experiment: Experiment) -> Section:
+    rows = [[what, description] for what, description in experiment.log.facts]
+    if experiment.log.num_starts > 1:
+        rows.append(
+            ["starts", f"{experiment.log.num_starts}: the training was interrupted and went on; of the last one:"]
+        )
+    if experiment.log.first_time:
+        rows.append(["time", f"{experiment.log.first_time} to {experiment.log.last_time}"])
+    if rows:
+        rows.append(["this page", f"made with Python {platform.python_version()}, PyTorch {torch.__version__}"])
+    text = "There is no train.log here, so it is not known on what the model was trained."
+    return Section("environment", "Environment", table(["what", "as the log says"], rows), text)
+
+
+def _stages(experiment: Experiment) -> Section:
+    rows = [
+        [
+            f"{stage.script} {stage.number}",
+            stage.title,
+            "under way" if stage.seconds is None else format_seconds(stage.seconds),
+        ]
+        for stage in experiment.stages
+    ]
+    note = "The last run of each stage; recipes that run at the same time in one folder blur each other's times."
+    rows += [
+        [f"evaluation: {name}", "", format_seconds(part["seconds"])]
+        for name, part in experiment.parts.items()
+        if "seconds" in part
+    ]
+    text = "There is no stages.tsv beside this experiment: it was not made by a recipe, or was moved."
+    return Section(
+        "stages",
+        "Time of each stage",
+        table(["stage", "in → out", "time"], rows, numeric=[2]),
+        text,
+        note if rows else "",
+        short="Stages",
+    )

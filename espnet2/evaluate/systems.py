@@ -1,0 +1,87 @@
+"""A name of something that gives features in (model, untrained model, MFCC, log-mel, own codes), its extractor out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet2.models.load import load_model, load_shape, load_untrained
+from espnet2.models.weights import find_weights
+from espnet2.units.features import FeatureExtractor, LayerFeatures, LogMelFeatures, MfccFeatures
+from espnet2.units.own_codes import CodeFeatures
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_file
+
+KINDS = ("model", "untrained", "mfcc", "logmel", "codes")
+BARE = ("mfcc", "logmel")  # need no model
+
+
+@dataclass(frozen=True)
+class System:
+    """One row, or one row per layer, of every table of the evaluation."""
+
+    kind: str  # of KINDS
+    title: str
+    model: str = ""  # exp/<name>, or whatever `find_weights` takes
+    tag: str = "latest"  # which checkpoint
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or (self.kind in BARE) == bool(self.model):
+            raise UserError(
+                f"system '{self.kind}' with model '{self.model}': expected one of {', '.join(KINDS)}; "
+                f"all but {' and '.join(BARE)} are of a model"
+            )
+
+    @property
+    def hash(self) -> str:
+        """What its features depend on besides the audio; "" where there are no trained weights."""
+        return self.source_hash if self.kind in ("model", "codes") else ""
+
+    @property
+    def source_hash(self) -> str:
+        """Of the weights beside it, if any: an untrained model has its trained one's config and mel statistics."""
+        return hash_file(find_weights(self.model, tag=self.tag)) if self.model else ""
+
+
+def systems_of(exp: str | Path, *, tag: str = "latest", has_codes: bool = False) -> tuple[System, ...]:
+    """A trained model with the rows that belong beside it in every table: MFCC, and itself before training."""
+    model = str(exp)
+    codes = (System("codes", "own codes", model, tag),) if has_codes else ()
+    return (
+        System("mfcc", "MFCC"),
+        System("untrained", "untrained", model, tag),
+        System("model", Path(exp).name, model, tag),
+        *codes,
+    )
+
+
+def has_codes(exp: str | Path) -> bool:
+    """Whether a trained model names units itself; nothing is loaded.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    return hasattr(load_shape(str(exp)).first, "codes")
+
+
+def open_system(
+    system: System, sample_rate: int, device: str = "cpu", layers: Sequence[int] | None = None
+) -> FeatureExtractor:
+    """Every layer of the system.
+
+    Args:
+        layers: of a model, from 1; None: all. Nothing else has layers: MFCC and codes are given whole.
+
+    Raises:
+        UserError: there is no such model or layer, it has no codes of its own, or it was trained at another rate.
+    """
+    if system.kind == "mfcc":
+        return MfccFeatures(sample_rate)
+    if system.kind == "logmel":
+        return LogMelFeatures(sample_rate)
+    if system.kind == "codes":
+        model = load_model(system.model, device=device, tag=system.tag).model
+        return CodeFeatures(model, sample_rate, device, system.model)
+    loaded = load_untrained(system.model) if system.kind == "untrained" else load_model(system.model, tag=system.tag)
+    model = loaded.model.to(device)
+    numbers = layers or range(1, model.encoder.num_layers + 1)
+    return LayerFeatures(model, numbers, sample_rate, device, system.model)

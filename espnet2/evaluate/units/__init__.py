@@ -1,0 +1,1 @@
+"""K-means units of a layer, judged against phones, beside their baselines."""

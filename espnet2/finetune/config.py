@@ -1,0 +1,74 @@
+"""The keys of a fine-tuning in, one checked and frozen `FinetuneConfig` out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from espnet2.tasks.config import parse_overrides
+from espnet2.text.ctc import TextRules
+from espnet2.train.config import TrainConfig
+from espnet2.utils.config import load_yaml, parse_config
+from espnet2.utils.errors import UserError
+
+
+class FinetuneConfig(TrainConfig):
+    """What the trainer obeys, with the defaults of wav2vec 2.0's fine-tuning (paper, section 4.3), and the text's keys.
+
+    `max_seconds` leaves longer utterances out here: half an utterance does not fit its transcript.
+    """
+
+    optim_conf: dict[str, Any] = Field({"lr": 5.0e-5, "weight_decay": 0.0}, description="as in training")
+    scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field("tristage")
+    freeze_encoder_updates: int | None = Field(
+        None, ge=0, description="only the output layer learns so long (default: a tenth of max_update)"
+    )
+    freeze_frontend_updates: int | None = Field(
+        None, ge=0, description="the layers below the projection stay as they are so long (default: throughout)"
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the last layer, before the output layer")
+    token_type: Literal["char", "bpe", "phn"] = Field("char", description="as in stage 5")
+    token_list: Path | None = Field(None, description="of stage 5 (default: made of the training transcripts)")
+    bpe_model: Path | None = Field(None, description="of stage 5, beside a token list of bpe")
+    nbpe: int = Field(100, gt=3, description="pieces, where the sentencepiece model is made here")
+    cleaner: str = Field("none", description="none or tacotron, as in stage 5")
+    g2p: str = Field("none", description="of phn: g2p_en; none: the phones of the sets' phones.ctm")
+    plain_text: bool = Field(True, description="lower case, without punctuation")
+
+    @property
+    def rules(self) -> TextRules:
+        """What is done to texts."""
+        return TextRules(self.token_type, self.plain_text, self.cleaner, self.g2p, self.nbpe)
+
+
+def load_finetune_config(path: str | Path | None, overrides: Sequence[str] = ()) -> FinetuneConfig:
+    """Read, override and check.
+
+    Args:
+        path: a YAML file; None starts from the defaults.
+        overrides: command-line words: `--max_update 1000 --optim_conf lr=1e-4`.
+
+    Raises:
+        UserError: an unknown key, a wrong value, or what cannot go with transcripts.
+    """
+    values = {} if path is None else load_yaml(path)
+    for keys, value in parse_overrides(overrides):
+        section = values
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+        section[keys[-1]] = value
+    config = parse_config(FinetuneConfig, values, str(path or "fine-tuning"))
+    refused = {
+        "crop: shortest": config.crop != "pad",
+        "augment: speed": config.augment.speed is not None,
+        "init_param or init_from": bool(config.init_param or config.init_from),
+        "fsdp": config.fsdp,
+    }
+    for name, is_given in refused.items():
+        if is_given:
+            raise UserError(
+                f"{path or 'fine-tuning'}: {name} does not go with fine-tuning: utterances stay whole beside their "
+                "transcripts, the model comes from --model, every rank holds all of it; leave it out"
+            )
+    return config

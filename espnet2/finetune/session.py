@@ -1,0 +1,197 @@
+"""A trained model, transcribed sets and a config in, exp/<name> with the tuned model and its error rates out."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from espnet2.data.loader import iterate_batches
+from espnet2.finetune.config import FinetuneConfig
+from espnet2.finetune.ctc_objective import ENTRY, CtcObjective, Freezing
+from espnet2.finetune.data import Texts, make_tuning_data, shards_of
+from espnet2.launch.signals import StopSignals
+from espnet2.models.load import LoadedModel, load_model
+from espnet2.ssl.model import SSLModel
+from espnet2.tasks.build import count_parameters, teacher_names
+from espnet2.tasks.config import dump_config
+from espnet2.tasks.portable import portable_config
+from espnet2.text.ctc import CtcTokens, error_rates, require_jiwer
+from espnet2.text.token_list import write_token_list
+from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.data import TrainingData, plan_steps
+from espnet2.train.distributed import Ranks
+from espnet2.train.freeze import freeze_parameters
+from espnet2.train.identity import describe_run
+from espnet2.train.reporter import FolderReporter, Reporter
+from espnet2.train.run import default_threads, describe_progress, seed_all, total_updates
+from espnet2.train.trainer import Trainer
+from espnet2.utils.clock import format_seconds
+from espnet2.utils.files import atomic_write, write_json
+from espnet2.utils.kaldi_table import write_table
+
+RUN = "ctc"  # folder of exp/<name>: checkpoints to resume from, log, token list, what was heard
+FREEZE_SHARE = 0.1  # of all updates: about what wav2vec 2.0 freezes the encoder for on 100 h
+
+
+@dataclass(frozen=True)
+class TuningRequest:
+    """What is tuned, on what, and where it goes."""
+
+    model: str  # exp/<name>, or whatever `load_model` takes
+    train_sets: Sequence[str]
+    valid_sets: Sequence[str]
+    output_dir: Path  # exp/<name>: afterwards `load_model` and SpeechEncoder read it as they read the model
+    checkpoint: str = "latest"
+
+
+def finetune(
+    config: FinetuneConfig,
+    request: TuningRequest,
+    ranks: Ranks,
+    stop: StopSignals,
+) -> bool:
+    """Tune, or go on tuning; True when the run is complete and exp/<name>/wer.json is there.
+
+    The last checkpoint is the result: none is chosen on the valid set, whose error rates are reported.
+
+    Raises:
+        UserError: no such model, no transcripts, no jiwer, or what is in exp/<name> is another run.
+    """
+    require_jiwer()  # now, not when hours of training are over
+    run_dir = request.output_dir / RUN
+    torch.set_num_threads(config.num_threads or default_threads(ranks))
+    train, valid = Texts.open(request.train_sets, config.rules), Texts.open(request.valid_sets, config.rules)
+    tokens = _tokens(config, train, run_dir / f"{config.token_type}.{ranks.rank}.model")
+    loaded = load_model(request.model, tag=request.checkpoint)
+    teachers = teacher_names(loaded.model)  # before more than these is frozen
+    seed_all(config.seed)
+    steps = plan_steps(config, ranks.world_size)
+    data, notes = make_tuning_data(config, train, valid, tokens, loaded.model.frontend, steps)
+    max_update = total_updates(config, data.sampler, steps)
+    model = _tuned_model(config, loaded, len(tokens.symbols), max_update).to(ranks.device)
+    reporter: Reporter = FolderReporter(run_dir) if ranks.is_first else Reporter()
+    try:
+        division = {"shard_samples": steps.shard_samples, "micro_batches": steps.micro_batches}
+        hashes = {"model": loaded.hash, "train": train.hash, "valid": valid.hash, "tokens": tokens.hash}
+        trainer = Trainer(
+            model,
+            data,
+            config,
+            steps=steps,
+            max_update=max_update,
+            folder=CheckpointFolder(run_dir / "checkpoints", tell=reporter.warn),
+            identity=describe_run(config, hashes, division),
+            ranks=ranks,
+            reporter=reporter,
+            stop=stop,
+        )
+        resumed = trainer.resume()
+        if ranks.is_first:
+            write_token_list(run_dir / "tokens.txt", tokens.symbols, specials=True)
+        lines = [*_describe(request, model, data, tokens), *notes]
+        lines += [describe_progress(trainer.state.update, max_update)] if resumed else []
+        reporter.start(lines, update=trainer.state.update, max_update=max_update)
+        if not trainer.run():
+            reporter.warn(f"{stop.received}: saved at update {trainer.state.update}; the same command goes on")
+            return False
+        if ranks.is_first:
+            figures = _test(model, data, valid, tokens, ranks.device, run_dir)
+            about = {"model": request.model, "valid_sets": list(request.valid_sets), "token_type": config.token_type}
+            write_encoder(loaded, teachers, request.output_dir)
+            write_json(request.output_dir / "wer.json", {**about, "updates": trainer.state.update, **figures})
+            reporter.say(f"done in {format_seconds(trainer.state.train_seconds)}: {describe_result(request, figures)}")
+        return True
+    finally:
+        reporter.close()
+
+
+def describe_result(request: TuningRequest, figures: Mapping[str, Any]) -> str:
+    """How good the last checkpoint is, and where to look."""
+    names = {"wer": "word", "cer": "character", "per": "phone"}
+    rates = ", ".join(f"{name} {100 * figures[key]:.1f} %" for key, name in names.items() if key in figures)
+    output = request.output_dir
+    return (
+        f"error rates of {figures['num_utterances']:,} utterances of {', '.join(request.valid_sets)}: {rates} "
+        f"({output}/wer.json); what was heard: {output}/{RUN}/hyp; the tuned model: {output}"
+    )
+
+
+def _tokens(config: FinetuneConfig, train: Texts, bpe_model: Path) -> CtcTokens:
+    if config.token_list is not None:
+        return CtcTokens.of_list(config.token_list, config.rules, config.bpe_model)
+    return CtcTokens.of_texts([text for text in train.texts if text], config.rules, bpe_model)
+
+
+def _tuned_model(config: FinetuneConfig, loaded: LoadedModel, num_symbols: int, max_update: int) -> SSLModel:
+    """The trained frontend and encoder under a new output layer."""
+    wanted = config.freeze_encoder_updates
+    encoder_updates = round(FREEZE_SHARE * max_update) if wanted is None else wanted
+    freezing = Freezing(encoder_updates, config.freeze_frontend_updates)
+    objective = CtcObjective(loaded.model.first, num_symbols, freezing, config.dropout)
+    model = SSLModel(loaded.model.frontend, loaded.model.encoder, {ENTRY: objective}, {ENTRY: 1.0})
+    freeze_parameters(model, config.freeze_param)
+    return model
+
+
+def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, tokens: CtcTokens) -> list[str]:
+    rate = data.train.index.sample_rate
+    minutes = [
+        float(np.sum(np.asarray(index.num_samples)[rows], dtype=np.int64)) / rate / 60
+        for index, rows in (
+            (data.train.index, data.sampler.rows),
+            (data.valid.index, np.concatenate([each.rows for each in data.valid_shards])),
+        )
+    ]
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    freezing = model.first.freezing
+    features = freezing.frontend_updates
+    return [
+        f"fine-tuning {request.model}: {count_parameters(model):,} parameters, {trained:,} trained; "
+        f"{len(tokens.symbols)} {tokens.token_type} tokens",
+        f"train: {len(data.sampler.rows):,} utterances, {minutes[0]:.1f} minutes; valid: {minutes[1]:.1f} minutes",
+        f"only the output layer learns for {freezing.encoder_updates} updates; features stay as they are "
+        + ("throughout" if features is None else f"for {features}"),
+    ]
+
+
+@torch.no_grad()
+def _test(
+    model: SSLModel, data: TrainingData, valid: Texts, tokens: CtcTokens, device: torch.device, run_dir: Path
+) -> dict[str, Any]:
+    """Decode the valid set greedily: texts to files, error rates out. Utterances that training could not use count."""
+    rows = np.array([row for row, text in enumerate(valid.texts) if text])
+    frames = data.valid.geometry.output_lengths(np.asarray(valid.index.num_samples))
+    rows = rows[frames[rows] > 0]
+    longest = max(item.num_samples * len(item.rows) for item in data.valid_shards)
+    shards = shards_of(np.asarray(valid.index.num_samples), rows, longest)
+    heard: dict[int, str] = {}
+    model.eval()
+    with closing(iterate_batches(data.valid, shards, num_workers=0)) as batches:
+        for item, loaded in zip(shards, batches, strict=True):
+            log_probs, lengths = model.first.log_probs(loaded.batch.to(device))
+            for row, best, count in zip(item.rows.tolist(), log_probs.argmax(-1).cpu(), lengths.tolist(), strict=True):
+                heard[row] = tokens.decode(best[:count].tolist())
+    order = sorted(heard)
+    for name, texts in (("hyp", heard), ("ref", dict(enumerate(valid.texts)))):
+        write_table(run_dir / name, ((valid.index.utt_id(row), texts[row]) for row in order))
+    references = [valid.texts[row] for row in order]
+    found = error_rates(references, [heard[row] for row in order], tokens.token_type)
+    return {**found, "num_utterances": len(order)}
+
+
+def write_encoder(loaded: LoadedModel, teachers: set[str], output_dir: Path) -> None:
+    """Write the tuned frontend and encoder as a model of its old objective, as `pack_model` does: no teachers."""
+    weights = {
+        name: value.detach().cpu().contiguous()
+        for name, value in loaded.model.state_dict().items()
+        if name not in teachers
+    }
+    with atomic_write(output_dir / "config.yaml") as stream:
+        stream.write(dump_config(portable_config(loaded.config)))
+    with atomic_write(output_dir / "model.safetensors", "wb") as stream:
+        stream.write(save(weights, {"format": "pt"}))

@@ -1,0 +1,64 @@
+"""What conversions share: the module of a format, the card of a result, a folder that is whole or not there."""
+
+import importlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from espnet2.formats.forms import Source
+from espnet2.utils.errors import UserError
+
+CARD = "conversion.json"
+RESIDUAL = "layer l is the full output of block l: after its residuals and, where blocks are post-LN, after its norm"
+SCALING = {
+    "none": "none: samples between -1 and 1",
+    "utterance": "every utterance to zero mean and unit variance",
+}
+
+
+def format_module(name: str) -> ModuleType:
+    """The module of a format, which may load a library that not everybody has."""
+    return importlib.import_module(f"espnet2.formats.{name}")
+
+
+def describe(source: Source, other: str, module: ModuleType) -> dict[str, Any]:
+    """What a user of the converted model has to know."""
+    frontend = source.model.frontend
+    return {
+        "model": source.name,
+        "model_hash": source.hash,
+        "objective": source.objective,
+        "format": other,
+        "layer_numbering": module.LAYERS,
+        "residual_convention": RESIDUAL,
+        "num_layers": source.model.encoder.num_layers,
+        "sample_rate": frontend.geometry.sample_rate,
+        "frame_rate": frontend.geometry.frame_rate,
+        "waveform_normalisation": SCALING[frontend.normalize],
+        "compared_with": module.OTHER_SIDE,
+    }
+
+
+@contextmanager
+def new_folder(output: str | Path) -> Iterator[Path]:
+    """A folder that becomes `output` when the block ends without an error, and else disappears.
+
+    Raises:
+        UserError: `output` is there already.
+    """
+    output = Path(output)
+    if output.exists():
+        raise UserError(f"{output}: is there already; remove it, or choose another --output")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    try:
+        yield folder
+        folder.chmod(0o755)  # mkdtemp makes private folders; a cluster's other users read ours
+        folder.rename(output)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -1,0 +1,90 @@
+"""A file or folder of another toolkit in, exp/<name> that `load_model` reads out, with a card of the difference."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from espnet2.formats.compare import largest_difference
+from espnet2.formats.conversion import CARD, describe, format_module, new_folder
+from espnet2.formats.forms import Source
+from espnet2.formats.incoming import build_imported
+from espnet2.formats.safe_pickle import load_foreign
+from espnet2.tasks.config import dump_config
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_file, write_json
+
+# Toolkit -> the module of this package with read(path) -> Foreign, run(path) -> OtherSide and the texts of `describe`.
+IMPORTS = {
+    "huggingface": "huggingface",
+    "torchaudio": "torchaudio_model",
+    "fairseq": "fairseq_file",
+    "s3prl": "s3prl_file",
+    "espnet": "espnet_file",
+}
+
+
+def import_model(path: str | Path, origin: str, output: str | Path, *, name: str | None = None) -> dict[str, Any]:
+    """Make a model of ours from a foreign one: config.yaml and model.safetensors.
+
+    Args:
+        path: a file or folder of the foreign toolkit.
+        origin: a key of IMPORTS.
+        output: a folder that is not there yet.
+        name: what to call the model in its card; None takes the folder's name.
+
+    Returns:
+        The card, as it stands in <output>/conversion.json.
+
+    Raises:
+        UserError: the file is missing, damaged or of another kind, has an architecture without a form here, or the
+            hidden layers of both sides differ.
+    """
+    path, module = Path(path), format_module(IMPORTS[origin])
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    foreign = module.read(path)
+    imported = build_imported(foreign, path)
+    with new_folder(output) as folder:
+        state = imported.model.state_dict()
+        weights = folder / "model.safetensors"
+        save_file({key: value.contiguous() for key, value in state.items()}, weights)
+        (folder / "config.yaml").write_text(dump_config(imported.config), encoding="utf-8")
+        source = Source(name or Path(output).name, imported.model, imported.config, hash_file(weights))
+        card = describe(source, origin, module) | largest_difference(imported.model, module.run(path))
+        card |= {"weights_left_out": sorted(foreign.left_out), "weights_new_and_random": imported.new_weights}
+        write_json(folder / CARD, card)
+    return card
+
+
+def import_foreign(path: str | Path, output: str | Path, *, name: str | None = None) -> dict[str, Any]:
+    """As `import_model`, for a file that has to say itself which toolkit it comes from.
+
+    Raises:
+        UserError: as `import_model`, or no toolkit is known to write such a file.
+    """
+    return import_model(path, guess_origin(path), output, name=name)
+
+
+def guess_origin(path: str | Path) -> str:
+    """The toolkit that wrote a file or folder.
+
+    Raises:
+        UserError: none that is known.
+    """
+    path = Path(path)
+    if (path / "kwargs.json").is_file():
+        return "torchaudio"
+    if path.is_dir():
+        return "huggingface"
+    content = load_foreign(path)
+    keys = set(content) if isinstance(content, Mapping) else set()
+    if {"model_cfg", "task_cfg", "model_weight"} <= keys:
+        return "s3prl"
+    if "model" in keys and keys & {"cfg", "args"}:
+        return "fairseq"
+    if {"model", "optimizers"} <= keys or any(str(key).startswith("encoder.") for key in keys):
+        return "espnet"
+    known = ", ".join(IMPORTS)
+    raise UserError(f"{path}: not known whose file this is; import it with ssl_import --from one of {known}")

@@ -1,0 +1,147 @@
+"""A trained model in, the architecture that others know it by out; or what others do not have."""
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from espnet2.formats.canonical import to_canonical
+from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.encoder.stack import StackConfig
+from espnet2.ssl.encoder.transformer import TransformerEncoder
+from espnet2.ssl.frontend.conv import ConvFrontend
+from espnet2.ssl.model import SSLModel
+from espnet2.tasks.config import SSLConfig
+from espnet2.utils.config import Config, parse_config
+from espnet2.utils.errors import UserError
+
+# (encoder, position, attention_position) -> the architecture
+FORMS = {
+    ("transformer", "conv", "none"): "wav2vec2",  # of wav2vec 2.0 and of HuBERT
+    ("transformer", "conv", "gated_relative"): "wavlm",
+    ("transformer", "conv_stack", "none"): "data2vec",
+    ("transformer", "conv_stack", "alibi"): "data2vec2",
+    ("conformer", "none", "relative"): "conformer",  # of wav2vec 2.0 Conformer
+}
+# Keys that ESPnet's own ssl1 brought: how every other library has them. `encoder_conf`, then `frontend_conf`.
+USUAL_ENCODER = {
+    "position_join": "add",
+    "outer_norms": "one",
+    "activation": "gelu",
+    "norm_eps": 1e-5,
+    "final_norm": False,
+}
+USUAL_FRONTEND = {"projection_norm": True}
+Lacks = Callable[[ConvFrontend.Config, Any], list[str]]  # what a library's form of an architecture does not have
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to export."""
+
+    name: str
+    model: SSLModel
+    config: SSLConfig
+    hash: str  # of its weights file
+
+    @property
+    def entry(self) -> str:
+        """The loss entry that answers for features."""
+        return next(iter(self.config.entries()))
+
+    @property
+    def objective(self) -> str:
+        """The method that trained it."""
+        return self.config.entries()[self.entry].name
+
+    @property
+    def conf(self) -> dict[str, Any]:
+        """The objective's own keys."""
+        return self.config.entries()[self.entry].conf
+
+    @cached_property
+    def frontend(self) -> ConvFrontend.Config:
+        """Read only after `find_form`."""
+        return parse_config(ConvFrontend.Config, self.config.frontend_conf, "frontend_conf")
+
+    @cached_property
+    def encoder(self) -> StackConfig:
+        return parse_config(encoder_class(self.config.encoder).Config, self.config.encoder_conf, "encoder_conf")
+
+    def weights(self, *, qkv: bool = False) -> dict[str, Tensor]:
+        """Under canonical names, in float32; a model that hides frames without a learned vector gets zeros for it."""
+        state = to_canonical(self.model.state_dict(), self.entry, qkv=qkv)
+        state.setdefault("objective.mask_embedding", torch.zeros(self.model.encoder.dim))
+        return {name: value.detach().clone() for name, value in state.items()}
+
+
+def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
+    """The architecture that `library` has for this model.
+
+    Args:
+        forms: the architectures of the library.
+
+    Raises:
+        UserError: it has none; the message names every key of the config that stands in the way.
+    """
+    config, encoder = source.config, source.encoder
+    missing = []
+    if config.frontend != "conv":
+        missing.append(f"frontend: {config.frontend} (others know the convolutions of frontend: conv only)")
+    elif not source.frontend.project:
+        missing.append("frontend_conf: project: false")
+    else:
+        missing += _unusual(source.frontend, USUAL_FRONTEND, "frontend_conf")
+    if encoder.long_skips:
+        missing.append("encoder_conf: long_skips: true")
+    missing += _unusual(encoder, USUAL_ENCODER, "encoder_conf")
+    form = FORMS.get((config.encoder, encoder.position, encoder.attention_position))
+    if form not in forms:
+        keys = f"position: {encoder.position} and attention_position: {encoder.attention_position}"
+        missing.append(f"encoder: {config.encoder} with {keys}")
+    elif config.frontend == "conv":
+        missing += forms[form](source.frontend, encoder)
+    if missing:
+        raise UserError(f"{source.name}: this architecture has no form in {library}: {'; '.join(missing)}")
+    return form
+
+
+def _unusual(config: Config, usual: Mapping[str, Any], section: str) -> list[str]:
+    """The keys of a section that are set to what this toolkit shares with ESPnet's ssl1 only."""
+    found = {key: getattr(config, key, value) for key, value in usual.items()}
+    return [
+        f"{section}: {key}: {json.dumps(value)}".replace('"', "") for key, value in found.items() if value != usual[key]
+    ]
+
+
+def nothing_lacks(frontend: ConvFrontend.Config, encoder: Any) -> list[str]:
+    """For a form that holds every model of its architecture."""
+    return []
+
+
+def conv_layers(frontend: ConvFrontend.Config) -> list[tuple[int, int, int]]:
+    """(channels, kernel, stride) of each convolution."""
+    return [(frontend.channels, kernel, stride) for kernel, stride in frontend.layers]
+
+
+def is_pre_norm(encoder: StackConfig) -> bool:
+    """Whether blocks normalise their input."""
+    return isinstance(encoder, TransformerEncoder.Config) and encoder.norm == "pre"
+
+
+def library(name: str, install: str) -> ModuleType:
+    """Import what not everybody needs.
+
+    Raises:
+        UserError: it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"this needs {name} ({error}); install it: pip install '{install}'") from None

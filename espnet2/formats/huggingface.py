@@ -1,0 +1,283 @@
+"""A model in, a folder that transformers' AutoModel and AutoFeatureExtractor load out; and the way back."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from espnet2.formats import names
+from espnet2.formats.canonical import modern_weight_norm, rename, reverse
+from espnet2.formats.compare import OtherSide, States
+from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library, nothing_lacks
+from espnet2.formats.incoming import Foreign, frontend_values, model_values, require
+from espnet2.formats.safe_pickle import load_foreign, only_tensors
+from espnet2.utils.errors import UserError
+
+TITLE = "Hugging Face transformers"
+INSTALL = "transformers>=5,<6"
+OTHER_SIDE = "transformers.AutoModel and AutoFeatureExtractor, loaded from the folder"
+LAYERS = "hidden_states[l] is layer l; 0 is the encoder's input after positions; last_hidden_state has the final norm"
+
+
+def _lacks_data2vec(frontend: Any, encoder: Any) -> list[str]:
+    """Data2VecAudioModel has LayerNorm convolutions and post-LN blocks only."""
+    found = [] if frontend.norm == "layer" else ["frontend_conf: norm: group"]
+    return found + (["encoder_conf: norm: pre"] if is_pre_norm(encoder) else [])
+
+
+def lacks_conformer(frontend: Any, encoder: Any) -> list[str]:
+    """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions."""
+    found = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
+    return found + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])
+
+
+FORMS = {
+    "wav2vec2": nothing_lacks,
+    "wavlm": nothing_lacks,
+    "data2vec": _lacks_data2vec,
+    "conformer": lacks_conformer,
+}
+# Class of the model by form; the body of wav2vec 2.0 has several names.
+CLASSES = {"wavlm": "WavLMModel", "data2vec": "Data2VecAudioModel", "conformer": "Wav2Vec2ConformerModel"}
+OBJECTIVES = {"hubert": "hubert", "wav2vec2": "wav2vec2", "wavlm": "wavlm", "data2vec-audio": "data2vec2"}
+OBJECTIVES |= {"wav2vec2-conformer": "wav2vec2"}
+LAST_NORM = "encoder.norm"  # of the conformer: ours has no norm after its last block's
+
+
+def write(source: Source, folder: Path) -> list[str]:
+    """config.json, model.safetensors, preprocessor_config.json.
+
+    Returns:
+        Names of weights that the format does not hold.
+    """
+    form = find_form(source, TITLE, FORMS)
+    transformers = library("transformers", INSTALL)
+    name = CLASSES.get(form) or {"hubert": "HubertModel", "wav2vec2": "Wav2Vec2ForPreTraining"}.get(source.objective)
+    model_class = getattr(transformers, name or "Wav2Vec2Model")
+    weights = source.weights()
+    if form == "conformer":
+        weights = _last_norm_apart(weights, source.encoder.num_layers) | _unused_position(source)
+    renamed, left = rename(weights, _table(model_class.__name__))
+    config = model_class.config_class(**_settings(source, form), architectures=[model_class.__name__])
+    with torch.device("meta"):
+        model = model_class(config)
+    model = model.to_empty(device="cpu")
+    _fill(model, renamed)
+    model.save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(
+        sampling_rate=source.frontend.sample_rate,
+        do_normalize=source.frontend.normalize == "utterance",
+        return_attention_mask=source.frontend.norm == "layer",  # group norm over time sees padding: no mask helps
+    ).save_pretrained(folder)
+    return left
+
+
+def _fill(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load; only counters and constants may stay as they are."""
+    missing, unexpected = model.load_state_dict(dict(weights), strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    assert not missing and not unexpected, (missing, unexpected)
+
+
+def _table(class_name: str) -> dict[str, str]:
+    if class_name == "Wav2Vec2ForPreTraining":
+        return names.TRANSFORMERS_PRETRAINING
+    return names.TRANSFORMERS_CONFORMER if "Conformer" in class_name else names.TRANSFORMERS
+
+
+def _settings(source: Source, form: str) -> dict[str, Any]:
+    """What config.json says."""
+    frontend, encoder, conf = source.frontend, source.encoder, source.conf
+    channels, kernels, strides = zip(*conv_layers(frontend), strict=True)
+    settings: dict[str, Any] = {
+        "hidden_size": encoder.dim,
+        "num_hidden_layers": encoder.num_layers,
+        "num_attention_heads": encoder.num_heads,
+        "intermediate_size": encoder.ffn_dim,
+        "hidden_dropout": encoder.dropout,
+        "attention_dropout": encoder.attention_dropout,
+        "activation_dropout": encoder.activation_dropout,
+        "layerdrop": encoder.layerdrop,
+        "feat_proj_dropout": frontend.dropout,
+        "feat_extract_norm": frontend.norm,
+        "conv_dim": list(channels),
+        "conv_kernel": list(kernels),
+        "conv_stride": list(strides),
+        "conv_bias": frontend.bias,
+        "num_conv_pos_embeddings": encoder.position_kernel,
+        "num_conv_pos_embedding_groups": encoder.position_groups,
+        "do_stable_layer_norm": is_pre_norm(encoder),
+    }
+    if form == "wavlm":
+        settings |= {"num_buckets": encoder.num_buckets, "max_bucket_distance": encoder.max_distance}
+    if form == "data2vec":
+        settings |= {
+            "num_conv_pos_embeddings": encoder.position_depth, "conv_pos_kernel_size": encoder.position_kernel,
+        }  # fmt: skip
+    if form == "conformer":
+        settings |= {
+            "conv_depthwise_kernel_size": encoder.conv_kernel, "position_embeddings_type": "relative",
+            "hidden_act": "swish", "conformer_conv_dropout": encoder.dropout,
+        }  # fmt: skip
+    if source.objective == "wav2vec2":
+        settings |= {
+            "num_codevectors_per_group": conf["num_codes"], "num_codevector_groups": conf["num_groups"],
+            "codevector_dim": conf["code_dim"], "proj_codevector_dim": conf["final_dim"],
+            "feat_quantizer_dropout": conf["dropout_features"], "num_negatives": conf["num_negatives"],
+            "contrastive_logits_temperature": conf["temperature"], "diversity_loss_weight": conf["diversity_weight"],
+        }  # fmt: skip
+    return settings
+
+
+def _last_norm_apart(weights: Mapping[str, Tensor], num_layers: int) -> dict[str, Tensor]:
+    """The conformer there ends in one more LayerNorm: it takes the weights of the last block's, which becomes plain.
+
+    A LayerNorm of what is normalised already changes nothing but by its epsilon, about 1e-5 of the value.
+    """
+    last = f"encoder.blocks.{num_layers - 1}.norm"
+    moved = {f"{LAST_NORM}.{kind}": weights[f"{last}.{kind}"] for kind in ("weight", "bias")}
+    plain = {f"{last}.weight": torch.ones_like(moved[f"{LAST_NORM}.weight"])}
+    plain[f"{last}.bias"] = torch.zeros_like(moved[f"{LAST_NORM}.bias"])
+    return {**weights, **plain, **moved}
+
+
+def _unused_position(source: Source) -> dict[str, Tensor]:
+    """Convolutional positions that the conformer class of transformers has and never uses."""
+    dim, kernel = source.encoder.dim, source.encoder.position_kernel
+    prefix = f"{names.POSITION}.parametrizations.weight"
+    return {
+        f"{prefix}.original0": torch.zeros(1, 1, kernel),
+        f"{prefix}.original1": torch.ones(dim, dim // source.encoder.position_groups, kernel),
+        f"{names.POSITION}.bias": torch.zeros(dim),
+    }
+
+
+def run(folder: Path) -> OtherSide:
+    """The model as any user of transformers loads it."""
+    transformers = library("transformers", INSTALL)
+    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    return OtherSide(
+        lambda wav: states_of(model, wav),
+        lambda wav: extractor(wav.numpy(), sampling_rate=extractor.sampling_rate, return_tensors="pt").input_values[0],
+    )
+
+
+@torch.no_grad()
+def states_of(model: torch.nn.Module, wav: Tensor) -> States:
+    """Hidden layers of a model of transformers for one utterance."""
+    output = model(wav[None], output_hidden_states=True)
+    # The last entry is before the final norm in some versions, after it in others: last_hidden_state is the same.
+    layers = {layer: state[0] for layer, state in enumerate(output.hidden_states[:-1])}
+    return {**layers, "last": output.last_hidden_state[0]}
+
+
+def read(path: Path) -> Foreign:
+    """A folder with config.json and the weights; preprocessor_config.json says how waveforms are scaled.
+
+    Raises:
+        UserError: files are missing or damaged, or the architecture has no form here.
+    """
+    settings = _json(path / "config.json")
+    kind = settings.get("model_type")
+    if kind not in OBJECTIVES:
+        known = ", ".join(OBJECTIVES)
+        raise UserError(f"{path}/config.json: model_type {kind} has no form here; expected one of {known}")
+    require(
+        settings,
+        {
+            "hidden_act": "swish" if kind == "wav2vec2-conformer" else "gelu", "feat_extract_activation": "gelu",
+            "layer_norm_eps": 1e-5, "add_adapter": False, "feat_proj_layer_norm": True, "conv_pos_batch_norm": False,
+            "position_embeddings_type": "relative",
+        },
+        f"{path}/config.json",
+    )  # fmt: skip
+    table = reverse(names.TRANSFORMERS_CONFORMER if kind == "wav2vec2-conformer" else names.TRANSFORMERS)
+    body, heads = _weights(path)
+    weights, left = rename(body, table)
+    quantizer, left_heads = rename(heads, reverse(names.QUANTIZER) if kind == "wav2vec2" else {})
+    weights |= quantizer
+    if kind == "wav2vec2-conformer":
+        weights = _last_norm_joined(weights, settings["num_hidden_layers"], path)
+    frontend, encoder = _values(settings, kind, path)
+    values = model_values(
+        frontend, encoder, OBJECTIVES[kind], weights,
+        kind="conformer" if kind == "wav2vec2-conformer" else "transformer",
+    )  # fmt: skip
+    return Foreign(values, weights, left + left_heads)
+
+
+def _values(settings: Mapping[str, Any], kind: str, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`frontend_conf` and `encoder_conf`."""
+    extractor = path / "preprocessor_config.json"
+    preprocessor = _json(extractor) if extractor.is_file() else {}
+    layers = list(zip(settings["conv_dim"], settings["conv_kernel"], settings["conv_stride"], strict=True))
+    frontend = frontend_values(
+        layers, path,
+        norm="layer" if kind == "data2vec-audio" else settings.get("feat_extract_norm", "group"),
+        bias=settings.get("conv_bias", False),
+        normalize=preprocessor.get("do_normalize", settings.get("feat_extract_norm") == "layer"),
+        sample_rate=preprocessor.get("sampling_rate", 16000),
+    )  # fmt: skip
+    encoder = {
+        "num_layers": settings["num_hidden_layers"],
+        "dim": settings["hidden_size"],
+        "num_heads": settings["num_attention_heads"],
+        "ffn_dim": settings["intermediate_size"],
+        "position_kernel": settings.get("num_conv_pos_embeddings", 128),
+        "position_groups": settings.get("num_conv_pos_embedding_groups", 16),
+    }
+    if kind == "wav2vec2-conformer":
+        encoder |= {"position": "none", "attention_position": "relative", "conv_norm": "batch", "conv_bias": False}
+        encoder |= {"conv_kernel": settings.get("conv_depthwise_kernel_size", 31)}
+    elif kind == "data2vec-audio":
+        encoder |= {"position": "conv_stack", "position_depth": settings.get("num_conv_pos_embeddings", 5)}
+        encoder |= {"position_kernel": settings.get("conv_pos_kernel_size", 19), "layerdrop": 0.0}
+    else:
+        encoder["norm"] = "pre" if settings.get("do_stable_layer_norm", False) else "post"
+    if kind == "wavlm":
+        encoder |= {"attention_position": "gated_relative", "num_buckets": settings.get("num_buckets", 320)}
+        encoder |= {"max_distance": settings.get("max_bucket_distance", 800)}
+    return frontend, encoder
+
+
+def _last_norm_joined(weights: Mapping[str, Tensor], num_layers: int, path: Path) -> dict[str, Tensor]:
+    """The way back from `_last_norm_apart`."""
+    last = f"encoder.blocks.{num_layers - 1}.norm"
+    if not ((weights[f"{last}.weight"] == 1).all() and (weights[f"{last}.bias"] == 0).all()):
+        raise UserError(f"{path}: no form here for a conformer with one more LayerNorm after its last block")
+    unused = (LAST_NORM, names.POSITION)
+    joined = {
+        name: value
+        for name, value in weights.items()
+        if not name.startswith(unused) and not name.endswith("num_batches_tracked")
+    }
+    return joined | {f"{last}.{kind}": weights[f"{LAST_NORM}.{kind}"] for kind in ("weight", "bias")}
+
+
+def _weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights of the bare model, without a prefix, and of heads around it."""
+    files = [path / name for name in ("model.safetensors", "pytorch_model.bin")]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        raise UserError(f"{path}: no {files[0].name} and no {files[1].name}; weights in several files: join them first")
+    state = modern_weight_norm(only_tensors(load_foreign(file), file))
+    prefixes = ("hubert.", "wav2vec2.", "wavlm.", "data2vec_audio.", "wav2vec2_conformer.")
+    prefix = next((each for each in prefixes if any(name.startswith(each) for name in state)), "")
+    body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return body, {name: value for name, value in state.items() if not name.startswith(prefix)}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a folder as save_pretrained writes it") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    return value

@@ -1,0 +1,1 @@
+"""What a user calls a model (folder, archive, hub, foreign file), located and loaded."""

@@ -1,0 +1,115 @@
+"""What a user calls a model (folder, archive, hf:<name>, foreign file) in, a local folder of ours out."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from espnet2.models.archive import is_archive, unpack
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_bytes, hash_file
+
+HUB = "hf:"
+CACHE_VARIABLE = "ESPNET2_SSL_CACHE"
+IMPORT_VERSION = 1  # of what an import writes; another number imports again
+# What is fetched from a repository: no pickle. The second list is tried where the first brings no weights.
+HUB_FILES = ("*.safetensors", "*.json", "*.yaml", "*.txt", "*.md")
+HUB_PICKLES = ("pytorch_model.bin",)
+ORIGINS = ("huggingface", "torchaudio", "fairseq", "s3prl", "espnet")  # "fairseq:<file>" says whose file it is
+FOREIGN_CONFIGS = ("config.json", "kwargs.json")  # of transformers, and of torchaudio as ssl_export writes it
+FOREIGN_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")  # of files that have to say themselves whose they are
+
+
+def cache_folder() -> Path:
+    """Where unpacked archives and imported models are kept: $ESPNET2_SSL_CACHE, or ~/.cache/espnet2_ssl."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(CACHE_VARIABLE) or Path(base) / "espnet2_ssl")
+
+
+def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
+    """Make a model readable.
+
+    Args:
+        name: exp/<name> or anything else that `find_weights` knows; an archive of `ssl_pack`; a transformers folder or
+            a file of another toolkit, "<origin>:<path>" or with a usual suffix; "hf:<user>/<repository>", fetched once
+            into huggingface_hub's own cache.
+        revision: of a Hugging Face repository: branch, tag or commit.
+
+    Returns:
+        The folder of the model; `name` itself where it is one of ours, or nothing that is known.
+
+    Raises:
+        UserError: an archive that is not safe, a repository that cannot be had, a model that cannot be converted.
+    """
+    text = str(name)
+    if text.startswith(HUB):
+        folder = fetch_repository(text.removeprefix(HUB), revision=revision)
+        return _imported(folder, text) if _is_foreign(folder) else folder
+    origin, _, file = text.partition(":")
+    if origin in ORIGINS:
+        return _imported(Path(file), text, origin)
+    path = Path(name)
+    if is_archive(path):
+        if not path.is_file():
+            raise UserError(f"{path}: no such archive")
+        return _once(cache_folder() / "packed" / hash_file(path), lambda folder: unpack(path, folder))
+    return _imported(path, path.name) if _is_foreign(path) else path
+
+
+def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
+    """The local copy of a Hugging Face repository: data files only.
+
+    Raises:
+        UserError: huggingface_hub is missing, or the repository cannot be reached.
+    """
+    from espnet2.models.hub import hub_call, import_hub
+
+    hub = import_hub()
+
+    def fetch(files: tuple[str, ...]) -> Path:
+        others = [f"{name}/*" for name in ORIGINS]  # forms that ssl_pack put beside ours
+        found = hub.snapshot_download(repository, revision=revision, allow_patterns=list(files), ignore_patterns=others)
+        return Path(found)
+
+    folder = hub_call(lambda: fetch(HUB_FILES), f"{HUB}{repository}")
+    if not any(folder.rglob("*.safetensors")):
+        folder = hub_call(lambda: fetch(HUB_FILES + HUB_PICKLES), f"{HUB}{repository}")
+    return folder
+
+
+def _imported(path: Path, name: str, origin: str | None = None) -> Path:
+    """Another toolkit's model as one of ours, in the cache; made once."""
+    settings = path.parent / "config.yaml"  # what ESPnet's .pth needs beside it
+    if path.is_file():
+        files = [path, settings] if settings.is_file() else [path]
+    else:
+        files = sorted(each for each in path.glob("*") if each.is_file())
+    if not files:
+        raise UserError(f"{path}: no such file or folder")
+
+    def make(folder: Path) -> None:
+        # Loads torch, which a second call does without.
+        from espnet2.formats.foreign import guess_origin, import_model
+
+        import_model(path, origin or guess_origin(path), folder, name=name)
+
+    place = hash_bytes(str(IMPORT_VERSION), origin or "", *(hash_file(file) for file in files))
+    return _once(cache_folder() / "imported" / place, make)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a model is another toolkit's, as far as its name tells."""
+    if path.is_file():
+        return path.suffix in FOREIGN_SUFFIXES
+    has_theirs = any((path / name).is_file() for name in FOREIGN_CONFIGS)
+    return has_theirs and not (path / "config.yaml").is_file()
+
+
+def _once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """The folder, made if it is not there yet; of several processes that make it, the first one's is kept."""
+    if not folder.is_dir():
+        try:
+            make(folder)
+        except (UserError, OSError):
+            if not folder.is_dir():
+                raise
+    return folder

@@ -1,0 +1,1 @@
+"""The run of ssl_train: inputs, start weights, probe, traffic light."""

@@ -1,0 +1,63 @@
+"""A training config with `init_from` in, the config with that model's architecture out; a conflict is refused."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from espnet2.models.weights import find_config, find_weights
+from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.frontend import frontend_class
+from espnet2.tasks.config import SSLConfig, config_name, read_values, resolve_config
+from espnet2.utils.config import load_yaml, parse_config
+from espnet2.utils.errors import UserError
+
+# Keys that say how a part is trained, not what it is: the new config's own.
+TRAINING_KEYS = frozenset("dropout attention_dropout activation_dropout layerdrop feature_grad_mult".split())
+PARTS = {"frontend": frontend_class, "encoder": encoder_class}
+DEFAULT_PARTS = {"frontend": "conv", "encoder": "transformer"}  # of SSLConfig
+
+
+def load_training_config(path: str | Path | None, overrides: Sequence[str] = ()) -> SSLConfig:
+    """As `load_config`, for a run: frontend and encoder come from the model of `init_from`, if that is given.
+
+    Raises:
+        UserError: as `load_config`; or the model of `init_from` is another one than the config says.
+    """
+    values, where = read_values(path, overrides), config_name(path)
+    return resolve_config(adopt_architecture(values, where) if values.get("init_from") else values, where)
+
+
+def adopt_architecture(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Fill in frontend and encoder as they are in the model that training starts from.
+
+    Args:
+        values: of a config file, with its overrides; what it leaves out comes from the model.
+        where: the config, for messages.
+
+    Raises:
+        UserError: no such model, or the config says otherwise than the model is.
+    """
+    source = str(values["init_from"])
+    theirs = load_yaml(find_config(find_weights(source)))
+    adopted, conflicts = dict(values), []
+    for part, part_class in PARTS.items():
+        section, name = f"{part}_conf", theirs.get(part, DEFAULT_PARTS[part])
+        if part in values and values[part] != name:
+            conflicts.append(f"{part}: {values[part]}, there {name}")
+            continue
+        cls = part_class(name).Config
+        ours = dict(values.get(section) or {})
+        model = parse_config(cls, theirs.get(section), f"{source}: {section}").model_dump(mode="json")
+        for key, value in model.items():
+            if key in TRAINING_KEYS:
+                continue
+            if key in ours and ours[key] != value:  # both as YAML gives them
+                conflicts.append(f"{section}: {key}: {ours[key]}, there {value}")
+            ours[key] = value
+        adopted |= {part: name, section: ours}
+    if conflicts:
+        raise UserError(
+            f"{where}: init_from {source}: the model there is another one:\n  " + "\n  ".join(conflicts) + "\n"
+            "leave these keys out, they come from the model; or train from the start, without init_from"
+        )
+    return adopted

@@ -1,0 +1,88 @@
+"""`init_param` and `freeze_param` in, a model whose weights start elsewhere or stay as they are out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from espnet2.models.weights import find_weights
+from espnet2.tasks.build import read_weights
+from espnet2.train.freeze import is_below
+from espnet2.utils.errors import UserError
+
+ENCODING = ("frontend.", "encoder.")  # what a model that training goes on from must have whole
+
+
+def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:
+    """Copy weights from other models, in ESPnet's notation.
+
+    Args:
+        specifications: "<file or exp dir>[:<source prefix>[:<target prefix>[:<excluded prefixes, comma-separated>]]]".
+
+    Returns:
+        The names of the model's weights that were copied.
+
+    Raises:
+        UserError: no such file, no weight of that name, or another shape.
+    """
+    copied: set[str] = set()
+    for specification in specifications:
+        path, source, target, exclude = [*specification.split(":"), "", "", ""][:4]
+        found = _selected(load_file(_weights_file(path, specification)), source, target, exclude)
+        own = model.state_dict()
+        if not found.keys() & own.keys():
+            raise UserError(
+                f"init_param {specification}: no weight there has a name of this model ({next(iter(own))}, ...)"
+            )
+        for name, value in found.items():
+            if name in own and own[name].shape != value.shape:
+                raise UserError(
+                    f"init_param {specification}: {name} has shape {tuple(value.shape)} there, "
+                    f"{tuple(own[name].shape)} here; leave it out: {path}:{source}:{target}:{name}"
+                )
+        model.load_state_dict({name: value for name, value in found.items() if name in own}, strict=False)
+        copied |= found.keys() & own.keys()
+    return copied
+
+
+def load_whole(model: nn.Module, source: str) -> set[str]:
+    """Start from another model: frontend and encoder whole, of the objectives what has the same name and shape.
+
+    Args:
+        source: what `find_weights` takes: ours, packed, from the Hugging Face Hub, or another toolkit's.
+
+    Returns:
+        The names of the model's weights that were copied.
+
+    Raises:
+        UserError: no such model, or a weight of frontend or encoder is missing there or has another shape.
+    """
+    theirs, own = read_weights(find_weights(source)), model.state_dict()
+    fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
+    lacking = sorted(name for name in own if name.startswith(ENCODING) and name not in fitting)
+    if lacking:
+        there = f"has shape {tuple(theirs[lacking[0]].shape)}" if lacking[0] in theirs else "is missing"
+        raise UserError(f"init_from {source}: {lacking[0]} {there} there ({len(lacking)} such weights)")
+    model.load_state_dict(fitting, strict=False)
+    return set(fitting)
+
+
+def _weights_file(path: str, specification: str) -> Path:
+    candidates = (Path(path), Path(path) / "model.safetensors", Path(path) / "checkpoints/latest/model.safetensors")
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise UserError(f"init_param {specification}: no weights at {', '.join(map(str, candidates))}")
+
+
+def _selected(weights: dict[str, Tensor], source: str, target: str, exclude: str) -> dict[str, Tensor]:
+    """The weights below `source`, renamed to lie below `target`."""
+    prefixes = tuple(each for each in exclude.split(",") if each)
+    inside = {name.removeprefix(f"{source}."): value for name, value in weights.items() if is_below(name, source)}
+    renamed = {_join(target, name): value for name, value in inside.items()}
+    return {name: value for name, value in renamed.items() if not any(is_below(name, prefix) for prefix in prefixes)}
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name

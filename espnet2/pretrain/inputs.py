@@ -1,0 +1,176 @@
+"""The folders of data and labels in; opened, checked against each other and the model, ready to load, out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from espnet2.data.augment.augment import Augmenter, open_augmenter
+from espnet2.data.augment.signal import played_samples, source_samples
+from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
+from espnet2.data.index import JoinedIndex, open_indexes
+from espnet2.data.labels.check import check_training_labels
+from espnet2.data.labels.packed import JoinedLabels, check_same_labels
+from espnet2.data.sampler import Sampler, Sampling, sequential_shards
+from espnet2.ssl.model import SSLModel
+from espnet2.tasks.build import needs_labels
+from espnet2.tasks.config import SSLConfig
+from espnet2.train.data import VALID_SHARD_SECONDS, StepPlan, TrainingData
+from espnet2.units.mel_gather import read_statistics
+from espnet2.utils.errors import UserError
+
+SHOWN = 5  # offenders named in an error
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """Where data and labels are."""
+
+    train_sets: Sequence[str]  # dump/<set>
+    valid_sets: Sequence[str]
+    train_labels: Sequence[str] = ()  # packed labels, one folder per set
+    valid_labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data and labels of a run, opened and checked."""
+
+    train: JoinedIndex
+    valid: JoinedIndex
+    train_labels: JoinedLabels | None
+    valid_labels: JoinedLabels | None
+    augment: Augmenter | None = None
+
+    def hashes(self) -> dict[str, str | None]:
+        """What a resumed run must find unchanged."""
+        return {
+            "train_sets": self.train.hash,
+            "valid_sets": self.valid.hash,
+            "train_labels": self.train_labels.hash if self.train_labels else None,
+            "valid_labels": self.valid_labels.hash if self.valid_labels else None,
+            "augment": self.augment.hash if self.augment else None,
+        }
+
+
+def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
+    """Open indexes, labels and the tables of augmentation.
+
+    Raises:
+        UserError: a stage that has not run yet, labels missing or of other clusters, sets of different rates; see
+            `open_augmenter`.
+    """
+    train, valid = open_indexes(paths.train_sets), open_indexes(paths.valid_sets)
+    if valid.sample_rate != train.sample_rate:
+        raise UserError(f"the train sets have {train.sample_rate} Hz, the valid sets {valid.sample_rate} Hz")
+    for name, index in (("train", train), ("valid", valid)):
+        if len(index) == 0:
+            raise UserError(f"the {name} sets ({', '.join(index.names)}) are empty; see the log of stages 3 and 4")
+    augment = open_augmenter(config.augment, train.sample_rate, len(train))
+    if not needs_labels(config):
+        return Inputs(train, valid, None, None, augment)
+    if not paths.train_labels or not paths.valid_labels:
+        names = ", ".join(entry.name for entry in config.loss)
+        raise UserError(f"loss ({names}) needs labels: run stage 5, or give --train_labels and --valid_labels")
+    train_labels, valid_labels = JoinedLabels.open(paths.train_labels), JoinedLabels.open(paths.valid_labels)
+    check_same_labels(train_labels.parts[0], valid_labels.parts[0])
+    return Inputs(train, valid, train_labels, valid_labels, augment)
+
+
+def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPlan) -> TrainingData:
+    """Datasets, order and checks that need the model's frame geometry.
+
+    Raises:
+        UserError: labels that do not fit the frames, or utterances too short for the objective.
+    """
+    frontend = model.frontend
+    rate, hop = inputs.train.sample_rate, frontend.geometry.hop_samples
+    if rate != frontend.geometry.sample_rate:
+        expected = frontend.geometry.sample_rate
+        raise UserError(f"the audio has {rate} Hz, the frontend expects {expected} Hz; format it with --fs (stage 3)")
+    for labels, index in ((inputs.train_labels, inputs.train), (inputs.valid_labels, inputs.valid)):
+        if labels is not None:
+            check_training_labels(
+                labels.parts, index.parts, frontend.geometry, allow_rate_reduction=config.allow_rate_reduction
+            )
+    draws = {name: objective.draw for name, objective in model.objectives.items()}
+    shortest = max(draw.min_samples() for draw in draws.values())
+    min_samples = round(config.min_seconds * rate)
+    fastest = inputs.augment.max_speed if inputs.augment else 1.0
+    check_lengths(inputs.train, source_samples(max(shortest, 1), fastest), ignore_below=min_samples)
+    check_lengths(inputs.valid, max(shortest, 1), ignore_below=0)
+    shared = (draws, frontend.geometry, frontend.normalize, config.seed)
+    lengths = inputs.train.num_samples
+    if config.crop == "shortest" and fastest > 1.0:  # no row may end before its batch does, at any speed
+        lengths = played_samples(np.asarray(lengths), fastest)
+    sampler = Sampler(
+        lengths,
+        shard_samples=steps.shard_samples,
+        max_samples=round(config.max_seconds * rate),
+        min_samples=min_samples,
+        crop=config.crop,
+        hop_samples=hop,
+        seed=config.seed,
+        sampling=make_sampling(config, inputs.train),
+    )
+    if len(sampler.rows) == 0:
+        raise UserError(f"no utterance is longer than min_seconds {config.min_seconds}")
+    return TrainingData(
+        SpeechDataset(inputs.train, inputs.train_labels, *shared, TRAIN_STREAM, inputs.augment),
+        sampler,
+        SpeechDataset(inputs.valid, inputs.valid_labels, *shared[:3], 0, VALID_STREAM),  # the same draws for any seed
+        sequential_shards(
+            np.asarray(inputs.valid.num_samples), config.valid_batch_bins or round(VALID_SHARD_SECONDS * rate)
+        ),
+    )
+
+
+def make_sampling(config: SSLConfig, index: JoinedIndex) -> Sampling | None:
+    """The groups that sampling weights distinguish; None where every utterance is seen once per pass.
+
+    Raises:
+        UserError: weights are asked for, but there is one group only.
+    """
+    sampling = config.sampling
+    if sampling.alpha == 1.0:
+        return None
+    names = index.names if sampling.by == "set" else index.languages
+    if len(names) == 1:
+        remedies = {"set": "name several train sets", "lang": "write data/<set>/utt2lang and run stages 3 to 6"}
+        raise UserError(
+            f"sampling: alpha {sampling.alpha:g} weighs groups by {sampling.by}, but there is only {names[0]}; "
+            f"{remedies[sampling.by]}, or leave sampling out"
+        )
+    return Sampling(index.set_ids if sampling.by == "set" else index.lang_ids, sampling.alpha)
+
+
+def check_lengths(index: JoinedIndex, min_samples: int, *, ignore_below: int) -> None:
+    """Refuse utterances too short for the objective.
+
+    Raises:
+        UserError: naming the first ones.
+    """
+    lengths = np.asarray(index.num_samples)
+    short = np.flatnonzero((lengths < min_samples) & (lengths >= ignore_below))
+    if len(short):
+        seconds = lengths[short] / index.sample_rate
+        named = zip(short[:SHOWN], seconds[:SHOWN], strict=True)
+        names = ", ".join(f"{index.utt_id(int(row))} ({length:.3f} s)" for row, length in named)
+        raise UserError(
+            f"{', '.join(index.names)}: {len(short)} utterances are shorter than the objective needs "
+            f"({min_samples / index.sample_rate:.3f} s): {names}; run stage 4 with a larger --min_wav_duration"
+        )
+
+
+def add_statistics(model: SSLModel, train_sets: Sequence[str | Path]) -> None:
+    """Give a new model the statistics of its training sets, where its frontend needs them.
+
+    From then on they belong to the model: checkpoints carry them, whatever set it is evaluated or trained on.
+
+    Raises:
+        UserError: stage 6 has not gathered them, or a set changed since.
+    """
+    settings = model.frontend.statistics_settings
+    if settings is not None:
+        model.frontend.set_statistics(read_statistics(train_sets, settings))

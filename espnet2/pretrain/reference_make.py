@@ -1,0 +1,170 @@
+"""Finished trainings of one config and corpus, differing by chance only, in; their mean curves and spread out."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet2.pretrain.inputs import DataPaths, open_inputs
+from espnet2.pretrain.reference import (
+    LIGHTS_NAME,
+    Curve,
+    Point,
+    Reference,
+    Subject,
+    data_differences,
+    describe_subject,
+    differences,
+    read_references,
+    write_references,
+)
+from espnet2.ssl.objective import objective_class
+from espnet2.tasks.config import SSLConfig, load_config
+from espnet2.train.history import points, read_history
+from espnet2.utils.errors import UserError
+
+ACCURACY = re.compile(r"(^|\.)(masked|contrastive)_accuracy$")
+PROBE = "probe_pnmi"
+RUNS_TO_MEASURE = 3  # of fewer the spread is assumed
+MEASURED_DEVIATIONS = 2.0  # of a normal distribution 95 % lie within
+SMALLEST_SHARE = 0.03  # of the mean: three runs agree closely by chance, and other machines round otherwise
+ASSUMED_SHARE = 0.10  # of the mean, where it is not measured
+SIGNIFICANT = 5  # digits in the file
+
+
+def make_reference(experiments: Sequence[Path], corpus: str, paths: DataPaths | None = None) -> Reference:
+    """The curves of one or several runs.
+
+    Args:
+        experiments: exp/<name> of finished trainings.
+        corpus: its name, for the log.
+        paths: the data they were trained on; needed only where exp/<name> does not say (traffic_light.json).
+
+    Raises:
+        UserError: a training that is not finished, runs of different config, data or length, or nothing in common.
+    """
+    found = [_subject(each, paths) for each in experiments]
+    for experiment, subject in zip(experiments[1:], found[1:], strict=True):
+        _check_alike(experiments[0], found[0], experiment, subject)
+    histories = [read_history(each) for each in experiments]
+    config = load_config(experiments[0] / "config.yaml")
+    target_moves = any(objective_class(entry.name).target_moves for entry in config.loss)
+    curves = {
+        name: Curve(better, spread_points([dict(points(rows, "valid", name)) for rows in histories]))
+        for name, better in chosen_figures(histories, target_moves).items()
+    }
+    curves = {name: curve for name, curve in curves.items() if curve.points}
+    if not curves:
+        raise UserError(f"{experiments[0]}/history.jsonl: no validation that all runs have in common")
+    runs = tuple(_describe_run(each) for each in experiments)
+    return Reference(corpus, found[0], curves, spread_rule(len(runs)), runs)
+
+
+def add_reference(path: Path, reference: Reference) -> int:
+    """Put it into a file, in the place of one of the same config, length and data; how many the file has then.
+
+    Raises:
+        UserError: the file is there, but of another version.
+    """
+    kept = [each for each in read_references(path) if not _is_same(each, reference)] if path.exists() else []
+    write_references(path, [*kept, reference])
+    return len(kept) + 1
+
+
+def chosen_figures(histories: Sequence[list[dict[str, Any]]], target_moves: bool) -> dict[str, str]:
+    """Figure -> what is better: accuracies, or else the loss, and the probe."""
+    valid = [[row for row in rows if row["dataset"] == "valid"] for rows in histories]
+    names = set.intersection(*({name for row in rows for name in row} for rows in valid))
+    accuracies = sorted(name for name in names if ACCURACY.search(name))
+    loss = {} if accuracies else {"loss": "near" if target_moves else "lower"}
+    probe = {PROBE: "higher"} if PROBE in names else {}
+    return dict.fromkeys(accuracies, "near" if target_moves else "higher") | loss | probe
+
+
+def spread_points(curves: Sequence[Mapping[float, float]]) -> tuple[Point, ...]:
+    """Mean and spread over runs, at the updates that all have; see `spread_rule`."""
+    updates = sorted(set.intersection(*(set(curve) for curve in curves)))
+    found = []
+    for update in updates:
+        values = np.array([curve[update] for curve in curves])
+        mean = float(values.mean())
+        if len(values) >= RUNS_TO_MEASURE:
+            spread = max(MEASURED_DEVIATIONS * float(values.std(ddof=1)), SMALLEST_SHARE * abs(mean))
+        else:
+            spread = max(float(np.ptp(values)), ASSUMED_SHARE * abs(mean))
+        found.append(Point(int(update), float(f"{mean:.{SIGNIFICANT}g}"), float(f"{spread:.{SIGNIFICANT}g}")))
+    return tuple(found)
+
+
+def spread_rule(num_runs: int) -> str:
+    """How the spread came about, in words.
+
+    >>> spread_rule(1)
+    'assumed: 10 % of the value, as there is one run'
+    """
+    if num_runs >= RUNS_TO_MEASURE:
+        least = f"{100 * SMALLEST_SHARE:.0f} % of the mean"
+        return f"{MEASURED_DEVIATIONS:g} standard deviations of {num_runs} runs, at least {least}"
+    share = f"assumed: {100 * ASSUMED_SHARE:.0f} % of the value"
+    return f"{share}, as there is one run" if num_runs == 1 else f"{share}, or the difference of the two runs"
+
+
+def _subject(experiment: Path, paths: DataPaths | None) -> Subject:
+    """What a run was trained on, from its own record or from the data."""
+    done = _read(experiment / "train.done", "the training has not ended; run its run.sh")
+    if paths is None:
+        remedy = "it was trained before traffic lights: name --train_sets, --valid_sets and --valid_labels"
+        values = _read(experiment / LIGHTS_NAME, remedy)["subject"]
+        if values["updates"] != done["updates"]:
+            raise UserError(f"{experiment}: planned {values['updates']} updates, but ended after {done['updates']}")
+        return Subject(**values)
+    config: SSLConfig = load_config(experiment / "config.yaml")
+    return describe_subject(config, open_inputs(config, paths), done["updates"])
+
+
+def _check_alike(first: Path, one: Subject, second: Path, other: Subject) -> None:
+    differing = differences(one.config, other.config) + data_differences(one.data, other.data)
+    if one.updates != other.updates:
+        differing.append(f"updates: {one.updates} there, {other.updates} here")
+    if one.probe != other.probe:
+        differing += [f"probe {each}" for each in differences(one.probe, other.probe)]
+    if differing:
+        lines = "".join(f"\n  {each}" for each in differing)
+        raise UserError(f"{second} is no repetition of {first}:{lines}\ngive runs that differ in their seed only")
+
+
+def _is_same(one: Reference, other: Reference) -> bool:
+    """Whether two references are of the same trainings."""
+    return (
+        one.subject.updates == other.subject.updates
+        and not differences(one.subject.config, other.subject.config)
+        and not data_differences(one.subject.data, other.subject.data)
+    )
+
+
+def _describe_run(experiment: Path) -> dict[str, Any]:
+    """Name, seed, machine and command of a run, for whoever wants to repeat it."""
+    return {
+        "name": experiment.name,
+        "seed": load_config(experiment / "config.yaml").seed,
+        "machine": _last(experiment / "train.log", r"INFO machine: (.*)"),
+        "command": _last(experiment / "run.sh", r'espnet2\.bin\.(ssl_train .*?)(?: "\$@")?$'),
+    }
+
+
+def _last(path: Path, pattern: str) -> str:
+    """What the group of a pattern matches last in a file; "" if nowhere."""
+    found = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else []
+    return found[-1] if found else ""
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {remedy}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from None

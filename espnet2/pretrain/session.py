@@ -1,0 +1,215 @@
+"""A resolved config and the folders of data and labels in, a finished (or interrupted) training in exp/<name> out."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from espnet2.launch.signals import StopSignals
+from espnet2.pretrain.initial import load_initial, load_whole
+from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
+from espnet2.pretrain.probe import QuickProbe, open_probe
+from espnet2.pretrain.reference import describe_subject
+from espnet2.pretrain.traffic_light import TrafficLight
+from espnet2.ssl.model import SSLModel
+from espnet2.tasks.build import build, count_parameters, with_num_classes
+from espnet2.tasks.config import SSLConfig, dump_config
+from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.data import StepPlan, TrainingData, plan_steps
+from espnet2.train.distributed import Ranks
+from espnet2.train.freeze import freeze_parameters
+from espnet2.train.identity import describe_run
+from espnet2.train.meter import tally
+from espnet2.train.progress import count_restarts, is_restart
+from espnet2.train.reporter import FolderReporter, Reporter
+from espnet2.train.run import default_threads, describe_progress, seed_all, total_updates
+from espnet2.train.trainer import NUM_RESUMABLE, Trainer
+from espnet2.utils.clock import format_seconds
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import atomic_write, write_json
+
+FLOAT_BYTES = 4
+ADAM_COPIES = 3  # weights and two moments
+
+
+def train(
+    config: SSLConfig,
+    paths: DataPaths,
+    output_dir: Path,
+    ranks: Ranks,
+    stop: StopSignals,
+    *,
+    on_start: Callable[[], object] = lambda: None,
+    reference: Path | None = None,
+) -> bool:
+    """Train, or go on training, in exp/<name>; True when the run is complete.
+
+    Args:
+        reference: curves to compare with, if there are any: see `find_reference_file`.
+        on_start: called on the first rank once the run is known to fit what is in exp/<name>, before it changes there.
+
+    Raises:
+        UserError: see `open_inputs`, `make_data`, `count_restarts`, `Trainer.resume` and `Trainer.run`.
+    """
+    inputs = open_inputs(config, paths)
+    config = with_num_classes(config, inputs.train_labels.num_classes if inputs.train_labels else None)
+    folder = CheckpointFolder(output_dir / "checkpoints")
+    if failure := ranks.from_first(refuse_restart(output_dir, folder) if ranks.is_first and is_restart() else None):
+        raise UserError(failure)
+    torch.set_num_threads(config.num_threads or default_threads(ranks))
+    steps = plan_steps(config, ranks.world_size)
+    seed_all(config.seed)
+    model = build(config)
+    data = make_data(config, inputs, model, steps)
+    add_statistics(model, paths.train_sets)
+    max_update = total_updates(config, data.sampler, steps)
+    copied = load_whole(model, config.init_from) if config.init_from else set()
+    if copied := copied | load_initial(model, config.init_param):
+        model.weights_loaded(copied)
+    freeze_parameters(model, config.freeze_param)
+    model.to(ranks.device)
+    audio_seconds = mean_update_seconds(data, steps)
+    probe, probe_line = open_probe(config.probe, inputs.valid, model, audio_seconds * config.valid_interval_updates)
+    check_criteria(config, model, data, ranks.device, probe)
+    subject = describe_subject(config, inputs, max_update)
+    lights = TrafficLight.open(output_dir, subject, config.reference, reference) if ranks.is_first else None
+    reporter: Reporter = FolderReporter(output_dir) if ranks.is_first else Reporter()
+    folder.tell = reporter.warn
+    try:
+        division = {"shard_samples": steps.shard_samples, "micro_batches": steps.micro_batches}
+        trainer = Trainer(
+            model,
+            data,
+            config,
+            steps=steps,
+            max_update=max_update,
+            folder=folder,
+            identity=describe_run(config, inputs.hashes(), division),
+            ranks=ranks,
+            reporter=reporter,
+            stop=stop,
+            probe=probe,
+            lights=lights,
+        )
+        resumed = trainer.resume()
+        if ranks.is_first:
+            begin_folder(output_dir, config, trainer.state.update, on_start)
+        lines = [*describe(config, inputs, data, steps, ranks, model), probe_line]
+        lines += [lights.describe()] if lights else []
+        if resumed:
+            lines.append(describe_progress(trainer.state.update, max_update))
+        reporter.start(lines, update=trainer.state.update, max_update=max_update)
+        started = time.monotonic()
+        complete = trainer.run()
+        if complete and ranks.is_first:
+            write_done(output_dir, trainer)
+            reporter.say(f"done: {trainer.state.update} updates in {format_seconds(trainer.state.train_seconds)}")
+        elif ranks.is_first:
+            reporter.warn(
+                f"{stop.received}: saved at update {trainer.state.update} after "
+                f"{format_seconds(time.monotonic() - started)}; to go on: {output_dir}/run.sh"
+            )
+        return complete
+    finally:
+        reporter.close()
+
+
+def begin_folder(output_dir: Path, config: SSLConfig, update: int, on_start: Callable[[], object]) -> None:
+    """Change exp/<name>, once the run is known to fit what is there."""
+    if not is_restart():  # by hand: a new attempt
+        count_restarts(output_dir, update)
+    on_start()
+    (output_dir / "train.done").unlink(missing_ok=True)
+    with atomic_write(output_dir / "config.yaml") as stream:
+        stream.write(dump_config(config))
+
+
+def refuse_restart(output_dir: Path, folder: CheckpointFolder) -> str | None:
+    """Why this run, which a queue started again, must not go on; None if it may."""
+    try:
+        count_restarts(output_dir, max(folder.updates(), default=0))
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@torch.no_grad()
+def check_criteria(
+    config: SSLConfig, model: SSLModel, data: TrainingData, device: torch.device, probe: QuickProbe | None
+) -> None:
+    """Refuse to choose checkpoints by a figure that this model does not report.
+
+    Raises:
+        UserError: naming those it reports; the shortest valid utterance shows them.
+    """
+    stats = [criterion.stat for criterion in config.best_model_criterion]
+    if set(stats) == {"loss"}:
+        return
+    shortest = data.valid_shards[0]
+    batch = data.valid[replace(shortest, rows=shortest.rows[:1])].batch
+    known = ["loss", *tally(model, model.eval()(batch.to(device))).sums, *(probe.names if probe else ())]
+    for stat in stats:
+        if stat not in known:
+            raise UserError(f"best_model_criterion: there is no figure '{stat}'; known are {', '.join(known)}")
+
+
+def write_done(output_dir: Path, trainer: Trainer) -> None:
+    """Mark the run as complete: train.done, with its last figures."""
+    last = trainer.state.validations[-1]
+    write_json(
+        output_dir / "train.done",
+        {
+            "updates": trainer.state.update,
+            "skipped_updates": trainer.state.skipped,
+            "wall_seconds": round(trainer.state.train_seconds, 1),
+            "train": last.train,
+            "valid": last.valid,
+        },
+    )
+
+
+def mean_update_seconds(data: TrainingData, steps: StepPlan) -> float:
+    """Audio of one update, over all ranks, after crops."""
+    plan = data.sampler.plan(0)
+    seconds_per_pass = data.sampler.lengths[plan.order].sum(dtype=np.int64) / data.train.index.sample_rate
+    return seconds_per_pass / len(plan) * steps.micro_batches
+
+
+def describe(
+    config: SSLConfig, inputs: Inputs, data: TrainingData, steps: StepPlan, ranks: Ranks, model: SSLModel
+) -> list[str]:
+    """What the first lines of the log say: model, data, batches, machine, and the disk the checkpoints will take."""
+    rate = inputs.train.sample_rate
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    plan = data.sampler.plan(0)
+    hours = data.sampler.lengths[data.sampler.rows].sum(dtype=np.int64) / rate / 3600
+    left_out = len(inputs.train) - len(data.sampler.rows)
+    weights = count_parameters(model) * FLOAT_BYTES
+    kept = config.keep_nbest_models * len(config.best_model_criterion)
+    device = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "CPU"
+    mode = "one process" if ranks.world_size == 1 else "FSDP2" if config.fsdp else "DDP"
+    audio_per_update = mean_update_seconds(data, steps)
+    return [
+        f"model: {count_parameters(model):,} parameters, {trained:,} trained; losses {', '.join(model.objectives)}",
+        f"train: {len(data.sampler.rows):,} utterances, {hours:.2f} h after crops to {config.max_seconds:g} s"
+        + (f" ({left_out:,} shorter than {config.min_seconds:g} s left out)" if left_out else ""),
+        *([f"augment: {inputs.augment.describe()}"] if inputs.augment else []),
+        f"valid: {len(inputs.valid):,} utterances, {inputs.valid.total_samples / rate / 3600:.2f} h, "
+        f"{len(data.valid_shards)} batches",
+        f"one update: {steps.micro_batches} micro-batches of at most {steps.shard_samples / rate:.1f} s, about "
+        f"{audio_per_update:.0f} s of audio; padding {100 * plan.padding_share(data.sampler.lengths):.1f} %; "
+        f"{len(plan):,} micro-batches per epoch",
+        f"machine: {device}, {ranks.world_size} x {mode}, {config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
+        f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
+        *([f"network: {ranks.network}"] if ranks.network else []),
+        f"checkpoints: {_size(ADAM_COPIES * weights)} each, at most "
+        f"{_size((ADAM_COPIES * (NUM_RESUMABLE + 1) + kept + 1) * weights)} in all; weights, gradient and optimizer "
+        f"take {_size((ADAM_COPIES + 1) * weights)} of memory, activations come on top",
+    ]
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.2f} MB"

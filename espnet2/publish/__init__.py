@@ -1,0 +1,1 @@
+"""A trained model for others: packed, described, converted, loaded in three lines."""

@@ -1,0 +1,63 @@
+"""A trained model in, its conversion beside a card with the measured difference out; or nothing, where they differ."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from espnet2.formats.compare import largest_difference
+from espnet2.formats.conversion import CARD, describe, format_module, new_folder
+from espnet2.formats.forms import Source
+from espnet2.models.load import load_model
+from espnet2.models.weights import find_weights
+from espnet2.utils.files import write_json
+
+# Format -> the module of this package with write(source, folder) -> names left out, run(folder) -> OtherSide, and the
+# texts TITLE, LAYERS and OTHER_SIDE.
+EXPORTS = {
+    "huggingface": "huggingface",
+    "torchaudio": "torchaudio_model",
+    "fairseq": "fairseq_file",
+    "s3prl": "s3prl_file",
+    "safetensors": "safetensors_folder",
+    "onnx": "onnx_graph",
+}
+
+
+def export_model(path: str | Path, target: str, output: str | Path, *, tag: str = "latest") -> dict[str, Any]:
+    """Convert a trained model, run both sides on the same sounds, and keep the result only if they agree.
+
+    Args:
+        path, tag: as for `load_model`.
+        target: a key of EXPORTS.
+        output: a folder that is not there yet.
+
+    Returns:
+        The card, as it stands in <output>/conversion.json.
+
+    Raises:
+        UserError: no such model; the library is not installed, or has no form of this architecture; the sides differ.
+    """
+    source, module = load_source(path, tag), format_module(EXPORTS[target])
+    with new_folder(output) as folder:
+        left_out = module.write(source, folder)
+        figures = largest_difference(source.model, module.run(folder))
+        card = describe(source, target, module) | figures
+        card |= {"weights_left_out": left_out, "training_data": _data_hashes(path, tag)}
+        write_json(folder / CARD, card)
+    return card
+
+
+def load_source(path: str | Path, tag: str) -> Source:
+    """Read exp/<name>; errors as `load_model`."""
+    loaded = load_model(path, tag=tag)
+    return Source(Path(path).absolute().name, loaded.model, loaded.config, loaded.hash)
+
+
+def _data_hashes(path: str | Path, tag: str) -> dict[str, Any]:
+    """Hashes of the indexes and labels it was trained on, from its checkpoint; empty where that is gone."""
+    checkpoint = find_weights(path, tag=tag).parent
+    for folder in (checkpoint, checkpoint.parent / "latest"):
+        file = folder / "state" / "training.json"
+        if file.is_file():
+            return json.loads(file.read_text(encoding="utf-8")).get("identity", {}).get("data", {})
+    return {}

@@ -1,0 +1,167 @@
+"""exp/<name> in, a folder with all that the model needs elsewhere out: weights, config, units, token list, card."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from espnet2.models.load import LoadedModel, load_model
+from espnet2.publish.card import CARD, FORMAT_VERSION, README, describe_data, describe_model, read_results, readme
+from espnet2.publish.pack import pack_model
+from espnet2.tasks.portable import without_paths
+from espnet2.units.card import KMeansCard, load_kmeans, read_card, save_kmeans
+from espnet2.units.carried import FOLDER, carried_kmeans, is_of, model_hashes
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import atomic_write, hash_file, write_json
+
+FORMATS = ("huggingface", "torchaudio")  # forms of other libraries that are packed along, where there are any
+
+
+@dataclass(frozen=True)
+class PackOptions:
+    """What goes into a packed model besides its weights."""
+
+    name: str = ""  # of the model; empty: that of its experiment
+    dtype: str = "fp32"  # of the weights: fp32 or fp16
+    kmeans: Sequence[Path] = ()  # k-means folders, or folders of such: of these, the ones of this model's layers
+    targets: Path | None = None  # the k-means whose labels it was trained on
+    token_list: Path | None = None
+    train_sets: Sequence[str] = ()  # dump/<set>, for the card
+    licence: str = ""
+    formats: Sequence[str] = FORMATS
+
+
+def pack_experiment(experiment: str | Path, output: str | Path, options: PackOptions, *, tag: str = "latest") -> Path:
+    """Write a packed model; no pickle, no absolute path, and `output` appears whole or not at all.
+
+    Args:
+        experiment, tag: as for `load_model`.
+        output: the folder; replaced where it is a packed model, refused where it is anything else.
+
+    Raises:
+        UserError: no such model, a k-means of another model, or something else in the way.
+    """
+    output = Path(output)
+    if output.exists() and not (output / CARD).is_file():
+        raise UserError(f"{output}: is there and no packed model; remove it, or choose another folder")
+    loaded = load_model(experiment, tag=tag)
+    if options.targets is not None:
+        _check_targets(options.targets, loaded)
+    own = _own_kmeans(experiment, tag, options.kmeans)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
+        folder = Path(scratch) / output.name
+        folder.mkdir()
+        pack_model(experiment, folder, tag=tag, dtype=options.dtype, with_teacher=None, max_megabytes=float("inf"))
+        card: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "name": options.name or output.name,
+            **describe_model(loaded, experiment, tag),
+            "dtype": options.dtype,
+            "licence": options.licence,
+            "data": describe_data(options.train_sets),
+            "results": read_results(experiment),
+            "kmeans": _copy_kmeans(folder, own, options.targets),
+            "formats": {name: _add_format(experiment, tag, name, folder) for name in options.formats},
+        }
+        tokens = options.token_list or (options.targets and options.targets / "tokens.txt")
+        if tokens is not None:
+            shutil.copyfile(tokens, folder / "tokens.txt")
+        with atomic_write(folder / README) as stream:
+            stream.write(readme(card))
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        card["files"] = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+        write_json(folder / CARD, card)
+        if output.exists():
+            output.rename(Path(scratch) / "before")
+        folder.rename(output)
+    return output
+
+
+def check_files(folder: str | Path) -> None:
+    """Compare the files of an unpacked model with its card; one without a card is somebody's own and passes.
+
+    Raises:
+        UserError: a file is missing or has other contents than were packed.
+    """
+    from espnet2.utils.files import read_json
+
+    card = read_json(Path(folder) / CARD) or {}
+    for name, digest in card.get("files", {}).items():
+        path = Path(folder) / name
+        if not path.is_file() or hash_file(path) != digest:
+            raise UserError(f"{path}: missing, or not what was packed; fetch the archive again")
+
+
+def _check_targets(targets: Path, loaded: LoadedModel) -> None:
+    card = read_card(targets)
+    if card is None:
+        raise UserError(f"{targets}: no finished k-means there")
+    wanted = {entry.conf["num_classes"] for entry in loaded.config.loss if entry.conf.get("num_classes")}
+    if wanted and card.num_clusters not in wanted:
+        raise UserError(
+            f"{targets}: has {card.num_clusters} clusters, but the model was trained on {sorted(wanted)[0]} classes; "
+            "give the k-means of its labels"
+        )
+
+
+def _own_kmeans(experiment: str | Path, tag: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """Name -> k-means of a layer of this model, from what lies with it and from the folders given.
+
+    Raises:
+        UserError: a k-means that was named itself is of another model.
+    """
+    hashes, found = model_hashes(experiment, tag=tag), carried_kmeans(experiment, tag=tag)
+    for folder in folders:
+        card = read_card(folder)
+        if card is not None and not is_of(card, hashes):
+            raise UserError(
+                f"{folder}: was learned on {card.source.describe()} with weights {card.teacher_hash or 'none'}, "
+                f"the model has {' from '.join(hashes)}: its units are not of this model"
+            )
+        inside = {path: read_card(path) for path in ([folder] if card else sorted(folder.glob("*/")))}
+        found |= {path.name: path for path, each in inside.items() if each is not None and is_of(each, hashes)}
+    return found
+
+
+def _copy_kmeans(folder: Path, own: dict[str, Path], targets: Path | None) -> list[dict[str, Any]]:
+    """Write the k-means into the packed folder, without paths of this machine; what the card says of them."""
+    chosen = {**({targets.resolve().name: targets} if targets is not None else {}), **own}
+    described = []
+    for name, path in chosen.items():
+        centroids, card = load_kmeans(path)
+        portable = KMeansCard(**without_paths(asdict(card)))
+        portable = replace(portable, train_sets=tuple(Path(each).name for each in portable.train_sets))
+        written = save_kmeans(folder / FOLDER / name, centroids, replace(portable, model=Path(card.model).name))
+        assert written.hash == card.hash  # labels made with it elsewhere stay labels of this k-means
+        of = written.source.describe()
+        described.append(
+            {"name": name, "own": name in own, "num_clusters": card.num_clusters, "of": of, "hash": card.hash}
+        )
+    return described
+
+
+def _add_format(experiment: str | Path, tag: str, name: str, folder: Path) -> str | None:
+    """Put another library's form into the packed folder; None, or why there is none."""
+    from espnet2.publish.convert import export_model
+
+    target = folder / name
+    try:
+        export_model(experiment, name, target, tag=tag)
+    except UserError as error:
+        return str(error)
+    for pickle in target.glob("*.pt"):
+        _as_safetensors(pickle)
+    return None
+
+
+def _as_safetensors(path: Path) -> None:
+    """A state dict that torch saved, without the pickle around it."""
+    import torch
+    from safetensors.torch import save_file
+
+    state = torch.load(path, weights_only=True)
+    save_file({name: value.contiguous() for name, value in state.items()}, path.with_suffix(".safetensors"))
+    path.unlink()

@@ -1,1 +1,0 @@
-"""Trained models in, folders for others to use out."""

@@ -1,0 +1,86 @@
+"""A frontend and waveforms too long for one forward pass in, the frames of one forward pass out."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from espnet2.data.geometry import FrameGeometry
+from espnet2.ssl.modules.mel_statistics import MelStatistics
+from espnet2.ssl.modules.norm import TimeStatistics
+
+if TYPE_CHECKING:
+    from espnet2.ssl.frontend.base import Frontend
+
+WHOLE_SECONDS = 60.0  # longer rows are cut: the first of seven convolutions gives 3,200 frames a second
+PIECE_SECONDS = 30.0
+STATISTICS_SECONDS = 5.0  # of the first pass, for what is normalised over the utterance, at a time
+
+
+def needs_pieces(frontend: "Frontend", wavs: Tensor) -> bool:
+    """Whether (batch, samples) are so long that they are cut; never where gradients flow."""
+    return not torch.is_grad_enabled() and wavs.size(1) > WHOLE_SECONDS * frontend.geometry.sample_rate
+
+
+def forward_in_pieces(frontend: "Frontend", wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor | None, Tensor]:
+    """Row by row and piece by piece: frames depend on their own samples, and on statistics of the whole row.
+
+    Args:
+        wavs: (batch, samples).
+        lengths: (batch,) samples, or None.
+
+    Returns:
+        `projected` and `features` of `Frames`; frames behind the end of a row are zero.
+    """
+    num_frames = frontend.geometry.output_lengths(wavs.size(1))
+    width = 0 if frontend.projection is None else frontend.projection.out_features
+    projected = wavs.new_zeros(len(wavs), num_frames, width)
+    features = wavs.new_zeros(len(wavs), num_frames, frontend.feature_dim)
+    for row, wav in enumerate(wavs):
+        _fill(frontend, wav if lengths is None else wav[: lengths[row]], projected[row], features[row])
+    return (projected if width else None), features
+
+
+def _fill(frontend: "Frontend", wav: Tensor, projected: Tensor, features: Tensor) -> None:
+    """(samples,) -> into (frames or more, width) and (frames or more, feature_dim)."""
+    given = frontend.time_statistics  # of the whole utterance, where this row is a part of it
+    if given is None:
+        frontend.set_time_statistics(time_statistics(frontend, wav))
+    try:
+        for first, piece in cut(wav, frontend.geometry, PIECE_SECONDS):
+            frames = frontend.forward(piece[None], None)
+            kept = slice(first, first + frames.features.size(1))
+            features[kept] = frames.features[0]
+            if frames.projected is not None:
+                projected[kept] = frames.projected[0]
+    finally:
+        frontend.set_time_statistics(given)
+
+
+def time_statistics(frontend: "Frontend", wav: Tensor, device: torch.device | None = None) -> TimeStatistics | None:
+    """Of a whole waveform, for the pieces it is cut into; None where the frontend normalises nothing over time.
+
+    Args:
+        wav: (samples,), possibly mapped from a file: a few seconds are looked at at a time.
+        device: of the frontend; None: that of `wav`.
+    """
+    geometry = frontend.time_norm_geometry
+    if geometry is None:
+        return None
+    total: MelStatistics | None = None
+    for _, piece in cut(wav, geometry, STATISTICS_SECONDS):
+        found = MelStatistics.of(frontend.before_time_norm(piece[None].to(device or wav.device))[0].cpu())
+        total = found if total is None else total.merged(found)
+    if total is None:
+        return None
+    moments = (torch.from_numpy(each)[None, None] for each in (total.mean, total.square / total.num_frames))
+    return TimeStatistics(*(each.float().to(device or wav.device) for each in moments))
+
+
+def cut(wav: Tensor, geometry: FrameGeometry, seconds: float) -> Iterator[tuple[int, Tensor]]:
+    """Number of the first frame and samples of each piece; the frames of all pieces are those of the whole."""
+    num_frames, step = geometry.output_lengths(len(wav)), round(seconds * geometry.frame_rate)
+    for first in range(0, num_frames, step):
+        begin = first * geometry.hop_samples
+        yield first, wav[begin : begin + geometry.num_samples(min(step, num_frames - first))]

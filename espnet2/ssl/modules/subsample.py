@@ -1,0 +1,55 @@
+"""Frames in, fewer frames out; publishes its windows for the frame geometry."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from espnet2.data.geometry import FrameGeometry
+
+
+class StackFrames(nn.Module):
+    """`num_frames` neighbours side by side as one frame; what is left over at the end is dropped. No weights."""
+
+    def __init__(self, num_frames: int) -> None:
+        super().__init__()
+        self.num_frames = num_frames
+
+    @property
+    def layers(self) -> tuple[tuple[int, int], ...]:
+        """(kernel, stride) of each window, for `FrameGeometry.extended`."""
+        return ((self.num_frames, self.num_frames),) if self.num_frames > 1 else ()
+
+    def output_dim(self, dim: int) -> int:
+        """Width of a frame that comes out."""
+        return dim * self.num_frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, dim) -> (batch, frames // num_frames, dim * num_frames)."""
+        batch, frames, dim = x.shape
+        kept = frames // self.num_frames
+        return x[:, : kept * self.num_frames].reshape(batch, kept, dim * self.num_frames)
+
+
+class ConvSubsample(nn.Module):
+    """Two convolutions over time and mel bins, 3x3 with stride 2, each with ReLU: a frame every 40 ms.
+
+    The front end of the Conformer (Gulati et al., 2020, section 2). Unpadded: a frame depends on seven mel frames that
+    all exist, so that the count is exact and neither padding nor the edge of a batch is ever seen. T mel frames give
+    ((T - 3) // 2 + 1 - 3) // 2 + 1, one less than T / 4 for most T.
+    """
+
+    layers = ((3, 2), (3, 2))  # (kernel, stride) of each window, for `FrameGeometry.extended`
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.first = nn.Conv2d(1, channels, 3, 2)
+        self.second = nn.Conv2d(channels, channels, 3, 2)
+
+    def output_dim(self, dim: int) -> int:
+        """Width of a frame that comes out: all channels of all bins that are left."""
+        return self.channels * FrameGeometry(self.layers).output_lengths(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, dim) -> (batch, fewer frames, channels * fewer bins)."""
+        x = F.relu(self.second(F.relu(self.first(x[:, None]))))  # (batch, channels, frames, bins)
+        return x.transpose(1, 2).flatten(2)

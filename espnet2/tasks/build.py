@@ -1,0 +1,137 @@
+"""A config in, an SSLModel of all its parts out: the only file that knows all parts."""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.encoder.base import Encoder
+from espnet2.ssl.frontend import frontend_class
+from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.model import SSLModel
+from espnet2.ssl.modules.mel import MelSettings
+from espnet2.ssl.objective import objective_class
+from espnet2.ssl.objective.base import Context, Objective
+from espnet2.tasks.config import LossEntry, SSLConfig
+from espnet2.utils.config import parse_config
+from espnet2.utils.errors import UserError
+
+
+def needs_labels(config: SSLConfig) -> bool:
+    """Whether any loss entry trains on labels."""
+    return any(objective_class(entry.name).needs_labels for entry in config.loss)
+
+
+def with_num_classes(config: SSLConfig, num_classes: int | None) -> SSLConfig:
+    """The config with the number of classes of the labels in every entry that trains on labels.
+
+    Raises:
+        UserError: an entry says another number, or needs labels and there is no number.
+    """
+    loss = []
+    for entry in config.loss:
+        if objective_class(entry.name).needs_labels:
+            entry = entry.model_copy(update={"conf": {**entry.conf, "num_classes": _agreed(entry, num_classes)}})
+        loss.append(entry)
+    return config.model_copy(update={"loss": tuple(loss)})
+
+
+def _agreed(entry: LossEntry, num_classes: int | None) -> int:
+    """The number of classes of an entry, from its conf and from the labels."""
+    own = entry.conf.get("num_classes")
+    if own is None and num_classes is None:
+        raise UserError(
+            f"loss ({entry.name}): needs labels; run stage 5 (or pass --train_labels and --valid_labels), "
+            "or set conf: num_classes to build the model without data"
+        )
+    if None not in (own, num_classes) and own != num_classes:
+        raise UserError(
+            f"loss ({entry.name}): num_classes is {own}, but the labels have {num_classes} classes; "
+            "leave num_classes out, or make the labels anew with as many clusters"
+        )
+    return own if num_classes is None else num_classes
+
+
+def build(config: SSLConfig, num_classes: int | None = None) -> SSLModel:
+    """Build the model, with random weights from torch's global generator, on the current default device.
+
+    Args:
+        num_classes: of the labels; None takes the config's.
+
+    Raises:
+        UserError: as `with_num_classes`, or a section of the config is wrong.
+    """
+    config = with_num_classes(config, num_classes)
+    encoder_type = encoder_class(config.encoder)
+    encoder = encoder_type(parse_config(encoder_type.Config, config.encoder_conf, "encoder_conf"))
+    frontend_type = frontend_class(config.frontend)
+    frontend_config = parse_config(frontend_type.Config, config.frontend_conf, "frontend_conf")
+    frontend = frontend_type(frontend_config, encoder.dim)
+    _check_projection(config, frontend)
+    objectives = {name: _objective(name, entry, frontend, encoder) for name, entry in config.entries().items()}
+    return SSLModel(frontend, encoder, objectives, {name: entry.weight for name, entry in config.entries().items()})
+
+
+def _check_projection(config: SSLConfig, frontend: Frontend) -> None:
+    """The frontend projects the features if and only if an objective wants that."""
+    needing = [entry.name for entry in config.loss if not objective_class(entry.name).projects_features]
+    if needing and frontend.projection is None:
+        raise UserError(f"loss ({needing[0]}) needs the frontend's projection: leave out frontend_conf: project: false")
+    if not needing and frontend.projection is not None:
+        raise UserError(f"loss ({config.loss[0].name}) projects the features itself: set frontend_conf: project: false")
+
+
+def statistics_settings(config: SSLConfig) -> MelSettings | None:
+    """The mel frames that stage 6 has to gather statistics of; None where the frontend needs none."""
+    frontend_type = frontend_class(config.frontend)
+    with torch.device("meta"):
+        frontend = frontend_type(parse_config(frontend_type.Config, config.frontend_conf, "frontend_conf"), 1)
+    return frontend.statistics_settings
+
+
+def _objective(name: str, entry: LossEntry, frontend: Frontend, encoder: Encoder) -> Objective:
+    cls = objective_class(entry.name)
+    context = Context(name, frontend.geometry, entry.conf.get("num_classes") if cls.needs_labels else None)
+    return cls(parse_config(cls.Config, entry.conf, f"loss ({name}) conf"), frontend, encoder, context)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Name -> tensor of a safetensors file: data only, there is no code to run in it.
+
+    Raises:
+        UserError: the file is cut short, or is none of that format.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(
+            f"{path}: no whole safetensors file ({error}); it was damaged or cut short: fetch or pack it again"
+        ) from None
+
+
+def teacher_names(model: SSLModel) -> set[str]:
+    """The weights of objectives that no gradient ever moves: copies of the encoder, which only training needs."""
+    return {
+        name
+        for name, parameter in model.named_parameters()
+        if not parameter.requires_grad and name.startswith("objectives.")
+    }
+
+
+def load_weights(model: SSLModel, weights: dict[str, Tensor]) -> None:
+    """Packed models come without their teachers (see `pack_model`): these start as their students."""
+    teachers = teacher_names(model)
+    if teachers and not teachers & weights.keys():
+        own = model.state_dict()
+        model.load_state_dict({**weights, **{name: own[name] for name in teachers}})
+        model.weights_loaded(weights.keys())
+    else:
+        model.load_state_dict(weights)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,37 @@
+"""How the batch of an update is divided over ranks, and what a run is trained and validated on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from espnet2.data.dataset import SpeechDataset
+from espnet2.data.sampler import MicroBatch, Sampler
+from espnet2.train.config import TrainConfig
+
+VALID_SHARD_SECONDS = 80.0  # default size of a validation batch: about what fits beside HuBERT Base on a small GPU
+
+
+class StepPlan(NamedTuple):
+    """How the batch of one update is divided."""
+
+    shard_samples: int  # samples of one micro-batch of one rank
+    accumulation: int  # micro-batches of one rank per update
+    micro_batches: int  # of all ranks per update
+
+
+def plan_steps(config: TrainConfig, world_size: int) -> StepPlan:
+    """Divide `batch_bins` over the ranks, and further where a rank cannot hold its part."""
+    per_rank = max(1, config.batch_bins // world_size)
+    parts = -(-per_rank // config.max_bins_per_gpu) if config.max_bins_per_gpu else 1
+    accumulation = config.accum_grad * parts
+    return StepPlan(max(1, per_rank // parts), accumulation, accumulation * world_size)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What is trained and validated on."""
+
+    train: SpeechDataset
+    sampler: Sampler
+    valid: SpeechDataset
+    valid_shards: Sequence[MicroBatch]

@@ -1,0 +1,47 @@
+"""What every run decides before its first update: length, threads, seeds."""
+
+import os
+import random
+
+import numpy as np
+import torch
+
+from espnet2.data.sampler import Sampler
+from espnet2.launch.hosts import num_cores
+from espnet2.train.config import TrainConfig
+from espnet2.train.data import StepPlan
+from espnet2.train.distributed import Ranks
+from espnet2.utils.errors import UserError
+
+
+def total_updates(config: TrainConfig, sampler: Sampler, steps: StepPlan) -> int:
+    """Length of the run in updates: the smaller of max_update and max_epoch.
+
+    Raises:
+        UserError: neither is given.
+    """
+    limits = [] if config.max_update is None else [config.max_update]
+    if config.max_epoch is not None:
+        limits.append(max(1, config.max_epoch * len(sampler.plan(0)) // steps.micro_batches))
+    if not limits:
+        raise UserError("config: how long to train? give max_update or max_epoch")
+    return min(limits)
+
+
+def default_threads(ranks: Ranks) -> int:
+    """Threads unless the config or a checkpoint says otherwise: OMP_NUM_THREADS, or this process's share of cores."""
+    return int(os.environ.get("OMP_NUM_THREADS") or max(1, num_cores() // ranks.local_world_size))
+
+
+def seed_all(seed: int) -> None:
+    """Before the weights are drawn."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # nothing of ours draws from these two; a user's own module might
+    random.seed(seed)
+
+
+def describe_progress(update: int, max_update: int) -> str:
+    """Where a resumed run stands."""
+    if update >= max_update:
+        return f"complete before: {update} of {max_update} updates"
+    return f"going on from update {update} of {max_update}"

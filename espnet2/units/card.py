@@ -1,0 +1,156 @@
+"""Centroids and how they came about in, a k-means folder out, and back; a folder made otherwise is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espnet2.units.source import FeatureSource
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import atomic_write, hash_bytes, read_json, write_json
+
+if TYPE_CHECKING:  # reading a card does without the two seconds that torch takes to load
+    from torch import Tensor
+
+FORMAT_VERSION = 1
+CARD, CENTROIDS, TOKENS = "card.json", "centroids.safetensors", "tokens.txt"
+
+
+@dataclass(frozen=True)
+class KMeansCard:
+    """What a k-means folder says about itself, in card.json."""
+
+    feature: str  # mfcc, or espnet_hubert
+    layer: int  # 1-based; 0 for mfcc
+    model: str  # the teacher, as it was given
+    teacher_hash: str  # of its weights
+    convention: str  # which output of the layer
+    num_clusters: int
+    dim: int
+    label_rate: float  # units per second
+    sample_rate: int  # Hz
+    seed: int
+    portion: float  # share of the training utterances in the sample
+    max_frames: int
+    index_hash: str  # of the training sets
+    train_sets: tuple[str, ...]
+    num_frames: int  # in the sample
+    inertia: float  # mean squared distance of these to their centroids
+    num_passes: int
+    hash: str = ""  # of centroids, features and teacher: what labels depend on
+    format_version: int = field(default=FORMAT_VERSION)
+
+    @property
+    def source(self) -> FeatureSource:
+        return FeatureSource(self.feature, self.layer, self.model, self.teacher_hash)
+
+    def describe(self) -> str:
+        """For messages."""
+        return f"{self.num_clusters} clusters of {self.source.describe()}, {self.label_rate:g} units per second"
+
+
+def save_kmeans(directory: str | Path, centroids: Tensor, card: KMeansCard) -> KMeansCard:
+    """Write centroids, the identity token list and, last, the card, to which it adds the hash.
+
+    Args:
+        centroids: (clusters, dim) float32 on the host.
+    """
+    from safetensors.torch import save
+
+    directory = Path(directory)
+    values = centroids.contiguous()
+    identity = [f"{key}={value}" for key, value in card.source.identity.items()]
+    card = KMeansCard(**{**asdict(card), "hash": hash_bytes(values.numpy().tobytes(), *identity)})
+    (directory / CARD).unlink(missing_ok=True)
+    with atomic_write(directory / CENTROIDS, "wb") as stream:
+        stream.write(save({"centroids": values}))
+    with atomic_write(directory / TOKENS) as stream:
+        stream.writelines(f"{number}\n" for number in range(card.num_clusters))
+    write_json(directory / CARD, asdict(card))
+    return card
+
+
+def read_card(directory: str | Path) -> KMeansCard | None:
+    """The card of a finished k-means folder; None if there is none (yet).
+
+    Raises:
+        UserError: the card is of another format version.
+    """
+    values = read_json(Path(directory) / CARD)
+    if values is None:
+        return None
+    if values.get("format_version") != FORMAT_VERSION:
+        raise UserError(
+            f"{directory}/{CARD}: format version {values.get('format_version')}, expected "
+            f"{FORMAT_VERSION}; remove the folder and learn the clusters again"
+        )
+    return KMeansCard(**{**values, "train_sets": tuple(values["train_sets"])})
+
+
+def require_card(directory: str | Path) -> KMeansCard:
+    """The card of a finished k-means folder.
+
+    Raises:
+        UserError: there is no finished k-means.
+    """
+    card = read_card(directory)
+    if card is None:
+        raise UserError(f"{directory}: no finished k-means ({CARD} is missing); run stage 5")
+    return card
+
+
+def load_kmeans(directory: str | Path) -> tuple[Tensor, KMeansCard]:
+    """The centroids, (clusters, dim) float32, and the card.
+
+    Raises:
+        UserError: there is no finished k-means, or its files do not belong together.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    directory = Path(directory)
+    card = require_card(directory)
+    try:
+        centroids = load_file(directory / CENTROIDS)["centroids"]
+    except Exception as error:  # safetensors has its own exception types, and the file may be cut short
+        raise UserError(f"{directory / CENTROIDS}: cannot be read ({error}); remove the folder, run stage 5") from None
+    if centroids.shape != (card.num_clusters, card.dim) or centroids.dtype != torch.float32:
+        raise UserError(
+            f"{directory}: centroids of shape {tuple(centroids.shape)}, but the card says "
+            f"{card.num_clusters} x {card.dim}; remove the folder and run stage 5"
+        )
+    return centroids, card
+
+
+def check_card(directory: str | Path, card: KMeansCard, wanted: Mapping[str, Any]) -> None:
+    """Refuse a k-means that was made otherwise than wanted.
+
+    Args:
+        wanted: fields of the card and the values they must have.
+
+    Raises:
+        UserError: naming every field that differs.
+    """
+    found = asdict(card)
+    different = [f"{key} {found[key]!r}, not {value!r}" for key, value in wanted.items() if found[key] != value]
+    if different:
+        raise UserError(
+            f"{directory}: this k-means was made with {'; '.join(different)}. Give back the options it was "
+            "made with, choose another folder, or remove this one (and the models trained on it)"
+        )
+
+
+def check_teacher(directory: str | Path, card: KMeansCard, current: FeatureSource) -> None:
+    """Refuse labels from another teacher than the one whose layer was clustered.
+
+    Raises:
+        UserError: the weights changed since.
+    """
+    if current.teacher_hash != card.teacher_hash:
+        raise UserError(
+            f"{directory}: was learned on {card.model} with weights {card.teacher_hash}, but "
+            f"{current.model} now has {current.teacher_hash}; labels of both do not mix: "
+            "remove the k-means folder and run stage 5 again"
+        )

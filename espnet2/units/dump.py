@@ -1,0 +1,261 @@
+"""A model and a Kaldi data folder in, features or units of every utterance on disk out: one array job of them."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from espnet2.data.format.plan import job_range
+from espnet2.models.load import LoadedModel, load_model
+from espnet2.units.card import load_kmeans, require_card
+from espnet2.units.carried import carried_kmeans, require_own_kmeans
+from espnet2.units.dump_files import TABLES, UNITS, DumpFiles, merge_tables
+from espnet2.units.features import (
+    BATCH_SECONDS,
+    CHUNK_SECONDS,
+    CONTEXT_SECONDS,
+    WHOLE_SECONDS,
+    WINDOW_BATCHES,
+    FeatureExtractor,
+    LayerFeatures,
+    MfccFeatures,
+)
+from espnet2.units.kaldi_audio import KaldiAudio, Loaded, read_ahead, windows
+from espnet2.units.kmeans import assign
+from espnet2.units.own_codes import CodeFeatures
+from espnet2.units.sampling import fingerprint
+from espnet2.units.unit_file import UnitCard
+from espnet2.utils.errors import UserError
+from espnet2.utils.progress import UtteranceProgress
+
+CODES = "codes"  # units of the method's own codebooks instead of a k-means
+
+
+@dataclass(frozen=True)
+class DumpRequest:
+    """What to compute of which audio, and where to put it."""
+
+    model: str  # empty: the one that `kmeans` was learned on, or none for a k-means of MFCC
+    data_dir: Path
+    output_dir: Path
+    kind: str = "ark"  # one of dump_files.KINDS
+    layers: str = ""  # "6", "3 6 9" or "all"; empty: the last
+    kmeans: str = ""  # folder, "codes", or empty: the one that the model carries
+    checkpoint: str = "latest"
+    device: str = "cpu"
+    channel: int | None = None  # of multi-channel audio, 0-based
+    job: int = 1
+    num_jobs: int = 1
+    batch_seconds: float = BATCH_SECONDS
+    whole_seconds: float = WHOLE_SECONDS
+    chunk_seconds: float = CHUNK_SECONDS
+    context_seconds: float = CONTEXT_SECONDS
+    num_clusters: int | None = None  # refuse units of another number
+
+
+class KMeansUnits:
+    """Features of one layer to the numbers of their nearest centroids, as features of one value."""
+
+    def __init__(self, centroids: Tensor, device: torch.device) -> None:
+        self.centroids = centroids.to(device)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(1, frames, dim) -> (1, frames, 1)."""
+        return assign(features[0].to(self.centroids.device), self.centroids)[None, :, None]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The opened request."""
+
+    extractor: FeatureExtractor
+    convert: Callable[[Tensor], Tensor]
+    dim: int  # of what is written
+    folders: tuple[Path, ...]  # one for each layer
+    marks: tuple[str, ...]  # fingerprints of all jobs
+    units: UnitCard | None = None  # where units are written
+
+
+def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """Do one array job; a finished one is kept, a stopped one goes on.
+
+    Returns:
+        The tables of the whole set, written by the job that finishes last; [] before. Units have a card beside them.
+
+    Raises:
+        UserError: no such model, layer, units or data; a k-means of another model; no audio could be read at all.
+    """
+    if not 1 <= request.job <= request.num_jobs:
+        raise UserError(f"--job {request.job} --num_jobs {request.num_jobs}: jobs are counted from 1")
+    if request.data_dir.resolve() == request.output_dir.resolve():
+        raise UserError(f"{request.output_dir}: the data folder itself; choose another one for the features")
+    request = _with_model(request)
+    loaded = load_model(request.model, device=_device(request), tag=request.checkpoint) if request.model else None
+    request.output_dir.mkdir(parents=True, exist_ok=True)
+    audio = KaldiAudio(
+        request.data_dir,
+        loaded.model.frontend.geometry.sample_rate if loaded else require_card(request.kmeans).sample_rate,
+        request.output_dir,
+        channel=request.channel,
+        normalize=loaded is not None and loaded.model.frontend.normalize == "utterance",
+    )
+    work = _open(request, loaded, audio)
+    files = DumpFiles(work.folders, request.kind, request.job, work.marks[request.job - 1])
+    if files.is_done:
+        report(f"job {request.job} of {request.num_jobs}: finished before, kept")
+        return _merge(files, work)
+    first, last = job_range(audio.num_utterances, 1, request.job, request.num_jobs)
+    with files:
+        done = len(files.entries)
+        if done:
+            report(f"going on behind {done:,} utterances that a stopped job wrote")
+        _run(work, audio, files, range(first + done, last), report)
+        rejected = [entry for entry in files.entries if "rejected" in entry]
+        if rejected and len(rejected) == len(files.entries):
+            files.journal_path.unlink()
+            raise UserError(
+                f"{request.data_dir}: no utterance could be read; {rejected[0]['utt']}: {rejected[0]['rejected']}"
+            )
+    files.finish()
+    for entry in rejected[:5]:
+        report(f"left out: {entry['utt']}: {entry['rejected']}")
+    merged = _merge(files, work)
+    where = f"{work.folders[0]}/{TABLES[request.kind]}" if merged else "the other jobs are not done yet"
+    report(f"{len(files.entries) - len(rejected):,} utterances written, {len(rejected):,} left out; {where}")
+    return merged
+
+
+def _merge(files: DumpFiles, work: _Work) -> list[Path]:
+    """The tables of the whole set, once all jobs are done, and cards of units beside them."""
+    merged = merge_tables(files, work.marks)
+    for table in merged if work.units else []:
+        work.units.write(table.parent)
+    return merged
+
+
+def _with_model(request: DumpRequest) -> DumpRequest:
+    """The request with the model that its k-means was learned on, where none is named."""
+    if request.model:
+        return request
+    if request.kind != UNITS or request.kmeans in ("", CODES):
+        raise UserError("--model is required: only the units of a k-means folder can do without")
+    return replace(request, model=require_card(request.kmeans).model)
+
+
+def _device(request: DumpRequest) -> str:
+    """Jobs on one machine take its GPUs in turn; on a queue each sees only its own."""
+    if request.device != "cuda":
+        return request.device
+    if not torch.cuda.is_available():
+        raise UserError(f"--device cuda: PyTorch {torch.__version__} sees no GPU; use --device cpu")
+    return f"cuda:{(request.job - 1) % torch.cuda.device_count()}"
+
+
+def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -> _Work:
+    """Find out what is to be computed."""
+    options = {
+        "batch_seconds": request.batch_seconds,
+        "whole_seconds": request.whole_seconds,
+        "chunk_seconds": request.chunk_seconds,
+        "context_seconds": request.context_seconds,
+    }
+    common = (audio.options.sample_rate, _device(request), request.model)
+    convert, units = None, None
+    if request.kind != UNITS:
+        layers = _layers(request.layers, loaded.model.encoder.num_layers)
+        extractor = LayerFeatures(loaded.model, layers, *common, **options)
+        names = [f"layer_{layer}" for layer in layers]
+    elif _wants_codes(request, loaded):
+        extractor = CodeFeatures(loaded.model, *common, **options)
+        names = [f"codes_{number}" for number in extractor.layers]
+        units = UnitCard(extractor.num_codes, extractor.geometry.frame_rate, f"codes of {request.model}", loaded.hash)
+    else:
+        kmeans = _find_kmeans(request)
+        card = require_own_kmeans(kmeans, request.model, tag=request.checkpoint) if loaded else require_card(kmeans)
+        centroids, names = load_kmeans(kmeans)[0], ["units"]
+        extractor = LayerFeatures(loaded.model, [card.layer], *common, **options) if loaded else MfccFeatures(common[0])
+        convert = KMeansUnits(centroids, torch.device(common[1]))
+        units = UnitCard(card.num_clusters, card.label_rate, card.describe(), card.hash)
+    if units and request.num_clusters not in (None, units.num_units):
+        raise UserError(f"--num_clusters {request.num_clusters}: {units.source} has {units.num_units} units")
+    folders = tuple(request.output_dir / name for name in names) if len(names) > 1 else (request.output_dir,)
+    marked = units.hash if units and convert else ""
+    model_hash = loaded.hash if loaded else ""
+    settings = [model_hash, names, request.kind, marked, audio.hash, request.channel, *list(options.values())[1:]]
+    marks = tuple(fingerprint(*settings, job, request.num_jobs) for job in range(1, request.num_jobs + 1))
+    dim = 1 if convert else extractor.dim
+    return _Work(extractor, convert or (lambda features: features), dim, folders, marks, units)
+
+
+def _wants_codes(request: DumpRequest, loaded: LoadedModel | None) -> bool:
+    """Whether the units are those of the method itself: asked for, or the only ones it has."""
+    if request.kmeans or loaded is None:
+        return request.kmeans == CODES
+    return hasattr(loaded.model.first, "codes") and not _carried(request)
+
+
+def _layers(text: str, num_layers: int) -> list[int]:
+    """Numbers of layers.
+
+    >>> _layers("all", 3), _layers("", 3), _layers("1 3", 3)
+    ([1, 2, 3], [3], [1, 3])
+    """
+    if text == "all":
+        return list(range(1, num_layers + 1))
+    try:
+        layers = [int(word) for word in text.split()]
+    except ValueError:
+        raise UserError(f'--layers \'{text}\': expected numbers such as "6" or "3 6 9", or all') from None
+    return layers or [num_layers]
+
+
+def _carried(request: DumpRequest) -> dict[str, Path]:
+    return carried_kmeans(request.model, tag=request.checkpoint)
+
+
+def _find_kmeans(request: DumpRequest) -> Path:
+    if request.kmeans:
+        return Path(request.kmeans)
+    carried = _carried(request)
+    if len(carried) != 1:
+        found = f"carries {', '.join(carried)}: say which" if carried else "carries no units of its own"
+        raise UserError(f"{request.model} {found}; --kmeans <folder learned on one of its layers>")
+    return next(iter(carried.values()))
+
+
+def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: Callable[[str], None]) -> None:
+    """Decode ahead, compute batched by length, write in order."""
+    began, samples = time.monotonic(), 0
+    progress = UtteranceProgress(len(rows), audio.options.sample_rate)
+    limit = WINDOW_BATCHES * work.extractor.batch_samples
+    items = audio.load(rows.start, rows.stop) if len(rows) else iter(())
+    count = 0
+    for window in read_ahead(windows(items, limit)):
+        for item, parts in zip(window, _features(work.extractor, window), strict=True):
+            count += 1
+            if item.wav is None:
+                files.reject(item.utt_id, item.rejected)
+            else:
+                numpy = (work.convert(part).cpu().numpy() for part in parts)
+                files.write(item.utt_id, item.number, numpy, work.dim)
+                samples += len(item.wav)
+            progress.show(count, samples)
+    seconds, hours = time.monotonic() - began, samples / audio.options.sample_rate / 3600
+    speed = hours * 3600 / max(seconds, 1e-9)
+    report(f"{count:,} utterances, {hours:.3f} h of audio in {seconds:.1f} s: {speed:,.0f} times real time")
+
+
+def _features(extractor: FeatureExtractor, window: list[Loaded]) -> Iterator[Iterator[Tensor]]:
+    """Of each utterance its parts, (layers, frames, dim): one part, but for audio that is cut into chunks."""
+    short = [item for item in window if item.wav is not None and not extractor.is_long(len(item.wav))]
+    found = dict(zip((item.number for item in short), extractor.extract([item.wav for item in short]), strict=True))
+    for item in window:
+        if item.wav is None:
+            yield iter(())
+        elif item.number in found:
+            yield iter([found.pop(item.number)])
+        else:
+            yield extractor.stream(item.wav)

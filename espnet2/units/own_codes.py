@@ -1,0 +1,32 @@
+"""A trained model that names units itself (DinoSR, wav2vec 2.0, w2v-BERT) in, the ids it gives every frame out."""
+
+import torch
+from torch import Tensor
+
+from espnet2.ssl.model import SSLModel
+from espnet2.units.features import LayerFeatures
+from espnet2.utils.errors import UserError
+
+
+class CodeFeatures(LayerFeatures):
+    """Ids as features of one value, one "layer" for each codebook: float32, exact up to 16 million codes."""
+
+    def __init__(
+        self,
+        model: SSLModel,
+        sample_rate: int,
+        device: torch.device | str = "cpu",
+        name: str = "the model",
+        **options: float,
+    ) -> None:
+        if not hasattr(model.first, "codes"):
+            raise UserError(f"{name}: {type(model.first).__name__} has no codes of its own; take a k-means of a layer")
+        super().__init__(model, (), sample_rate, device, name, **options)
+        self.layers = tuple(model.first.layers)  # numbers of its codebooks, or of the layers that have one
+        self.num_layers, self.dim = len(self.layers), 1
+        self.num_codes: int = model.first.config.num_codes  # of each codebook
+
+    def _compute(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
+        """(batch, samples), (batch,) samples -> (batch, frames, 1) of each codebook."""
+        found = self.model.first.codes(wavs, lengths).codes
+        return [found[number][..., None].float() for number in self.layers]

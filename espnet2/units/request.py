@@ -1,0 +1,118 @@
+"""Command-line options of a k-means sample in, the checked request out: one place for the programs that share them."""
+
+import argparse
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet2.data.index import JoinedIndex, open_indexes
+from espnet2.units.sampling import SamplePlan, fingerprint, plan_sample
+from espnet2.units.source import FEATURES, MFCC, FeatureSource, resolve_source
+from espnet2.utils.errors import UserError
+
+FLOAT_BYTES = 4
+MAX_FRAMES = 2_000_000  # 6 GB of 768 values; 4,000 frames for each of 500 clusters, far more than a centroid needs
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Which frames k-means is to see."""
+
+    source: FeatureSource
+    index: JoinedIndex  # of the training sets
+    portion: float
+    max_frames: int
+    seed: int
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Fields of a k-means card that these options decide."""
+        return {
+            **self.source.identity,
+            "portion": self.portion,
+            "max_frames": self.max_frames,
+            "seed": self.seed,
+            "index_hash": self.index.hash,
+        }
+
+    def fingerprint(self, job: int, num_jobs: int) -> str:
+        """Of one shard of the sample."""
+        return fingerprint(self.wanted, job, num_jobs)
+
+    def describe(self, plan: SamplePlan, dim: int) -> str:
+        """What the sample holds and takes, for messages."""
+        return (
+            f"{self.source.describe()}: {len(plan.rows):,} of {len(self.index):,} utterances, "
+            f"{100 * plan.keep:.3g} % of their frames: {plan.num_frames:,} frames of {dim} values, "
+            f"{gigabytes(FLOAT_BYTES * plan.num_frames * dim)} on disk"
+        )
+
+    def plan(self, geometry) -> SamplePlan:
+        """As `plan_sample`."""
+        return plan_sample(self.index, geometry, portion=self.portion, max_frames=self.max_frames, seed=self.seed)
+
+
+def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that `read_request` reads."""
+    parser.add_argument("--dump_sets", required=True, help='training sets after stage 6, "dump/a dump/b"')
+    parser.add_argument("--feature", choices=FEATURES, default=MFCC)
+    parser.add_argument("--layer", type=int, default=0, help="of the model, from 1; mfcc has none")
+    parser.add_argument("--model", default="", help="exp/<name>: the teacher, for espnet_hubert")
+    parser.add_argument("--portion", type=float, default=1.0, help="share of the utterances to sample (%(default)s)")
+    parser.add_argument("--max_frames", type=int, default=MAX_FRAMES, help="most frames to keep (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample and of k-means (%(default)s)")
+
+
+def read_request(arguments: argparse.Namespace) -> SampleRequest:
+    """Open the index and find the teacher.
+
+    Raises:
+        UserError: an index or the teacher is missing.
+    """
+    source = resolve_source(arguments.feature, arguments.layer, arguments.model)
+    index = open_indexes(arguments.dump_sets.split())
+    return SampleRequest(source, index, arguments.portion, arguments.max_frames, arguments.seed)
+
+
+def require_disk(directory: Path, needed_bytes: int) -> None:
+    """Stop before a disk is filled; the folder need not exist yet.
+
+    Raises:
+        UserError: less is free than needed.
+    """
+    there = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if needed_bytes > free:
+        raise UserError(
+            f"{directory}: needs {gigabytes(needed_bytes)}, but only {gigabytes(free)} are free; "
+            "make room, or take fewer frames (--portion, --max_frames)"
+        )
+
+
+def require_memory(needed_bytes: int) -> None:
+    """Stop before memory runs out, where the system tells how much there is.
+
+    Raises:
+        UserError: less is available than needed.
+    """
+    available = _available_memory_bytes()
+    if available is not None and needed_bytes > available:
+        raise UserError(
+            f"k-means needs {gigabytes(needed_bytes)} of memory, but only {gigabytes(available)} are there; "
+            "take fewer frames (--portion, --max_frames)"
+        )
+
+
+def _available_memory_bytes() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    values = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(values[0]) * 1024 if values else None
+
+
+def gigabytes(num_bytes: int) -> str:
+    """For messages, such as "1.25 GB"."""
+    return f"{num_bytes / 1e9:.2f} GB"

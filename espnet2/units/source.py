@@ -1,0 +1,89 @@
+"""What to cluster ("mfcc", or a layer of a trained model) in, the extractor of these features out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from espnet2.models.weights import find_weights
+from espnet2.utils.errors import UserError
+from espnet2.utils.files import hash_file
+
+if TYPE_CHECKING:  # importing it loads torch, which a finished array job does without
+    from espnet2.units.features import FeatureExtractor
+
+MFCC, MODEL_LAYER = "mfcc", "espnet_hubert"  # ESPnet's names
+FEATURES = (MFCC, MODEL_LAYER)
+CONVENTIONS = {MFCC: "13 MFCC, deltas, delta-deltas", MODEL_LAYER: "layer output after residual"}
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """A kind of features, and for a layer the exact teacher: two sources are the same if these fields are."""
+
+    feature: str  # one of FEATURES
+    layer: int = 0  # 1-based; 0 for mfcc
+    model: str = ""  # experiment folder or checkpoint, as given; not part of the identity
+    teacher_hash: str = ""  # of the teacher's weights
+
+    @property
+    def convention(self) -> str:
+        return CONVENTIONS[self.feature]
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What decides the features: the same weights in another folder are the same source."""
+        return {"feature": self.feature, "layer": self.layer, "teacher_hash": self.teacher_hash}
+
+    def describe(self) -> str:
+        """For messages."""
+        return "mfcc" if self.feature == MFCC else f"layer {self.layer} of {self.model}"
+
+
+def resolve_source(feature: str, layer: int, model: str) -> FeatureSource:
+    """Check what the user asked for, and find out which weights `model` has now.
+
+    Args:
+        feature: "mfcc", or "espnet_hubert" for a layer of `model`.
+        layer: 1-based; ignored for mfcc.
+        model: experiment folder or checkpoint folder; ignored for mfcc.
+
+    Raises:
+        UserError: an unknown feature, no model, or a layer below 1.
+    """
+    if feature == MFCC:
+        return FeatureSource(MFCC)
+    if feature != MODEL_LAYER:
+        raise UserError(f"--feature {feature}: unknown; known are {', '.join(FEATURES)}")
+    if not model:
+        raise UserError(f"--feature {feature} needs --model exp/<name>: the model whose layer {layer} is clustered")
+    if layer < 1:
+        raise UserError(f"--layer {layer}: layers are counted from 1, the first block of the encoder")
+    return FeatureSource(feature, layer, model, hash_file(find_weights(model)))
+
+
+def make_extractor(source: FeatureSource, sample_rate: int, device: str = "cpu") -> FeatureExtractor:
+    """Build the extractor of a source.
+
+    Args:
+        sample_rate: of the audio, in Hz.
+        device: "meta" makes one that extracts nothing, but knows its layers, width and rate at no cost.
+
+    Raises:
+        UserError: the teacher has no such layer, or expects audio of another rate, or there is no GPU for "cuda".
+    """
+    import torch
+
+    from espnet2.units.features import LayerFeatures, MfccFeatures
+
+    if source.feature == MFCC:
+        return MfccFeatures(sample_rate)
+    from espnet2.models.load import load_model, load_shape
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(
+            f"no GPU to compute {source.describe()} on: PyTorch {torch.__version__} sees none; use the CPU with "
+            "--device cpu (in a recipe: --gpu_dump_feature false), or check nvidia-smi and CUDA_VISIBLE_DEVICES"
+        )
+    model = load_shape(source.model) if device == "meta" else load_model(source.model, device=device).model
+    return LayerFeatures(model, [source.layer], sample_rate, device, source.model)
