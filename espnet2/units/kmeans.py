@@ -19,6 +19,8 @@ START_FRAMES_MIN = 8192
 START_PASSES = 5  # short Lloyd runs that tell good starts from bad ones
 LEVEL_TOLERANCE = 2e-3  # on a part of the sample a coarser optimum is enough: the next part moves it anyway
 LEVEL_PASSES = 10
+# Of the largest squared norm: below it a squared distance of float32 frames is what cancellation leaves of zero.
+ROUNDING = 8 * torch.finfo(torch.float32).eps
 REPORT_SECONDS = 2.0
 
 
@@ -168,22 +170,26 @@ class _Fit:
         sums = torch.zeros_like(centroids)
         counts = torch.zeros(len(centroids), device=self.device)
         distances = torch.empty(size, device=self.device)
+        largest = distances.new_zeros(())  # squared norm
         for first, chunk in self._chunks(size, scorer.chunk_frames):
             scores, nearest = scorer(chunk)
-            distances[first : first + len(chunk)] = chunk.square().sum(1).add_(scores, alpha=2).clamp_(min=0)
+            norms = chunk.square().sum(1)
+            largest = torch.maximum(largest, norms.max())
+            distances[first : first + len(chunk)] = norms.add_(scores, alpha=2).clamp_(min=0)
             _add_rows(sums, counts, nearest, chunk)
         moved = sums / counts.clamp(min=1)[:, None]
         empty = torch.nonzero(counts == 0)[:, 0]
         if len(empty):
-            moved[empty] = self._refill(distances, len(empty))
+            # A part of the sample may lack frames that the whole has: its clusters wait, empty, for more of it.
+            few = int((distances > ROUNDING * largest).sum()) < len(empty)
+            if few and size == len(self.sample):
+                raise UserError("k-means: fewer distinct frames than clusters; give more data or fewer clusters")
+            moved[empty] = centroids[empty] if few else self._refill(distances, len(empty))
         return moved, distances.sum(dtype=torch.float64).item() / size, len(empty)
 
     def _refill(self, distances: Tensor, num_empty: int) -> Tensor:
         """Frames far from their centroids, drawn as k-means++ does, for clusters that have lost all of theirs."""
-        weights = distances.double().cpu()
-        if int((weights > 0).sum()) < num_empty:
-            raise UserError("k-means: fewer distinct frames than clusters; give more data or fewer clusters")
-        chosen = _draw(weights, num_empty, self.generator)
+        chosen = _draw(distances.double().cpu(), num_empty, self.generator)
         return self.sample[chosen.to(self.sample.device)].to(self.device)
 
     def _chunks(self, size: int, chunk_frames: int) -> Iterator[tuple[int, Tensor]]:

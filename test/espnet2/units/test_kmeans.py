@@ -125,3 +125,20 @@ def test_progress_is_told():
     frames, _, _ = blobs(500, 3)
     fit_kmeans(frames, 3, num_starts=2, report=lines.append)
     assert [line for line in lines if line.startswith("start 2 of 2: inertia")]
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 50.0])
+@pytest.mark.parametrize("few", [1, 7, 50])
+def test_one_distinct_frame_too_few_is_refused_whatever_rounding_leaves_of_zero(few, offset):
+    distinct = torch.randn(few, 13, generator=torch.Generator().manual_seed(few)) + offset
+    with pytest.raises(UserError, match="fewer distinct frames"):
+        fit_kmeans(distinct.repeat(300 // few, 1), few + 1)
+    fit = fit_kmeans(distinct.repeat(300 // few, 1), few)
+    assert len(torch.unique(assign(distinct, fit.centroids))) == few
+
+
+def test_a_frame_that_the_first_part_of_the_sample_lacks_gets_its_cluster():
+    distinct = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    frames = torch.cat([distinct[:3].repeat(20000, 1), distinct[3:]])
+    fit = fit_kmeans(frames, 4)
+    assert len(torch.unique(assign(distinct, fit.centroids))) == 4

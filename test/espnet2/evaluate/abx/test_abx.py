@@ -107,7 +107,7 @@ def test_features_that_tell_the_phones_make_no_errors(corpus, monkeypatch):
         return torch.nn.functional.one_hot(torch.from_numpy(aligned.phones + 1)).float()[None]
 
     monkeypatch.setattr(abx, "collect", phones_as_features)
-    found, _ = run(request_of(corpus))
+    found, _ = run(request_of(corpus, num_clusters=7))  # a cluster for each phone
     rates = {(row["features"], row["mode"]): row["error_rate"] for row in found["rows"] if row["distance"] != "angular"}
     assert rates == {(features, mode): 0 for features in ("continuous", "units") for mode in ("within", "across")}
 
