@@ -77,7 +77,7 @@ def test_phones_of_two_sets_meet_by_their_symbols():
 
 def test_features_are_of_the_frames_that_have_a_phone(monkeypatch):
     frames = torch.arange(10.0).reshape(1, 5, 2)
-    monkeypatch.setattr("espnet2.units.aligned.collect", lambda *_: frames)
+    monkeypatch.setattr("espnet2.evaluate.probes.tasks.collect", lambda *_: frames)
     train = aligned(("SIL", "a"), [0, 1, 1, NO_PHONE, 0])
     task = PhoneTask(train, replace(train, phones=np.array([0, 0, 1, 1, 0])), 50.0, "dump/dev")
     first, second = task.features(None)

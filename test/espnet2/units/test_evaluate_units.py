@@ -79,7 +79,7 @@ def test_the_layer_is_chosen_on_train_and_reported_on_valid(monkeypatch, corpus,
         return {"pnmi": found[-1]}
 
     found: list[float] = []
-    monkeypatch.setattr("espnet2.evaluate.units.figures.measure_units", measured)
+    monkeypatch.setattr("espnet2.evaluate.units.part.measure_units", measured)
     rows = evaluate_units(request_of(corpus, [System("model", "m", str(experiment))], num_clusters=3))["rows"]
     assert [(row["layer"], row["best"], "heatmap" in row) for row in rows] == [(1, False, False), (2, True, True)]
     assert best_rows(rows)[0]["valid"]["pnmi"] == pytest.approx(0.3)
