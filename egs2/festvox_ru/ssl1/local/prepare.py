@@ -6,10 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet2.data_prep.checksum import content_checksum
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.kaldi_table import write_table
 
-# Of Debian's festvox-ru 0.5+dfsg-6: all that this recipe reads (see `content_checksum`), whoever built the package.
+# Of Debian's festvox-ru 0.5+dfsg-6: all that this recipe reads (see `check_content`), whoever built the package.
 CONTENT_SHA256 = "57f33338f68d312b9f83838e5ae06ca9edd6b8ea4ba3819a6fccc4167ce70f5a"
 VOICE = Path("usr/share/festival/voices/russian/msu_ru_nsh_clunits")
 TRANSCRIPTS = Path("etc/txt.done.data")
@@ -140,18 +141,10 @@ def check_complete(corpus: Path, names: list[str]) -> None:
             )
 
 
-def content_checksum(corpus: Path, names: list[str]) -> str:
-    """SHA-256 over the transcripts and all audio and labels, each file as its name and its own SHA-256."""
-    digest = sha256()
-    files = [TRANSCRIPTS, *(Path(folder, f"{name}.{folder}") for name in sorted(names) for folder in ("wav", "lab"))]
-    for file in files:
-        digest.update(f"{file.as_posix()} {sha256((corpus / file).read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
 def check_content(corpus: Path, names: list[str]) -> None:
     """Refuse a corpus that is not, byte for byte, the one that the recipe's results were measured on."""
-    found = content_checksum(corpus, names)
+    files = [TRANSCRIPTS, *(Path(folder, f"{name}.{folder}") for name in sorted(names) for folder in ("wav", "lab"))]
+    found = content_checksum(corpus, files)
     if found != CONTENT_SHA256:
         raise UserError(
             f"{corpus}: SHA-256 of the contents is {found}, expected {CONTENT_SHA256} (festvox-ru 0.5+dfsg-6); "
