@@ -1,0 +1,1 @@
+../../TEMPLATE/hubert1/ssl1.sh

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The Mboshi corpus in, data/{train,dev,test} out: 3.9 hours of three speakers with phone times; test is the third speaker.
+#
+# Usage: $0 [options]        e.g.: $0 --mboshi_root /corpora/mboshi-french-parallel-corpus
+# Without a copy of your own (option, or MBOSHI in db.sh) the parts needed are cloned into downloads/.
+set -euo pipefail
+
+mboshi_root=                  # a clone of mboshi-french-parallel-corpus
+check_content=true            # false: take another version of the corpus than the one the results were measured on
+audio_dir=data/audio          # where the audio goes whose header has to be mended
+keep_tones=true               # false: one vowel with and without tone mark is one phone
+
+. utils/parse_options.sh
+. scripts/corpus/start.sh
+
+find_root mboshi "${mboshi_root:-${MBOSHI:-}}"
+
+rm -rf data/.new
+python3 local/prepare.py --root "${root}" --output_dir data/.new --audio_dir "${audio_dir}" \
+    --check_content "${check_content}" --keep_tones "${keep_tones}"
+scripts/corpus/publish_sets.sh data/.new train dev test
