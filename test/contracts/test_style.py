@@ -12,7 +12,9 @@ MAXIMUM_FUNCTION_LINES = 80
 MAXIMUM_SCRIPT_LINES = 150
 
 # Files above the limit: the limit each may reach, and why. An entry that is not needed any more is an error.
-ALLOWED: dict[str, tuple[int, str]] = {}
+ALLOWED: dict[str, tuple[int, str]] = {
+    "egs2/TEMPLATE/ssl1/db.sh": (300, "a line for each corpus, which messages name by its number"),
+}
 
 # Written in pieces, so that this file does not contain them. Value: why it must not occur.
 _MACHINE = "a path of one machine"

@@ -1,0 +1,67 @@
+"""Recipe folders -> what each needs that is not here; exit 1 where the toolkit lacks a part."""
+
+import os
+import sys
+from collections.abc import Iterable
+
+import needs
+import verdict
+
+USAGE = """usage: check_recipe.sh [--summary] <recipe folder>...     e.g.: check_recipe.sh egs2/my_corpus/ssl1
+Reads local/data.sh of a recipe (Kaldi's, ESPnet's or yours) and every script that it calls, runs nothing, and says what
+they need that is not here. --summary: one line for each recipe, and how many can run."""
+
+
+def print_part(title: str, sentences: Iterable[str]) -> None:
+    sentences = list(sentences)
+    if sentences:
+        print(f"  {title}")
+        for sentence in sentences:
+            print(f"    {sentence}")
+
+
+def report(folder: str, found: verdict.Verdict) -> None:
+    """Print everything about one recipe."""
+    print(f"{folder}: " + ("nothing is missing in the toolkit" if found.runs else "the toolkit lacks a part"))
+    print_part("not in this toolkit:", found.missing)
+    print_part("not in this toolkit, and needed only with an option:", found.options)
+    print_part("to install:", found.install)
+    print_part("the folder of the corpus:", found.corpora)
+    print_part("files of the recipe itself that are not there:", found.own)
+
+
+def summary(folders: list[str], judge: verdict.Judge) -> bool:
+    """Print a line for each recipe, then the counts; whether all can run."""
+    count = 0
+    for folder in folders:
+        found = judge.of(folder)
+        count += found.runs
+        lacking = [sentence.split(" (")[0].split(": ", 1)[1] for sentence in found.missing]
+        print(f"{folder}: " + ("needs " + ", ".join(lacking) if lacking else "ok"))
+    print(f"{count} of {len(folders)} need nothing that is not here, but their corpus and what anyone can install")
+    return count == len(folders)
+
+
+def main(arguments: list[str]) -> int:
+    with_summary = arguments[:1] == ["--summary"]
+    folders = arguments[with_summary:]
+    if not folders or any(folder.startswith("-") for folder in folders):
+        print(USAGE, file=sys.stderr)
+        return 1
+    for folder in folders:
+        if not os.path.isfile(os.path.join(folder, needs.START)):
+            print(f"check_recipe.sh: no such file {os.path.join(folder, needs.START)}", file=sys.stderr)
+            return 1
+    judge = verdict.Judge()
+    if with_summary:
+        return int(not summary(folders, judge))
+    all_run = True
+    for folder in folders:
+        found = judge.of(folder)
+        report(folder, found)
+        all_run = all_run and found.runs
+    return int(not all_run)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
