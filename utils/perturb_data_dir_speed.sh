@@ -4,7 +4,7 @@
 
 set -euo pipefail
 
-include_spk_prefix=true   # false: speakers (and recordings of segments) keep their ids
+include_spk_prefix=true   # false: speakers keep their ids, utterances and recordings get "-sp<factor>" at their end
 
 . "$(dirname "$0")/parse_options.sh"
 utils=$(dirname "$0")

@@ -2,16 +2,27 @@
 """exec" "${0%/*}/python.sh" -SE "$0" "$@"
 " """
 
-"""Lines -> the same lines in a random order, which is the same in every run with the same --srand."""
+"""Lines -> the same lines in a random order, which is Kaldi's for the same --srand."""
 
+import operator
 import sys
 
 import kaldi_lib
 
 USAGE = """usage: shuffle_list.pl [--srand <number>] [<lines>] > <shuffled>
 Shuffles lines; the order depends on --srand (default 0) and on the number of lines only."""
-# The 48-bit linear congruence of drand48 (POSIX); its high bits decide. random.Random would triple the start time.
-MULTIPLIER, INCREMENT, MASK = 0x5DEECE66D, 0xB, (1 << 48) - 1
+# perl's rand: the 48-bit linear congruence of drand48 (POSIX), of which srand sets the upper 32 bits.
+MULTIPLIER, INCREMENT, BITS = 0x5DEECE66D, 0xB, 48
+LOWER_BITS = 0x330E
+
+
+def drawn(seed, count):
+    """Random numbers as perl prints them; Kaldi's program sorts by their texts."""
+    mask, whole = (1 << BITS) - 1, float(1 << BITS)
+    state = ((seed & 0xFFFFFFFF) << 16) + LOWER_BITS
+    for _ in range(count):
+        state = (MULTIPLIER * state + INCREMENT) & mask
+        yield "%.15g" % (state / whole)
 
 
 def main(arguments):
@@ -26,12 +37,8 @@ def main(arguments):
     lines = [line for _, line in kaldi_lib.numbered_lines(arguments)]
     if lines and not lines[-1].endswith(b"\n"):
         lines[-1] += b"\n"
-    state = (seed << 16) + 0x330E
-    for last in range(len(lines) - 1, 0, -1):  # Fisher and Yates: every order is equally likely
-        state = (MULTIPLIER * state + INCREMENT) & MASK
-        other = (state * (last + 1)) >> 48
-        lines[last], lines[other] = lines[other], lines[last]
-    sys.stdout.buffer.writelines(lines)
+    pairs = sorted(zip(drawn(seed, len(lines)), lines, strict=True), key=operator.itemgetter(0))
+    sys.stdout.buffer.writelines(line for _, line in pairs)
 
 
 kaldi_lib.run(main)

@@ -16,7 +16,7 @@ def test_copy_with_prefixes(run, write, good, tmp_path) -> None:
     assert copied["utt2spk"] == "p-s1-a p-s1\np-s1-b p-s1\np-s2-c p-s2\np-s2-d p-s2\n"
     assert copied["spk2utt"] == "p-s1 p-s1-a p-s1-b\np-s2 p-s2-c p-s2-d\n"
     assert copied["wav.scp"].splitlines()[1] == "p-s1-b flac -c -d -s x/b.flac |"
-    assert copied["utt2uniq"] == "p-s1-a s1-a\np-s1-b s1-b\np-s2-c s2-c\np-s2-d s2-d\n"
+    assert "utt2uniq" not in copied  # as in Kaldi: the source has none
     assert copied["phones.ctm"].startswith("p-s1-a 1 0.00 0.50 w\n") and copied["spk2gender"] == "p-s1 f\np-s2 m\n"
 
 
@@ -42,7 +42,7 @@ SUBSETS = [
     ("a 2 b", "s1-b s2-d"),
     ("--shortest a 2 b", "s1-a s2-c"),
     ("--per-spk a 1 b", "s1-a s2-c"),
-    ("--per-spk a 5 b", "s1-a s1-b s2-c s2-d"),
+    ("--per-spk a 3 b", "s1-a s1-b s2-c s2-d"),
     ("--spk-list list a b", "s2-c s2-d"),
     ("--utt-list list a b", "s1-a"),
 ]
@@ -119,7 +119,51 @@ def test_combine_makes_segments_where_some_have_them(run, write, tmp_path) -> No
     result = run("combine_data.sh", "c", "a", "b")
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "c" / "segments").read_text() == "u u 0 2.5\nv r 0 1\n"
-    assert (tmp_path / "c" / "reco2dur").read_text() == "r 9\nu 2.5\n"
+    assert not (tmp_path / "c" / "reco2dur").exists()  # it is not everywhere
+
+
+def test_combine_gives_every_utterance_an_original_where_some_have_one(run, write, tmp_path) -> None:
+    write("a", {"utt2spk": "u s\n", "wav.scp": "u x.wav\n", "reco2dur": "u 2\n"})
+    write("b", {"utt2spk": "v t\n", "wav.scp": "v y.wav\n", "utt2uniq": "v original\n", "reco2dur": "v 3\n"})
+    assert run("combine_data.sh", "--extra_files", "utt2uniq", "c", "a", "b").returncode == 0
+    combined = tables(tmp_path / "c")
+    assert combined["utt2uniq"] == "u u\nv original\n" and combined["reco2dur"] == "u 2\nv 3\n"
+
+
+def test_combine_keeps_one_frame_shift_and_refuses_two(run, write, tmp_path) -> None:
+    for name, shift in (("a", "0.01"), ("b", "0.01"), ("c", "0.02")):
+        entry = {"utt2spk": f"{name} {name}\n", "feats.scp": f"{name} x.ark:1\n", "frame_shift": f"{shift}\n"}
+        write(name, entry)
+    assert run("combine_data.sh", "d", "a", "b").returncode == 0
+    assert (tmp_path / "d" / "frame_shift").read_text() == "0.01\n"
+    result = run("combine_data.sh", "e", "a", "c")
+    assert result.returncode == 1 and "a/frame_shift and c/frame_shift differ" in result.stderr
+    assert not (tmp_path / "e").exists()
+
+
+def test_copy_onto_an_older_copy_leaves_nothing_of_it(run, write, good, tmp_path) -> None:
+    write("a", {name: text for name, text in good.items() if name not in ("text", "utt2lang", "phones.ctm")})
+    write("b", {"text": "old words\n", "segments": "old r 0 1\n", "phones.ctm": "old 1 0 1 a\n", "notes": "mine\n"})
+    result = run("copy_data_dir.sh", "a", "b")
+    assert result.returncode == 0 and "b/text is of an older state" in result.stdout
+    assert set(tables(tmp_path / "b")) == {*good, "notes"} - {"text", "utt2lang", "phones.ctm"}
+    assert (tmp_path / "b" / ".backup" / "text").read_text() == "old words\n"
+
+
+def test_a_file_called_transcript_is_nobodys_table(run, write, good, tmp_path) -> None:
+    folder = write("a", {**good, "transcript": "anything, in any order\n\nat all"})
+    assert run("validate_data_dir.sh", "--no-feats", "a").returncode == 0
+    assert run("fix_data_dir.sh", "a").returncode == 0
+    assert run("subset_data_dir.sh", "--first", "a", 2, "b").returncode == 0
+    assert (folder / "transcript").read_text().endswith("at all") and not (tmp_path / "b" / "transcript").exists()
+
+
+@pytest.mark.parametrize("option", ["--per-spk", "--speakers", "--first", "--shortest"])
+def test_more_utterances_than_there_are_is_an_error(run, write, good, tmp_path, option: str) -> None:
+    write("a", good)
+    result = run("subset_data_dir.sh", option, "a", 5, "b")
+    assert result.returncode == 1 and "a has 4 utterances, 5 were asked for" in result.stderr
+    assert not (tmp_path / "b").exists()
 
 
 def test_split_by_speaker_and_by_utterance(run, write, good, tmp_path) -> None:

@@ -1,6 +1,8 @@
 """perturb_data_dir_speed.sh, resample_data_dir.sh, remove_dup_utts.sh: directories in, the exact new tables out."""
 
+import numpy as np
 import pytest
+import soundfile
 from data_directory import keys, tables
 
 
@@ -32,7 +34,23 @@ def test_speed_of_segments(run, write, tmp_path) -> None:
     assert fast["wav.scp"] == "sp1.1-r sox -t wav a.wav -t wav - speed 1.1 |\n"
     assert fast["reco2dur"] == "sp1.1-r 8.18182\n"
     assert run("perturb_data_dir_speed.sh", "--include-spk-prefix", "false", "0.9", "a", "c").returncode == 0
-    assert tables(tmp_path / "c")["segments"].startswith("sp0.9-s-u r 1.00 2.00\n")
+    slow = tables(tmp_path / "c")
+    assert slow["segments"].startswith("s-u-sp0.9 r-sp0.9 1.00 2.00\n")
+    assert slow["utt2spk"].startswith("s-u-sp0.9 s\n") and slow["reco2dur"] == "r-sp0.9 10\n"
+
+
+def test_speed_learns_lengths_of_pipes_and_of_segments_to_the_end(run, write, tmp_path) -> None:
+    soundfile.write(tmp_path / "x.wav", np.zeros(18000), 8000)
+    write("a", {"utt2spk": "u s\nv s\n", "spk2utt": "s u v\n", "wav.scp": "r cat x.wav |\n",
+                "segments": "u r 0 1\nv r 1 -1\n"})  # fmt: skip
+    assert run("validate_data_dir.sh", "--no-feats", "--no-text", "a").returncode == 0
+    assert run("perturb_data_dir_speed.sh", "0.9", "a", "b").returncode == 0
+    assert tables(tmp_path / "a")["utt2dur"] == "u 1\nv 1.25\n"
+    slow = tables(tmp_path / "b")
+    assert slow["segments"] == "sp0.9-u sp0.9-r 0.00 1.11\nsp0.9-v sp0.9-r 1.11 -1\n"
+    assert slow["reco2dur"] == "sp0.9-r 2.5\n" and slow["utt2dur"] == "sp0.9-u 1.11111\nsp0.9-v 1.38889\n"
+    write("a", {"segments": "u r 0 1\nv r 1 -2\n"})
+    assert "the end -2 is not after the begin 1" in run("validate_data_dir.sh", "--no-feats", "--no-text", "a").stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("fast", "a", "b"), ("0.9", "a", "a"), ("0.9", "none", "b")])

@@ -39,6 +39,12 @@ def test_required_tables(run, write, good, name, option) -> None:
     assert run("validate_data_dir.sh", option, "d").returncode == 0
 
 
+def test_no_text_leaves_text_alone(run, write, good) -> None:
+    write("d", {**good, "text": "nothing <s> of\xa0use\r\n"})
+    assert run("validate_data_dir.sh", "--no-feats", "--no-text", "d").returncode == 0
+    assert run("validate_data_dir.sh", "--no-feats", "d").returncode == 1
+
+
 FAULTS = [
     # table, new content, part of the message
     ("utt2spk", "s1-b s1\ns1-a s1\ns2-c s2\ns2-d s2\n", "d/utt2spk:2: 's1-a' after 's1-b' is not in sorted order"),

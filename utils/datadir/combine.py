@@ -28,14 +28,6 @@ def whole_segments(source: tables.Directory) -> tables.Lines:
     return [name + b" " + name + b" 0 " + length + b"\n" for name, length in seconds.items()]
 
 
-def whole_durations(source: tables.Directory) -> tables.Lines | None:
-    """reco2dur of a directory; without segments the recordings are the utterances."""
-    for name in ("reco2dur", "utt2dur"):
-        if source.has(name) and (name == "reco2dur" or not source.has("segments")):
-            return source.read(name)
-    return None
-
-
 def merged(sources: list[tables.Directory], name: str) -> tables.Lines | None:
     """The sorted lines of one table, or None (said, if some have it) where it is not everywhere."""
     have = [source for source in sources if source.has(name)]
@@ -49,8 +41,23 @@ def merged(sources: list[tables.Directory], name: str) -> tables.Lines | None:
     return tables.sort_by_key(lines) if name in tables.MANY_LINES_PER_KEY else sorted(lines)
 
 
+def common_frame_shift(sources: list[tables.Directory]) -> bytes | None:
+    """The content of frame_shift where features are combined; it is the same everywhere."""
+    first = None
+    for source in sources:
+        if source.has("feats.scp") and source.has("frame_shift"):
+            with open(source.file("frame_shift"), "rb") as stream:
+                content = stream.read()
+            if first is not None and content != first[1]:
+                places = f"{first[0].file('frame_shift')} and {source.file('frame_shift')}"
+                tables.fail(PROGRAM, f"{places} differ: these features cannot be in one directory")
+            first = first or (source, content)
+    return first[1] if first else None
+
+
 def combine(sources: list[tables.Directory], target: tables.Directory, extra: list[str]) -> None:
     """Write the merged tables into an empty directory."""
+    shift = common_frame_shift(sources)
     with_segments = any(source.has("segments") for source in sources)
     with_originals = any(source.has("utt2uniq") for source in sources)
     names = ["utt2spk", *tables.BY_UTTERANCE, *tables.BY_SPEAKER, *tables.BY_RECORDING, "ctm", *extra]
@@ -59,14 +66,14 @@ def combine(sources: list[tables.Directory], target: tables.Directory, extra: li
             lines = sorted(line for source in sources for line in unique_ids(source))
         elif name == "segments" and with_segments:
             lines = sorted(line for source in sources for line in whole_segments(source))
-        elif name == "reco2dur" and with_segments and all(map(whole_durations, sources)):
-            lines = sorted(line for source in sources for line in whole_durations(source) or [])
         else:
             lines = merged(sources, name)
         if lines is not None:
             target.write(name, lines)
             tables.say(PROGRAM, f"combined {name}")
     target.write("spk2utt", tables.spk2utt(target.read("utt2spk")))
+    if shift is not None:
+        target.write("frame_shift", [shift])
 
 
 def main(arguments: list[str]) -> None:

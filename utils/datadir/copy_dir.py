@@ -48,12 +48,22 @@ def write_copy(source: tables.Directory, target: tables.Directory, utterance: Re
         for name in names:
             if source.has(name) and name != "utt2uniq":
                 target.write(name, renamed_table(source.read(name), rename))
-    if source.has("utt2uniq") or utterance(b""):
+    if source.has("utt2uniq"):
         target.write("utt2uniq", unique_ids(source, utterance))
     for name in tables.WITHOUT_KEY:
         if source.has(name):
             with open(source.file(name), "rb") as stream:
                 target.write(name, stream.readlines())
+
+
+def set_older_aside(source: tables.Directory, target: tables.Directory) -> None:
+    """Tables that an older copy left in the target move to .backup, as they belong to other utterances."""
+    for name in (*tables.BY_UTTERANCE, *tables.BY_SPEAKER, *tables.BY_RECORDING, *tables.WITHOUT_KEY):
+        made_here = name == "utt2uniq" and tables.key(target.read("utt2spk")[0]) != tables.key(
+            source.read("utt2spk")[0]
+        )
+        if not source.has(name) and not made_here:
+            target.set_aside(name, PROGRAM)
 
 
 def main(arguments: list[str]) -> None:
@@ -64,4 +74,5 @@ def main(arguments: list[str]) -> None:
     if os.path.realpath(source_path) == os.path.realpath(target_path):
         tables.fail(PROGRAM, f"<srcdir> and <destdir> are the same directory {source_path}")
     write_copy(source, target, renamer(utt_prefix, utt_suffix), renamer(spk_prefix, spk_suffix))
+    set_older_aside(source, target)
     tables.say(PROGRAM, f"copied data from {source_path} to {target_path}")

@@ -19,14 +19,36 @@ def write_lines(path: str, lines: tables.Lines) -> None:
     tables.Directory(directory or ".", PROGRAM).write(name, lines)
 
 
+def recording_seconds(folder: str, recording: bytes) -> float:
+    """The length of a recording, from reco2dur or from the audio that wav.scp names."""
+    directory = tables.Directory(folder or ".", PROGRAM)
+    if directory.has("reco2dur"):
+        known = tables.second_fields(directory, "reco2dur")
+        if recording in known:
+            return float(known[recording])
+    directory.require("wav.scp")
+    for line in tables.keep(directory.read("wav.scp"), {recording}):
+        try:
+            return audio_length.entry_seconds(os.fsdecode(line).split(None, 1)[1].strip())
+        except (audio_length.AudioError, OSError) as error:
+            tables.fail(PROGRAM, f"{tables.shown(recording)}: {error}")
+    tables.fail(PROGRAM, f"{directory.file('wav.scp')} has no recording '{tables.shown(recording)}'")
+
+
 def from_segments(segments_path: str, output: str) -> None:
-    """End minus begin of every segment, as awk prints numbers (Kaldi uses awk here)."""
+    """End minus begin of every segment, as awk prints numbers (Kaldi uses awk here); -1 is the recording's end."""
     lines = []
+    lengths: dict[bytes, float] = {}
     with open(segments_path, "rb") as stream:
         for number, line in enumerate(stream, 1):
             words = line.split()
             try:
-                lines.append(b"%s %.6g\n" % (words[0], float(words[3]) - float(words[2])))
+                end = float(words[3])
+                if tables.to_the_end(words[3]):
+                    if words[1] not in lengths:
+                        lengths[words[1]] = recording_seconds(os.path.dirname(segments_path), words[1])
+                    end = lengths[words[1]]
+                lines.append(b"%s %.6g\n" % (words[0], end - float(words[2])))
             except (IndexError, ValueError):
                 place = f"{segments_path}:{number}"
                 tables.fail(PROGRAM, f"{place}: expected 'utterance recording begin end', got '{tables.shown(line)}'")

@@ -31,6 +31,9 @@ def faster_segments(lines: tables.Lines, factor: float) -> tables.Lines:
     faster = []
     for line in lines:
         utterance, recording, begin, end = line.split()
+        if tables.to_the_end(end):
+            faster.append(b"%s %s %.2f -1\n" % (utterance, recording, float(begin) / factor))
+            continue
         new_begin, new_end = float(begin) / factor, float(end) / factor
         if new_end > new_begin + SHORTEST_SEGMENT_SECONDS:
             faster.append(b"%s %s %.2f %.2f\n" % (utterance, recording, new_begin, new_end))
@@ -53,11 +56,7 @@ def faster_labels(lines: tables.Lines, factor: float) -> tables.Lines:
 
 
 def ensure_durations(source: tables.Directory) -> None:
-    """utt2dur and reco2dur of the source, as Kaldi makes them; only where headers are enough to learn them."""
-    if source.has("utt2dur") and source.has("reco2dur"):
-        return
-    if source.has("wav.scp") and any(line.rstrip().endswith(b"|") for line in source.read("wav.scp")):
-        return  # the audio would have to be decoded just for this
+    """utt2dur and reco2dur of the source, made where they are missing, as Kaldi does; a warning where that fails."""
     for name, script in (("utt2dur", "get_utt2dur.sh"), ("reco2dur", "get_reco2dur.sh")):
         if not source.has(name):
             command = [os.path.join(UTILS, "data", script), source.path]
@@ -66,12 +65,12 @@ def ensure_durations(source: tables.Directory) -> None:
                 print(f"{PROGRAM}: warning: no {name}: {reason}", file=sys.stderr)
 
 
-def perturb(source: tables.Directory, target: tables.Directory, factor: str, speaker_prefix: str) -> None:
-    """Write the perturbed directory."""
+def perturb(source: tables.Directory, target: tables.Directory, factor: str, with_speakers: bool) -> None:
+    """Write the perturbed directory; without new speakers the ids get a suffix, so that they stay sorted by speaker."""
     number = float(factor)
-    utterance = copy_dir.renamer(f"sp{factor}-", "")
-    speaker = copy_dir.renamer(speaker_prefix, "")
-    recording = speaker if source.has("segments") else utterance  # Kaldi gives recordings the speakers' prefix
+    affixes = (f"sp{factor}-", "") if with_speakers else ("", f"-sp{factor}")
+    utterance = recording = copy_dir.renamer(*affixes)
+    speaker = copy_dir.renamer(affixes[0], "")
     utt2spk = copy_dir.renamed_utt2spk(source, utterance, speaker)
     new: dict[str, tables.Lines] = {"utt2uniq": copy_dir.unique_ids(source, utterance)}
     kinds = ((tables.BY_UTTERANCE, utterance), (tables.BY_SPEAKER, speaker), (tables.BY_RECORDING, recording))
@@ -112,5 +111,5 @@ def main(arguments: list[str]) -> None:
     if os.path.realpath(source_path) == os.path.realpath(target_path):
         tables.fail(PROGRAM, f"<srcdir> and <destdir> are the same directory {source_path}")
     ensure_durations(source)
-    perturb(source, target, factor, f"sp{factor}-" if include_speaker_prefix == "true" else "")
+    perturb(source, target, factor, include_speaker_prefix == "true")
     tables.say(PROGRAM, f"generated speed-perturbed version of data in {source_path}, in {target_path}")

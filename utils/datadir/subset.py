@@ -71,13 +71,13 @@ def select_by_list(source: tables.Directory, utt2spk: tables.Lines, option: str,
 
 def select(source: tables.Directory, utt2spk: tables.Lines, option: str, count: int) -> tables.Lines:
     """utt2spk lines of count utterances, chosen as the option says."""
+    if count > len(utt2spk):
+        tables.fail(PROGRAM, f"{source.path} has {len(utt2spk)} utterances, {count} were asked for")
     if option == "--speakers":
         return tables.keep(utt2spk, random_speakers(speaker_lines_of(source, utt2spk), count))
     if option == "--per-spk":
         speaker_lines = speaker_lines_of(source, utt2spk)
         return tables.keep(utt2spk, {key for line in speaker_lines for key in per_speaker(line, count)})
-    if count > len(utt2spk):
-        tables.fail(PROGRAM, f"{source.path} has {len(utt2spk)} utterances, {count} were asked for")
     if option == "--shortest":
         return tables.keep(utt2spk, shortest(source, count))
     return spread(source, count, option)

@@ -12,7 +12,7 @@ Lines = list[bytes]
 
 # Tables by the meaning of their first field. Recordings are utterances where there is no segments file.
 BY_UTTERANCE = (
-    "text", "transcript", "segments", "feats.scp", "vad.scp", "utt2lang", "utt2dur", "utt2num_frames",
+    "text", "segments", "feats.scp", "vad.scp", "utt2lang", "utt2dur", "utt2num_frames",
     "utt2num_samples", "utt2uniq", "utt2warp", "utt2category", "phones.ctm",
 )  # fmt: skip
 BY_SPEAKER = ("spk2gender", "spk2warp", "cmvn.scp")
@@ -53,6 +53,20 @@ class Directory:
         for name in names:
             if not self.has(name):
                 fail(self.program, f"no such file {self.file(name)}")
+
+    def set_aside(self, name: str, program: str) -> None:
+        """Move a table that says nothing true any more to .backup, and say so."""
+        if self.has(name):
+            backup = self.file(".backup")
+            os.makedirs(backup, exist_ok=True)
+            os.replace(self.file(name), os.path.join(backup, name))
+            say(program, f"{self.file(name)} is of an older state. Moving it to {backup}")
+
+    def set_aside_all_but(self, source: "Directory", without: tuple[str, ...] = ()) -> None:
+        """Set the known tables aside that the source does not have, or that are not to be taken from it."""
+        for name in (*BY_UTTERANCE, *BY_SPEAKER, *BY_RECORDING, *WITHOUT_KEY):
+            if name in without or not source.has(name):
+                self.set_aside(name, self.program)
 
     def write(self, name: str, lines: Iterable[bytes]) -> None:
         """Write a table beside its place and rename it, so that nobody ever sees half of it."""
@@ -110,6 +124,11 @@ def second_fields(directory: Directory, name: str) -> dict[bytes, bytes]:
     return pairs
 
 
+def to_the_end(end: bytes) -> bool:
+    """Whether an end in segments is -1: the end of the recording, whatever its length."""
+    return float(end) == -1
+
+
 def recordings(segments: Lines) -> set[bytes]:
     """The recordings that a segments table refers to."""
     return {line.split(None, 2)[1] for line in segments}
@@ -137,6 +156,14 @@ def rename_keys(lines: Lines, rename: Callable[[bytes], bytes], *, field: int = 
 def sort_by_key(lines: Lines) -> Lines:
     """Lines in C order of their keys; lines of the same key keep their order."""
     return sorted(lines, key=key)
+
+
+def copy_tables(source: Directory, target: Directory, names: Iterable[str]) -> None:
+    """Copy tables that are there, byte for byte."""
+    for name in names:
+        if source.has(name):
+            with open(source.file(name), "rb") as stream:
+                target.write(name, stream)
 
 
 def write_subset(source: Directory, target: Directory, utt2spk: Lines) -> None:

@@ -12,7 +12,8 @@ import tables
 from checker import PROGRAM, Checker
 
 USAGE = """usage: validate_data_dir.sh [--no-feats] [--no-text] [--no-wav] [--no-spk-sort] [--non-print] <data-dir>
-The --no-xxx options allow a directory without feats.scp, text or wav.scp; where they are present they are checked.
+--no-feats, --no-wav: feats.scp or wav.scp may be missing; where they are there they are checked.
+--no-text: text may be missing, and is not looked at.
 --no-spk-sort: utt2spk need not be sorted by speaker as well as by utterance.
 --non-print: text may hold non-printable characters."""
 OPTIONS = ("--no-feats", "--no-text", "--no-wav", "--no-spk-sort", "--non-print")
@@ -48,7 +49,7 @@ def check_recordings(checker: Checker) -> streams.Keys:
     checker.fields("segments", rf"\S+\s+\S+\s+{number_pattern}\s+{number_pattern}", "utterance recording begin end")
     for number, line in checker.lines("segments"):
         _, _, begin, end = line.split()
-        if float(end) <= float(begin):
+        if float(end) <= float(begin) and not tables.to_the_end(end):
             checker.fault("segments", number, f"the end {end.decode()} is not after the begin {begin.decode()}")
     checker.same_keys("segments", utterances, "utt2spk")
     named = (line.split(None, 2)[1] for _, line in checker.lines("segments"))
@@ -67,7 +68,7 @@ def check_wav(checker: Checker, wanted: streams.Keys) -> None:
     checker.same_keys("wav.scp", wanted, "segments" if checker.directory.has("segments") else "utt2spk")
 
 
-def check_rest(checker: Checker, recordings: streams.Keys) -> None:
+def check_rest(checker: Checker, recordings: streams.Keys, unchecked: tuple[str, ...]) -> None:
     """All other tables that are there: format and keys."""
     positive = r"\S+\s+(?=[0-9.eE+-]*[1-9])\+?[0-9.]+(?:[eE][-+]?\d+)?"
     formats = {
@@ -89,7 +90,7 @@ def check_rest(checker: Checker, recordings: streams.Keys) -> None:
     owners += [(name, "spk2utt", checker.keys("spk2utt")) for name in tables.BY_SPEAKER]
     owners += [(name, "the recordings", recordings) for name in tables.BY_RECORDING]
     for name, owner, wanted in owners:
-        if name in checker.counts or not checker.load(name):
+        if name in checker.counts or name in unchecked or not checker.load(name):
             continue
         if name in formats:
             checker.fields(name, *formats[name])
@@ -110,7 +111,7 @@ def main(arguments: list[str]) -> None:
     if not os.path.isdir(arguments[0]):
         tables.fail(PROGRAM, f"no such directory {arguments[0]}")
     speakers.check(checker, "--no-spk-sort" not in options)
-    if "--no-text" not in options or checker.directory.has("text"):
+    if "--no-text" not in options:
         checker.require("text", "--no-text")
         check_text(checker, "--non-print" in options)
         checker.same_keys("text", checker.keys("utt2spk"), "utt2spk")
@@ -121,5 +122,5 @@ def main(arguments: list[str]) -> None:
     if "--no-feats" not in options or checker.directory.has("feats.scp"):
         checker.require("feats.scp", "--no-feats")
         checker.same_keys("feats.scp", checker.keys("utt2spk"), "utt2spk")
-    check_rest(checker, recordings)
+    check_rest(checker, recordings, ("text",) if "--no-text" in options else ())
     tables.say(PROGRAM, f"Successfully validated data-directory {arguments[0]}")

@@ -66,7 +66,7 @@ if [ ${stage} -le 2 ] && [ ${stop_stage} -ge 2 ]; then
     utils/filter_scp.pl ${dir}/utt2spk ${dir}/local/text.all > ${dir}/text
     cut -d' ' -f2 ${dir}/utt2spk | sort -u | awk '{g = substr($1, 1, 1); print $1, g}' > ${dir}/spk2gender
     utils/utt2spk_to_spk2utt.pl ${dir}/utt2spk > ${dir}/spk2utt
-    utils/validate_data_dir.sh --no-feats --no-text ${dir} && { log "should be refused: a text is missing"; exit 1; }
+    utils/validate_data_dir.sh --no-feats ${dir} && { log "should be refused: a text is missing"; exit 1; }
     utils/fix_data_dir.sh ${dir}    # one utterance has no transcript
     utils/validate_data_dir.sh --no-feats ${dir} || exit 1
     rm -r "${tmp}"
