@@ -47,11 +47,25 @@ class GridEngine(Backend):
 
     def submit_words(self, words, name, array, output):
         name = name if not name[:1].isdigit() else f"j{name}"  # a name must not begin with a digit
-        words = [*words, "-terse", "-N", re.sub(r"[^\w.-]", "_", name), "-o", output]
+        words = [*self.with_ram_free(words), "-terse", "-N", re.sub(r"[^\w.-]", "_", name), "-o", output]
         if array:
             first, last, limit = array
             words += ["-t", f"{first}-{last}"] + (["-tc", str(limit)] if limit else [])
         return words
+
+    def with_ram_free(self, words):
+        """Many sites count memory in a resource of their own, ram_free: it is asked for too, where the site has it."""
+        built_in = ("*", ["-l", "mem_free=$0"])
+        asked = [word for word in words if word.startswith("mem_free=")]
+        if not asked or built_in not in self.config.options.get("mem", ()):
+            return words
+        try:
+            _, output, _ = call(["qconf", "-sc"], self.unavailable)
+        except (Refused, Unavailable):
+            return words
+        if not re.search(r"^ram_free\s+\S+\s+MEMORY\s+\S+\s+(YES|FORCED)\b", output, re.MULTILINE):
+            return words
+        return [f"{word},ram_free={word.partition('=')[2]}" if word in asked else word for word in words]
 
     def read_job_id(self, output):
         for line in reversed(output.splitlines()):

@@ -28,7 +28,7 @@ class Slurm(Backend):
     built_in_config = """
         command sbatch
         option time=* --time $0
-        option mem=* --mem $0
+        option mem=* --mem-per-cpu $0
         option mem=0
         option num_threads=* --cpus-per-task $0
         option num_threads=1
