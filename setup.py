@@ -30,6 +30,21 @@ EXTRAS = {
     # mini_espeak's voices; what stages 9 and 10 pack and upload
     "recipe": ["espeakng-loader>=0.2.4", "transformers>=5.0,<6", "huggingface_hub>=1.0,<3"],
     "audio": ["av>=14", "silero-vad>=6.0"],  # m4a, AAC, G.722, ...; long files cut at pauses
+    # what local/data.sh of other toolkits' recipes imports: tables, archives of data sets, downloads, numbers in words
+    "prepare": [
+        "pandas>=2.2",
+        "scipy>=1.13",
+        "scikit-learn>=1.5",
+        "librosa>=0.10.2",
+        "datasets>=3.0",
+        "pydub>=0.25",
+        "num2words>=0.5.13",
+        "pypinyin>=0.51",
+        "textgrid>=1.6",
+        "gdown>=5.2",
+    ],
+    "singing": ["music21>=9.1", "miditoolkit>=1.0", "nnmnkwii>=0.1.3", "pyopenjtalk>=0.4"],  # corpora of songs
+    "phonemes": ["phonemizer>=3.3", "espeakng-loader>=0.2.4"],  # transcripts to phones, many languages
     "hub": ["huggingface_hub>=1.0,<3"],
     "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
     "eval": ["scikit-learn>=1.5", "jiwer>=4.0"],

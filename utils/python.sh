@@ -13,4 +13,9 @@ if [ ! -x "${own}" ]; then
             "${system}" -SE -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2> /dev/null && own=${system} ;;
     esac
 fi
+# Somebody else's toolkit: what is compiled goes to the user's own cache, never into the shared folders.
+# shellcheck disable=SC3067  # dash, busybox and bash know it; elsewhere everybody counts as somebody else
+if ! [ -O "${0%/*}" ]; then
+    set -- -X "pycache_prefix=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/espnet2_ssl/pycache" "$@"
+fi
 exec "${own}" "$@"

@@ -18,7 +18,7 @@ FLOORS = (
     {"train"},
     {"ssl"},
     {"data"},
-    {"launch", "text", "data_prep"},
+    {"launch", "text", "data_prep", "fileio"},
     {"utils"},
 )
 # Importing file -> imported module: a public name that stays where users look for it.

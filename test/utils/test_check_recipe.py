@@ -69,7 +69,10 @@ def test_what_is_missing_is_named_with_its_place(recipe: Path) -> None:
     missing = lines[
         lines.index("not in this toolkit:") + 1 : lines.index("not in this toolkit, and needed only with an option:")
     ]
-    assert missing == ["local/prepare.py:3: espnet2.utils.no_such_module", "local/data.sh:19: utils/no_such_tool.sh"]
+    assert missing == [
+        "local/prepare.py:3: espnet2.utils.no_such_module (models and tools of other tasks)",
+        "local/data.sh:19: utils/no_such_tool.sh",
+    ]
     assert any("local/data.sh:17: utils/build_the_lm.sh" in line and "--with_lm true" in line for line in lines)
     assert "local/data.sh:14: Python package a_package_that_nobody_has: pip install a-package-that-nobody-has" in lines
     assert any(line.startswith("local/prepare.sh:3: program no_such_program") for line in lines)

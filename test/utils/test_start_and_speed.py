@@ -11,6 +11,8 @@ import pytest
 
 PROGRAMS = {
     "apply_map.pl": ("/dev/null",),
+    "create_data_link.pl": ("exp/one.ark",),
+    "remove_punctuation.pl": (),
     "bsub.pl": ("--dry_run", "x.log", "true"),
     "filter_scp.pl": ("/dev/null", "/dev/null"),
     "int2sym.pl": ("/dev/null",),

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import needs
 import verdict
 
-USAGE = """usage: check_recipe.sh [--summary] <recipe folder>...     e.g.: check_recipe.sh egs2/my_corpus/ssl1
+USAGE = """usage: check_recipe.sh [--summary | --hint] <recipe folder>...     e.g.: check_recipe.sh egs2/my_corpus/ssl1
 Reads local/data.sh of a recipe (Kaldi's, ESPnet's or yours) and every script that it calls, runs nothing, and says what
-they need that is not here. --summary: one line for each recipe, and how many can run."""
+they need that is not here. --summary: one line for each recipe, and how many can run. --hint: nothing where nothing
+is missing."""
 
 
 def print_part(title: str, sentences: Iterable[str]) -> None:
@@ -43,8 +44,8 @@ def summary(folders: list[str], judge: verdict.Judge) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    with_summary = arguments[:1] == ["--summary"]
-    folders = arguments[with_summary:]
+    mode = arguments[0] if arguments[:1] in (["--summary"], ["--hint"]) else ""
+    folders = arguments[bool(mode) :]
     if not folders or any(folder.startswith("-") for folder in folders):
         print(USAGE, file=sys.stderr)
         return 1
@@ -53,12 +54,13 @@ def main(arguments: list[str]) -> int:
             print(f"check_recipe.sh: no such file {os.path.join(folder, needs.START)}", file=sys.stderr)
             return 1
     judge = verdict.Judge()
-    if with_summary:
+    if mode == "--summary":
         return int(not summary(folders, judge))
     all_run = True
     for folder in folders:
         found = judge.of(folder)
-        report(folder, found)
+        if not mode or found.sentences():
+            report(folder, found)
         all_run = all_run and found.runs
     return int(not all_run)
 

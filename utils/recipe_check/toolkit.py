@@ -29,23 +29,36 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
 }
 # Programs that a Python package brings along.
-PROGRAM_PACKAGES = {"gdown": "gdown", "lhotse": "lhotse", "morfessor": "morfessor", "spm_train": "sentencepiece"}
+PROGRAM_PACKAGES = {"gdown": "gdown", "lhotse": "lhotse", "morfessor": "morfessor"}
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A row of tools.tsv: names (a pattern), whether they are here, and what differs or why they are not."""
+    """A row of tools.tsv: a name or a pattern, what differs or why it is not here, and the title above it."""
 
     pattern: str
-    state: str
     note: str
+    title: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the toolkit has it; patterns are of what it has not."""
+        if self.pattern.startswith("program "):
+            return has_command(self.pattern.removeprefix("program "))
+        return module_file(self.pattern) if self.pattern.startswith("espnet") else has_tool(self.pattern)
 
 
 def read_rows() -> list[Tool]:
     """The rows of tools.tsv."""
+    rows, title = [], ""
     with open(os.path.join(HERE, "tools.tsv"), encoding="utf-8") as stream:
-        rows = [line.rstrip("\n").split("\t") for line in stream if line.strip() and not line.startswith("#")]
-    return [Tool(*row) for row in rows]
+        for line in stream:
+            if line.startswith("== "):
+                title = line[3:].strip()
+            elif line.strip() and not line.startswith("#"):
+                pattern, _, note = line.rstrip("\n").partition("\t")
+                rows.append(Tool(pattern, note, title))
+    return rows
 
 
 def row_of(name: str, rows: list[Tool]) -> Tool | None:
@@ -60,8 +73,8 @@ def has_tool(name: str) -> bool:
 
 
 def has_command(name: str) -> bool:
-    """Whether a plain name is found on PATH because utils/ is on it."""
-    return os.path.isfile(os.path.join(ROOT, "utils", name))
+    """Whether a plain name is found on PATH because path.sh puts utils/ and tools/bin/ there."""
+    return any(os.path.isfile(os.path.join(ROOT, folder, name)) for folder in ("utils", "tools/bin"))
 
 
 def corpora() -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 
@@ -24,6 +25,10 @@ class Verdict:
         """Whether nothing is missing but the corpus and what anyone can install."""
         return not self.missing
 
+    def sentences(self) -> list[str]:
+        """Everything that may stop the recipe."""
+        return [*self.missing, *self.install, *self.corpora, *self.own]
+
 
 class Judge:
     """What the toolkit has, read once for many recipes."""
@@ -42,7 +47,8 @@ class Judge:
 
     def lack(self, verdict: Verdict, need: needs.Need, name: str) -> None:
         row = toolkit.row_of(name, self.rows)
-        text = f"{need.place}: {name}" + (f" ({row.note})" if row and row.note else "")
+        note = re.sub(r"\[.*?\]\((.*?)\)", r"doc/\1", row.note) if row else ""
+        text = f"{need.place}: {name}" + (f" ({note})" if note else "")
         if need.option:
             verdict.options.append(f"{text}; only with --{need.option} true")
         else:
@@ -87,7 +93,7 @@ class Judge:
                 verdict.install.append(
                     f"{need.place}: program {need.name}: pip install '{toolkit.ROOT}[{self.extras[package]}]'"
                 )
-        elif toolkit.row_of(f"program {need.name}", self.rows):
+        elif toolkit.row_of(f"program {need.name}", self.rows):  # other toolkits bring it along
             if shutil.which(need.name) is None:
                 self.lack(verdict, need, f"program {need.name}")
         elif shutil.which(need.name) is None and not need.option:

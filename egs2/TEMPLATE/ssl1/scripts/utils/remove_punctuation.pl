@@ -1,0 +1,1 @@
+../../../../../utils/remove_punctuation.pl

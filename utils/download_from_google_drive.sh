@@ -1,0 +1,1 @@
+../egs2/TEMPLATE/ssl1/scripts/utils/download_from_google_drive.sh
