@@ -60,6 +60,7 @@ doc:  ## the pages of doc/ as html in doc/_build/html; warnings are errors
 	$(setup_test)
 	$(venv)/python doc/generate/stages.py
 	$(venv)/python doc/generate/configuration.py
+	$(venv)/python doc/generate/tools.py
 	$(venv)/python -m sphinx -q -E -a -W --keep-going -c doc -d doc/_build/doctrees . doc/_build/html
 
 bench-gpu:  ## training speed, k-means, feature dump and resume on one GPU

@@ -16,12 +16,12 @@ def generate() -> dict[str, ModuleType]:
     """The programs of doc/generate."""
     sys.path.insert(0, str(ROOT / "doc/generate"))
     try:
-        return {name: importlib.import_module(name) for name in ("pages", "stages", "configuration")}
+        return {name: importlib.import_module(name) for name in ("pages", "stages", "configuration", "tools")}
     finally:
         sys.path.remove(str(ROOT / "doc/generate"))
 
 
-@pytest.mark.parametrize("name", ["stages", "configuration"])
+@pytest.mark.parametrize("name", ["stages", "configuration", "tools"])
 def test_generated_pages_are_fresh(generate: dict[str, ModuleType], name: str) -> None:
     stale = generate["pages"].stale(generate[name].all_pages())
     assert not stale, f"python doc/generate/{name}.py would change {', '.join(stale)}"

@@ -41,8 +41,15 @@ _path_sh_main() {
             "torch is active. Build it with 'make env' (or tools/setup_env.sh) in ${MAIN_ROOT}, or activate your own" >&2
         return 1
     fi
+    _path_sh_prepend PATH "${MAIN_ROOT}/tools/bin"
     _path_sh_prepend PATH "${MAIN_ROOT}/utils"
     _path_sh_prepend PYTHONPATH "${MAIN_ROOT}"
+    # Recipes of Kaldi look below it; a Kaldi of your own may take its place.
+    export KALDI_ROOT="${KALDI_ROOT:-${MAIN_ROOT}/tools/kaldi}"
+    # Somebody else's toolkit: what Python compiles goes to the user's own cache (utils/python.sh does the same).
+    if ! [ -O "${MAIN_ROOT}/espnet2" ]; then
+        export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/espnet2_ssl/pycache}"
+    fi
 
     export LC_ALL=C                # Kaldi's tables are sorted by bytes
     export PYTHONUTF8=1            # text stays UTF-8 under LC_ALL=C
@@ -56,4 +63,29 @@ _path_sh_main() {
     [ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 }
 
-_path_sh_main
+_path_sh_note() {
+    [ -n "${PATH_SH_NOTED:-}" ] || echo "path.sh: note: $*" >&2
+    export PATH_SH_NOTED=1         # scripts that call scripts source this file again
+}
+
+# local/path.sh of a recipe that comes from ESPnet: taken where it comes to its end and leaves Python as it was.
+_path_sh_local() {
+    [ -s local/path.sh ] || return 0
+    local python path=${PATH} flags=$-
+    # shellcheck disable=SC1091
+    if [ "$({ . local/path.sh; } > /dev/null 2>&1 < /dev/null; echo "ended with $?")" != "ended with 0" ]; then
+        _path_sh_note "local/path.sh is left out: it fails here (bash -x local/path.sh shows where)"
+        return 0
+    fi
+    python=$(command -v python3)
+    set +e
+    # shellcheck disable=SC1091
+    . local/path.sh > /dev/null
+    case ${flags} in *e*) set -e ;; esac
+    if [ "$(command -v python3)" != "${python}" ]; then
+        _path_sh_note "local/path.sh puts another Python first: PATH stays as it was"
+        export PATH=${path}
+    fi
+}
+
+_path_sh_main && _path_sh_local

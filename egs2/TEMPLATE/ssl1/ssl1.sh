@@ -49,9 +49,8 @@ if [ -e "${owner}/path.sh" ] && ! [ "${owner}" -ef . ] && [ "${stage}" -le 4 ]; 
 fi
 
 if active "${skip_data_prep}" 1 "corpus -> data/{${train_set// /,},${valid_set}}"; then
-    [ -x local/data.sh ] || die "local/data.sh is missing: write it (it makes data/<set>; see CONTRIBUTING.md)"
     # shellcheck disable=SC2086
-    local/data.sh ${local_data_opts}
+    scripts/corpus/run_data.sh ${local_data_opts}
     for dset in "${train_sets[@]}" "${valid_set}"; do
         [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set / --valid_set"
         [ -e "data/${dset}/text" ] && no_text= || no_text=--no-text

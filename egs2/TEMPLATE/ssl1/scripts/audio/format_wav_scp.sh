@@ -3,6 +3,9 @@
 # Usage: $0 [options] <data-dir> <output-dir>
 # e.g.:  $0 --nj 8 --cmd "utils/run.pl" --fs 16k --audio_format flac data/train dump/org/train
 # Run from the recipe directory. Finished jobs and finished sets are not done again while the input stays the same.
+#
+# ESPnet's form: $0 [options] <in-wav.scp> <out-datadir> [<logdir> [<outdir>]] makes <out-datadir>/wav.scp and
+# utt2num_samples of one table; the audio lies in <out-datadir>/data or <outdir>.
 set -euo pipefail
 
 nj=4                      # jobs at once; the output is the same for any number
@@ -12,10 +15,29 @@ audio_format=flac         # wav, flac, wav.ark or flac.ark
 max_rejected_ratio=0.01   # a larger share of unusable utterances stops the stage
 channel=                  # which channel of several to take, from 0; empty: the first
 python=python3
+# Options of ESPnet's form only.
+segments=                    # the utterances of the recordings
+multi_columns_input=false    # true: a file for each channel in a line; the first, or that of --ref_channels, is taken
+multi_columns_output=false   # without effect: the output is mono
+out_filename=wav.scp         # name of the new table
+ref_channels=                # one channel, from 0
+utt2ref_channels=            # refused: not here
+vad_based_trim=              # refused: not here
+suffix=                      # without effect
+write_utt2num_samples=true   # without effect: always written
+audio_subtype=               # without effect: 16 bits
 
 . utils/log.sh
 . utils/parse_options.sh
 . scripts/common/jobs.sh
+if [ $# -ge 2 ] && [ -f "$1" ]; then
+    [ -z "${utt2ref_channels}${vad_based_trim}" ] || die "--utt2ref_channels and --vad_based_trim are not here"
+    : "${multi_columns_output} ${suffix} ${write_utt2num_samples} ${audio_subtype}"
+    if [ "${fs}" = none ]; then fs=16k; fi
+    exec scripts/audio/format_one_wav_scp.sh --nj "${nj}" --cmd "${cmd}" --fs "${fs}" --audio_format "${audio_format}" \
+        --max_rejected_ratio "${max_rejected_ratio}" --channel "${ref_channels:-${channel}}" --python "${python}" \
+        --segments "${segments}" --multi_columns_input "${multi_columns_input}" --out_filename "${out_filename}" "$@"
+fi
 [ $# -eq 2 ] || die "expected <data-dir> <output-dir>, got $# arguments (--help explains)"
 data_dir=$1 output_dir=$2
 [ -d "${data_dir}" ] || die "${data_dir}: no such directory; run stage 1 for this set"
