@@ -143,3 +143,10 @@ def test_variables_that_must_be_set() -> None:
     )
     assert set(script.uses) == {"A", "B", "G", "I", "J"}
     assert {"K", "L"} <= script.sets
+
+
+def test_it_runs_from_a_recipe_whose_utils_is_a_link(recipe: Path) -> None:
+    (recipe / "utils").symlink_to(ROOT / "utils")
+    command = ["utils/check_recipe.sh", "--hint", "."]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=recipe, check=False)
+    assert "local/data.sh:19: utils/no_such_tool.sh" in result.stdout and not result.stderr

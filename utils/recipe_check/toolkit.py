@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.dirname(os.path.realpath(__file__))  # utils is a link in recipes
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TEMPLATE = os.path.join(ROOT, "egs2", "TEMPLATE", "ssl1")
 IN_TEMPLATE = ("scripts", "pyscripts", "steps")
@@ -86,7 +86,10 @@ def corpora() -> dict[str, int]:
 
 def packages() -> tuple[set[str], dict[str, str]]:
     """Distributions that every environment has, and distribution -> extra of those that some have."""
-    specification = importlib.util.spec_from_file_location("toolkit_setup", os.path.join(ROOT, "setup.py"))
+    path = os.path.join(ROOT, "setup.py")
+    if not os.path.isfile(path):
+        return set(), {}  # an installed copy of some folders
+    specification = importlib.util.spec_from_file_location("toolkit_setup", path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     required = {plain(text) for text in module.REQUIRED}
