@@ -14,6 +14,7 @@ from espnet2.train.identity import leaves
 from espnet2.train.state import Validation
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value, write_json
+from espnet2.utils.recipe import find_in_recipe
 
 FORMAT_VERSION = 1
 LIGHTS_NAME = "traffic_light.json"  # in exp/<name>
@@ -206,7 +207,9 @@ def data_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list
 
 
 def find_reference_file(setting: str, config: str | Path) -> Path | None:
-    """Where the curves for a config file are: beside it, or beside what it links to; None if nowhere.
+    """Where the curves for a config file are: beside it, in the recipe's template, or beside what it links to.
+
+    None if nowhere.
 
     Args:
         setting: the key `reference` of the config.
@@ -218,10 +221,12 @@ def find_reference_file(setting: str, config: str | Path) -> Path | None:
     if setting == "none":
         return None
     if setting != "auto":
-        if not Path(setting).is_file():
+        named = find_in_recipe(setting)
+        if not named.is_file():
             raise UserError(f"reference: {setting}: no such file; expected auto, none or one of ssl_make_reference")
-        return Path(setting)
-    places = [path.parent / "reference" / f"{path.stem}.json" for path in (Path(config), Path(config).resolve())]
+        return named
+    configs = (Path(config), find_in_recipe(config).resolve())
+    places = [find_in_recipe(path.parent / "reference" / f"{path.stem}.json") for path in configs]
     return next((path for path in places if path.is_file()), None)
 
 

@@ -15,6 +15,7 @@ from espnet2.ssl.objective import objective_class
 from espnet2.train.config import TrainConfig
 from espnet2.utils.config import Config, load_yaml, parse_config, parse_yaml
 from espnet2.utils.errors import UserError
+from espnet2.utils.recipe import find_in_recipe
 
 MEANT_LOSS = """
     loss:
@@ -214,5 +215,6 @@ def _loss_error(where: str | Path | None) -> UserError:
 
 def _has_flat_loss(path: str | Path) -> bool:
     """Whether the file holds "- name: x" with "conf:" at the depth of the dash, which is no YAML."""
-    text = Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).is_file() else ""
+    path = find_in_recipe(path)
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     return re.search(r"^loss:\s*\n([ \t]*)- name:.*\n(?:\1.*\n)*?\1(conf|weight)\s*:", text, re.MULTILINE) is not None

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from espnet2.utils.errors import UserError
+from espnet2.utils.recipe import find_in_recipe
 
 
 class Config(BaseModel):
@@ -90,14 +91,14 @@ def _section(annotation: Any) -> type[Config] | None:
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping with the safe loader.
+    """Read a YAML mapping with the safe loader; a config that a recipe lacks is read from its template.
 
     Raises:
         UserError: the file is missing, not YAML, or not a mapping.
     """
     path = Path(path)
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
+        values = parse_yaml(find_in_recipe(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such config file") from None
     except UnicodeDecodeError:

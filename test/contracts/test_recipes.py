@@ -1,5 +1,6 @@
 """Every egs2/<corpus>/<task> in, those that break the contract of a recipe out; what setup.sh makes keeps it."""
 
+import filecmp
 import os
 import re
 import shutil
@@ -16,8 +17,13 @@ from espnet2.tasks.config import load_config
 RECIPES = ROOT / "egs2"
 CORPORA = sorted(path.name for path in RECIPES.iterdir() if path.is_dir() and path.name != "TEMPLATE")
 TASKS = ("ssl1", "hubert1")
-LINKS = {"ssl1": ("ssl1.sh",), "hubert1": ("hubert1.sh", "hubert.sh", "ssl1.sh")}
-# Most are links to those of the template: each file is built once.
+# The links of a recipe to the toolkit: 6 and 8. With hubert1/local -> ../ssl1/local a corpus has 15.
+LINKS = {
+    "ssl1": {"cmd.sh", "path.sh", "db.sh", "scripts", "utils", "ssl1.sh"},
+    "hubert1": {"cmd.sh", "path.sh", "db.sh", "scripts", "utils", "ssl1.sh", "hubert1.sh", "hubert.sh"},
+}
+TEMPLATE_CONF = RECIPES / "TEMPLATE/ssl1/conf"
+# Some are links to those of the other recipe: each file is built once.
 FILES = {path.resolve() for path in RECIPES.glob("*/*/conf/*.yaml") if path.is_file()}
 CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in FILES)
 MAXIMUM_RUN_LINES = 40
@@ -50,12 +56,20 @@ def linked(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_recipe_is_links_to_the_template(corpus: str, task: str) -> None:
     recipe, template = RECIPES / corpus / task, RECIPES / "TEMPLATE" / task
-    for name in ("cmd.sh", "path.sh", "db.sh", "scripts", *LINKS[task]):
-        assert (recipe / name).is_symlink() and (recipe / name).samefile(template / name), name
-    assert (recipe / "utils").is_symlink() and (recipe / "utils").samefile(ROOT / "utils")
+    for name in LINKS[task]:
+        source = ROOT / "utils" if name == "utils" else template / name
+        assert (recipe / name).is_symlink() and (recipe / name).samefile(source), name
     for path in (recipe / "local" / "data.sh", recipe / "run.sh"):
         assert os.access(path, os.X_OK), path
-    assert list((recipe / "conf").glob("train_*.yaml"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_conf_holds_only_what_differs_from_the_template(corpus: str, task: str) -> None:
+    conf = RECIPES / corpus / task / "conf"
+    for path in (path for path in conf.rglob("*") if path.is_file()):
+        common = TEMPLATE_CONF / path.relative_to(conf)
+        same = common.is_file() and filecmp.cmp(path, common, shallow=False)
+        assert not same, f"{path} is that of the template: remove it, the recipe finds it there"
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -113,8 +127,8 @@ def check_made(recipe: Path, task: str) -> None:
     """What the contract asks of a recipe that setup.sh made."""
     assert f"--{OWN_OPTIONS[task][0]} " in succeed(recipe, "./run.sh", "--help")
     assert len((recipe / "run.sh").read_text().splitlines()) <= MAXIMUM_RUN_LINES
-    for name in ("conf", "local"):
-        assert not any(path.is_symlink() for path in (recipe / name, *(recipe / name).rglob("*")))
+    assert (recipe / "conf").is_dir() and not list((recipe / "conf").iterdir())
+    assert not any(path.is_symlink() for path in (recipe / "local").rglob("*"))
     output = refuse(recipe, "./run.sh", "--stage", "1", "--stop_stage", "1")
     assert "local/data.sh has to be written for this corpus" in output
     assert not (recipe / "data").exists() and not (recipe / "dump").exists()
@@ -122,13 +136,26 @@ def check_made(recipe: Path, task: str) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_setup_inside_the_repository_makes_relative_links(repository: Path, task: str) -> None:
-    recipe = f"egs2/new corpus/{task}"
+    recipe = f"egs2/new corpus of {task}/{task}"
     output = succeed(repository, f"egs2/TEMPLATE/{task}/setup.sh", recipe)
     assert "Next:" in output and f"{recipe}/local/data.sh" in output
     links = [path for path in (repository / recipe).iterdir() if path.is_symlink()]
-    assert {path.name for path in links} == {"cmd.sh", "path.sh", "db.sh", "scripts", "utils", *LINKS[task]}
+    assert {path.name for path in links} - {"local"} == LINKS[task]
     assert all(path.exists() and not os.path.isabs(path.readlink()) for path in links)
     check_made(repository / recipe, task)
+
+
+@pytest.mark.parametrize(("first", "second"), [TASKS, TASKS[::-1]])
+def test_both_recipes_of_a_corpus_share_one_local(repository: Path, first: str, second: str) -> None:
+    corpus = repository / f"egs2/{first} first"
+    assert "write " in succeed(repository, f"egs2/TEMPLATE/{first}/setup.sh", f"egs2/{first} first/{first}")
+    output = succeed(repository, f"egs2/TEMPLATE/{second}/setup.sh", f"egs2/{first} first/{second}")
+    assert f"nothing to write: local/ is that of ../{first}" in output
+    assert (corpus / second / "local").readlink() == Path(f"../{first}/local")
+    assert not (corpus / first / "local").is_symlink()
+    assert sum(path.is_symlink() for path in corpus.rglob("*")) == sum(map(len, LINKS.values())) + 1 == 15
+    for task in TASKS:
+        check_made(corpus / task, task)
 
 
 @pytest.mark.parametrize("task", TASKS)

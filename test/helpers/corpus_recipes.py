@@ -69,6 +69,7 @@ class CorpusRecipe:
 
     def train(self, local_data_opts: str, *options: str) -> str:
         """Stages 1 to 4 and 6, then a training of two updates, with run.sh's own sets unless options name others."""
+        (self.ssl1 / "conf").mkdir(exist_ok=True)
         (self.ssl1 / "conf" / "train_best_rq_tiny.yaml").write_text(TINY_CONFIG)
         common = ["--train_config", "conf/train_best_rq_tiny.yaml", "--pseudo_labels", "", "--ngpu", "0", "--nj", "2"]
         common += ["--local_data_opts", local_data_opts, "--min_wav_duration", "0.1", *options]

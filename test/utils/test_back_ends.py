@@ -71,6 +71,34 @@ def test_what_a_site_does_not_describe_stays_as_built_in(run, tmp_path) -> None:
     )
 
 
+def test_a_recipe_without_a_configuration_uses_that_of_its_template(run, tmp_path) -> None:
+    (tmp_path / "template/conf").mkdir(parents=True)
+    (tmp_path / "template/path.sh").touch()
+    (tmp_path / "template/conf/slurm.conf").write_text("option mem=* --memory-of-all $0\n")
+    words = ["--dry_run", "--mem", "4G", "x.log", "true"]
+    assert "--mem 4G" in run("slurm.pl", *words).stdout
+    (tmp_path / "path.sh").symlink_to("template/path.sh")
+    assert "--memory-of-all 4G" in run("slurm.pl", *words).stdout
+    assert "--memory-of-all 4G" in run("slurm.pl", "--config", "conf/slurm.conf", *words).stdout
+    wrong = run("slurm.pl", "--dry_run", "--colour", "red", "x.log", "true").stderr
+    assert "option --colour is not described in template/conf/slurm.conf" in wrong
+    gone = run("slurm.pl", "--config", "conf/gone.conf", *words).stderr
+    assert "cannot read the configuration conf/gone.conf" in gone
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/slurm.conf").write_text("option mem=* --memory-here $0\n")
+    assert "--memory-here 4G" in run("slurm.pl", *words).stdout
+
+
+@pytest.mark.parametrize("backend", [slurm.Slurm, grid_engine.GridEngine, pbs.Pbs, lsf.Lsf, ssh.Ssh])
+def test_the_template_changes_nothing_until_it_is_edited(backend, tmp_path) -> None:
+    """It holds for every recipe: what it shows is an example in comments, and well-formed once they are lines."""
+    text = (ROOT / "egs2/TEMPLATE/ssl1" / backend.usual_config).read_text()
+    shown = config.parse(text, "")
+    assert not (shown.command or shown.options or shown.defaults)
+    example = config.parse("\n".join(line.removeprefix("#") for line in text.splitlines() if line[:2] != "# "), "")
+    assert example.command
+
+
 SUBMIT = [
     # program, options, what the submit line holds
     ("slurm.pl", "--num-threads 4 --time 1:0:0", ["--cpus-per-task 4 --time 1:0:0", "--array=1-9%3"]),

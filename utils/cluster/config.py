@@ -82,19 +82,33 @@ def parse(text, path):
     return Config(command, options, defaults, path)
 
 
+def in_recipe(path):
+    """The file itself, or where <recipe>/conf/ lacks it, the one of the template that <recipe>/path.sh links to.
+
+    espnet2/utils/recipe.py says the same of training configs; this program may not import it.
+    """
+    folder, name = os.path.split(path)
+    recipe, folder = os.path.split(folder)
+    setup = os.path.join(recipe, "path.sh")
+    if os.path.exists(path) or folder != "conf" or not os.path.exists(setup):
+        return path
+    in_template = os.path.join(os.path.dirname(os.path.realpath(setup)), "conf", name)
+    return os.path.relpath(in_template) if os.path.exists(in_template) else path
+
+
 def load(path, usual_path, built_in):
-    """The file of --config, or the usual one where it exists, over the built-in lines: an option that the file
-    describes is described by the file alone, and what it does not name stays as built in."""
+    """The file of --config, or the usual one where the recipe or its template has it, over the built-in lines: an
+    option that the file describes is described by the file alone, and what it does not name stays as built in."""
     config = parse(built_in, "built-in")
     config.path = ""
-    if not path and not os.path.exists(usual_path):
+    file = in_recipe(path or usual_path)
+    if not path and not os.path.exists(file):
         return config
-    path = path or usual_path
     try:
-        with open(path, encoding="utf-8") as stream:
-            given = parse(stream.read(), path)
+        with open(file, encoding="utf-8") as stream:
+            given = parse(stream.read(), file)
     except (OSError, UnicodeDecodeError) as error:
-        fail(f"cannot read the configuration {path}: {error}")
+        fail(f"cannot read the configuration {file}: {error}")
     config.options.update(given.options)
     config.defaults.update(given.defaults)
-    return Config(given.command or config.command, config.options, config.defaults, path)
+    return Config(given.command or config.command, config.options, config.defaults, file)

@@ -4,8 +4,8 @@
 #   local   this machine, without a queue         slurm   Slurm             pbs   PBS Professional, OpenPBS, Torque
 #   stdout  the same, output shown                sge     Grid Engine       lsf   LSF
 #                                                 ssh     hosts without a scheduler
-# Partitions, accounts and the like belong into conf/{slurm,queue,pbs,lsf,ssh}.conf of the recipe: copy the one of
-# egs2/TEMPLATE/ssl1/conf and edit it. doc/clusters.md tells the rest.
+# Partitions, accounts and the like belong into conf/{slurm,queue,pbs,lsf,ssh}.conf of the recipe, or where it has none, of
+# egs2/TEMPLATE/ssl1, which serves all recipes. doc/clusters.md tells the rest.
 
 cmd_backend=${cmd_backend:-local}
 cmd_options=${cmd_options:-}    # for every job of a run, e.g. cmd_options="--partition long --dry_run"

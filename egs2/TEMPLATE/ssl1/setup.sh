@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A recipe folder for a new corpus out: links to the template, copies of conf/ and local/, a run.sh to edit.
+# A recipe folder for a new corpus out: links to the toolkit, and what you edit: local/, run.sh and an empty conf/.
 # Usage: egs2/TEMPLATE/ssl1/setup.sh <recipe dir>     e.g.: egs2/TEMPLATE/ssl1/setup.sh egs2/my_corpus/ssl1
 set -euo pipefail
 
@@ -13,24 +13,39 @@ if [ -e "${target}" ] && [ -n "$(ls -A "${target}")" ]; then
     exit 1
 fi
 
+# What a recipe reaches by a link of the same name. It belongs to the toolkit: nobody edits it in a recipe. One more folder
+# is one more entry here, and one more name in test_recipes.py.
+linked=("${template}/scripts" "${root}/utils")
+for name in "${template}"/*.sh; do
+    [ "$(basename "${name}")" = setup.sh ] || linked+=("${name}")
+done
+
 mkdir -p "${target}"
 target=$(cd "${target}" && pwd -P)
-# link <file or folder of the toolkit>: relative inside the repository, so that it can be moved as a whole.
-link() {
-    local source=$1
-    case "${target}/" in "${root}"/*) source=$(realpath -m --relative-to="${target}" "$1") ;; esac
-    ln -s "${source}" "${target}/$(basename "$1")"
-}
-for name in "${template}"/*.sh; do
-    [ "$(basename "${name}")" = setup.sh ] || link "${name}"
+for source in "${linked[@]}"; do
+    name=$(basename "${source}")
+    # Relative inside the repository, so that it can be moved as a whole.
+    case "${target}/" in "${root}"/*) source=$(realpath -m --relative-to="${target}" "${source}") ;; esac
+    ln -s "${source}" "${target}/${name}"
 done
-link "${root}/utils"
-link "${template}/scripts"
-cp -RL "${template}/conf" "${template}/local" "${target}/"
+
+# The two recipes of a corpus prepare the same data: the second one takes local/ of the first.
+other=hubert1
+[ "${task}" = ssl1 ] || other=ssl1
+if [ -e "${target}/../${other}/local/data.sh" ] && [ "$(basename "${target}")" = "${task}" ]; then
+    ln -s "../${other}/local" "${target}/local"
+else
+    cp -RL "${template}/local" "${target}/"
+fi
+mkdir "${target}/conf"    # a config that is not here is found in the template
 cp "${template}/run.sh.template" "${target}/run.sh"
 chmod +x "${target}/run.sh"
 
 echo "made ${target} (${task}). Next:"
-echo "  1. write ${target}/local/data.sh: it makes data/.new/<set>/{wav.scp,utt2spk}; scripts/corpus/publish_sets.sh makes data/<set> of them"
+if [ -L "${target}/local" ]; then
+    echo "  1. nothing to write: local/ is that of ../${other}"
+else
+    echo "  1. write ${target}/local/data.sh: it makes data/.new/<set>/{wav.scp,utt2spk}; scripts/corpus/publish_sets.sh makes data/<set> of them"
+fi
 echo "  2. name the sets in ${target}/run.sh"
 echo "  3. cd ${target} && ./run.sh --stage 1 --stop_stage 4"

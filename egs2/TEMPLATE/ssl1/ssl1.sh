@@ -16,7 +16,7 @@ g2p=none                  # phn tokens from ordinary text: none or g2p_en.
 nbpe=30                   # Size of a bpe token list.
 bpe_nlsyms=               # Symbols that bpe never splits, separated by commas.
 # --- Training
-train_config=             # Training config, conf/train_<objective>_<size>.yaml. Required from stage 6 on.
+train_config=             # Training config, conf/train_<objective>_<size>.yaml, of the recipe or the template. Required from stage 6 on.
 ssl_args=                 # Overrides of the config, such as "--optim_conf lr=1e-4 --max_update 1000".
 ssl_tag=                  # Suffix of the experiment's name.
 ssl_exp=                  # Folder of the experiment instead of exp/ssl_<config>[_<tag>].
@@ -27,6 +27,7 @@ case " $* " in *" --help "* | *" -h "*)
 . utils/log.sh
 . utils/parse_options.sh
 . scripts/common/checks.sh
+. scripts/common/configs.sh
 [ $# -eq 0 ] || die "unexpected argument '$1': every option is written --name value; see $0 --help"
 . ./path.sh
 . ./cmd.sh
@@ -107,14 +108,13 @@ if active "${skip_train}" 6 "${dumpdir}/{${all_sets[*]}} -> the memory-mapped in
         need "${dumpdir}/${dset}/wav.scp" 4
         scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"
     done
-    [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
     # shellcheck disable=SC2046
     scripts/audio/mel_statistics.sh --nj "${nj}" --python "${python}" --args "${ssl_args}" "${train_config}" \
         $(paths "${dumpdir}" "${trained[*]}")
 fi
 
 if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
-    [ -n "${train_config}" ] || die "--train_config is required: one of $(echo conf/train_*.yaml)"
+    require_config "${train_config}" > /dev/null
     for dset in "${all_sets[@]}"; do
         need "${dumpdir}/${dset}/index/index.json" 6
         [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5

@@ -167,6 +167,23 @@ def test_the_file_is_found_beside_the_config_and_behind_its_link(tmp_path):
         find_reference_file(str(tmp_path / "gone.json"), recipe / "train_x.yaml")
 
 
+def test_a_recipe_without_the_file_uses_that_of_its_template(tmp_path):
+    template, recipe = tmp_path / "template", tmp_path / "recipe"
+    (template / "conf/reference").mkdir(parents=True), (recipe / "conf").mkdir(parents=True)
+    for path in (template / "path.sh", template / "conf/train_x.yaml", template / "conf/reference/train_x.json"):
+        path.touch()
+    common = template / "conf/reference/train_x.json"
+    config = recipe / "conf/train_x.yaml"
+    assert find_reference_file("auto", config) is None  # no recipe yet: it has no path.sh
+    (recipe / "path.sh").symlink_to(template / "path.sh")
+    assert find_reference_file("auto", config) == common
+    assert find_reference_file(str(recipe / "conf/reference/train_x.json"), config) == common
+    config.touch()
+    assert find_reference_file("auto", config) == common
+    (recipe / "conf/reference").mkdir(), (recipe / "conf/reference/train_x.json").touch()
+    assert find_reference_file("auto", config) == recipe / "conf/reference/train_x.json"
+
+
 def test_spread_is_measured_from_three_runs_and_assumed_from_fewer():
     runs = [{10: 0.30, 20: 0.4}, {10: 0.34, 20: 0.4, 30: 0.5}, {10: 0.38, 20: 0.4}]
     assert spread_points(runs) == ((10, 0.34, 0.08), (20, 0.4, 0.012))

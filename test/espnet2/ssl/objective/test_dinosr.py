@@ -274,8 +274,3 @@ def test_trains_beside_hubert():
     assert losses.keys() == {"hubert", "dinosr"}
     mean_loss(model, noise_batch(model)).backward()
     assert all(each.grad is not None for each in model.parameters() if each.requires_grad)
-
-
-def test_mini_is_linked_from_the_recipes():
-    for corpus in ("mini_espeak", "festvox_ru"):
-        assert (ROOT / f"egs2/{corpus}/ssl1/conf/train_dinosr_mini.yaml").resolve().parent == CONF

@@ -11,13 +11,14 @@ python=python3
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/configs.sh
 [ $# -ge 2 ] || die "Usage: $0 [options] <train config> dump/<train set> [...]"
 config=$1
 shift
-[ -f "${config}" ] || die "--train_config ${config}: no such file; there are: $(echo conf/train_*.yaml)"
+config_file=$(require_config "${config}")
 
 # The program decides; this spares most configs the seconds that it takes to load.
-if ! grep -q mel_norm "${config}" && [[ "${args}" != *mel_norm* ]]; then
+if ! grep -q mel_norm "${config_file}" && [[ "${args}" != *mel_norm* ]]; then
     log "mel statistics: not needed by ${config}"
     exit 0
 fi

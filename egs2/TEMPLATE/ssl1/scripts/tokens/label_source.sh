@@ -5,7 +5,7 @@
     die "--pseudo_labels ${pseudo_labels} and --token_type/--token_list are two sources of labels: give one (--pseudo_labels \"\" takes the first back)"
 
 # A recipe's run.sh may name labels for its usual config; a method with targets of its own leaves them alone.
-if [ -n "${pseudo_labels}" ] && [ -f "${train_config}" ] && [ "${stage}" -le 7 ] && [ "${stop_stage}" -ge 5 ]; then
+if [ -n "${pseudo_labels}" ] && find_config "${train_config}" > /dev/null && [ "${stage}" -le 7 ] && [ "${stop_stage}" -ge 5 ]; then
     # shellcheck disable=SC2086
     wanted=$("${python}" -m espnet2.bin.ssl_train --config "${train_config}" ${ssl_args} --print_needs_labels)
     if [ "${wanted}" = false ]; then

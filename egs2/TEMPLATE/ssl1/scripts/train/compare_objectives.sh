@@ -33,6 +33,7 @@ python=python3
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/configs.sh
 # shellcheck source=/dev/null
 . ./path.sh
 [ $# -eq 0 ] || die "unexpected argument '$1': every option is written --name value; see $0 --help"
@@ -41,7 +42,8 @@ dumpdir=${dumpdir:-${labels_recipe}/dump}
 work=exp/compare_${tag:-${size}_${minutes}min}
 read -ra names <<< "${objectives}"
 for name in "${names[@]}"; do
-    [ -f "conf/train_${name}_${size}.yaml" ] || die "conf/train_${name}_${size}.yaml is missing: link it from TEMPLATE, or leave ${name} out of --objectives"
+    find_config "conf/train_${name}_${size}.yaml" > /dev/null ||
+        die "conf/train_${name}_${size}.yaml is missing: leave ${name} out of --objectives, or write it; there are: $(list_configs)"
 done
 mkdir -p "${work}"
 machine=(--num_threads "${num_threads}")

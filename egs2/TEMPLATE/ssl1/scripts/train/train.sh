@@ -18,10 +18,11 @@ args=             # overrides of the config
 . utils/log.sh
 . utils/parse_options.sh
 . scripts/common/jobs.sh
+. scripts/common/configs.sh
 [ $# -eq 2 ] || die "Usage: $0 [options] <train config> <exp dir>"
 config=$1
 exp=$2
-[ -f "${config}" ] || die "--train_config ${config}: no such file; there are: $(echo conf/train_*.yaml)"
+require_config "${config}" > /dev/null
 
 case "${cmd%% *}" in
     run.pl | stdout.pl) local=true ;;
