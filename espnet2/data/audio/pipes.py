@@ -174,7 +174,7 @@ def _sox_effects(plan: PipePlan, queue: list[str]) -> PipePlan | None:
 
 
 FFMPEG_FLAGS = {"-nostdin", "-hide_banner", "-y", "-vn", "-nostats"}
-FFMPEG_IGNORED = {"-v", "-loglevel", "-threads"}
+FFMPEG_IGNORED = {"-v", "-loglevel", "-threads", "-ab"}  # a bit rate means nothing for PCM; many recipes write it
 FFMPEG_OUTPUT = {
     "-f": "wav",
     "-acodec": "pcm_s16le",

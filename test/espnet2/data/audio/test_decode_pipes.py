@@ -23,6 +23,7 @@ UNDERSTOOD = {
     ),
     "sox a.wav -t wav - vol 0.5 |": PipePlan("a.wav", gain=0.5),
     "ffmpeg -i a.m4a -f wav -ar 16000 -ac 1 - |": PipePlan("a.m4a", rates=(16000.0,), mix=True),
+    "ffmpeg -i a.mp3 -f wav -ar 16000 -ab 16 -ac 1 - |": PipePlan("a.mp3", rates=(16000.0,), mix=True),
     "ffmpeg -nostdin -v quiet -i 'a b.mp3' -f wav -acodec pcm_s16le pipe:1 |": PipePlan("a b.mp3"),
 }
 NOT_UNDERSTOOD = [
