@@ -15,7 +15,7 @@ fi
 
 # What a recipe reaches by a link of the same name. It belongs to the toolkit: nobody edits it in a recipe. One more folder
 # is one more entry here, and one more name in test_recipes.py.
-linked=("${template}/scripts" "${root}/utils")
+linked=("${template}/scripts" "${root}/utils" "${template}/pyscripts" "${template}/steps")
 for name in "${template}"/*.sh; do
     [ "$(basename "${name}")" = setup.sh ] || linked+=("${name}")
 done

@@ -17,6 +17,7 @@ out_filename=wav.scp        # name of the new table
 . utils/log.sh
 . utils/parse_options.sh
 [ $# -ge 2 ] && [ $# -le 4 ] || die "expected <in-wav.scp> <out-datadir> [<logdir> [<outdir>]], got $# arguments"
+. ./path.sh    # ESPnet's does so, too
 wav_scp=$1 data=$2 logs=${3:-$2/logs} audio=${4:-$2/data}
 [ -z "${channel}" ] || [[ ${channel} =~ ^[0-9]+$ ]] || die "--ref_channels ${channel}: expected one channel, from 0"
 [ -z "${segments}" ] || [ -f "${segments}" ] || die "--segments ${segments}: no such file"
