@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Long calls cut by hand, cut again finer, and whole: a recipe of Kaldi with its own names of things. For tests only.
-set -e -o pipefail
+set -euo pipefail
 
 . ./path.sh || exit 1
 . ./cmd.sh || exit 1

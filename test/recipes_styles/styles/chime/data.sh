@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Five microphones, a file each; simulated mixtures by a Python program: CHiME's kind. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./path.sh
 . ./db.sh
@@ -10,6 +8,7 @@ set -o pipefail
 
 audio_dir=${CHIME4}/data/audio/16kHz/isolated
 mkdir -p data/local
+# shellcheck disable=SC2043
 for x in tr05_real; do
     find ${audio_dir} -name '*.CH1.wav' | sort | awk -F'[/.]' '{print $(NF-2)}' > data/local/${x}.ids
     for ch in 1 2 3 4 5; do

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Clips in MP3 and tables with tabs, sets from lists of utterances: Common Voice's kind. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./db.sh
 . ./path.sh

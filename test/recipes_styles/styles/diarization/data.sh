@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Meetings, who speaks when as RTTM: the kind of recipes for diarization. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./db.sh
 . ./path.sh

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # One voice, recordings with silence at both ends, phones instead of text: the kind of corpora for synthesis. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 log() { echo "$(date) $*"; }
 stage=-1

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Several languages, transcripts with tabs, named dictionaries of the shell: MLS's kind. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./db.sh
 . ./path.sh

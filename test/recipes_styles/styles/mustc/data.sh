@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Talks with transcripts and translations, a line each; pieces of words: the kind of corpora for translation. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./path.sh
 . ./cmd.sh

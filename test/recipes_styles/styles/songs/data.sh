@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Songs with notes and phone labels: the kind of corpora for singing voice synthesis. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./db.sh
 . ./path.sh

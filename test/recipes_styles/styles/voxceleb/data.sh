@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Speakers in folders, copies at other speeds and volumes: the kind of recipes for speaker recognition. For tests only.
-set -e
-set -u
-set -o pipefail
+set -euo pipefail
 
 . ./db.sh || exit 1
 . ./path.sh || exit 1

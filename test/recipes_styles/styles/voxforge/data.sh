@@ -11,11 +11,11 @@ data=data/all_${lang}
 mkdir -p ${data}
 rm -f ${data}/*
 for d in $(find -L ${VOXFORGE}/${lang}/extracted -maxdepth 1 -mindepth 1 -type d | LC_ALL=C sort); do
-    id=$(basename ${d} | sed -e 's/-.*//')_$(basename ${d} | sed -e 's/.*-//')
+    id=$(basename "${d}" | sed -e 's/-.*//')_$(basename "${d}" | sed -e 's/.*-//')
     tr -d '\r' < ${d}/etc/PROMPTS | while read -r path words; do
-        name=${id}-$(basename ${path})
-        [ -f ${d}/wav/$(basename ${path}).wav ] || continue
-        echo "${name} ${d}/wav/$(basename ${path}).wav" >> ${data}/wav.scp
+        name=${id}-$(basename "${path}")
+        [ -f "${d}/wav/$(basename "${path}").wav" ] || continue
+        echo "${name} ${d}/wav/$(basename "${path}").wav" >> ${data}/wav.scp
         echo "${name} ${words}" >> ${data}/text.raw
         echo "${name} ${id}" >> ${data}/utt2spk
     done
