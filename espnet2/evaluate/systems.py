@@ -60,7 +60,7 @@ def has_codes(exp: str | Path) -> bool:
     Raises:
         UserError: there is no such model.
     """
-    return hasattr(load_shape(str(exp)).first, "codes")
+    return bool(load_shape(str(exp)).first.code_numbers)
 
 
 def open_system(

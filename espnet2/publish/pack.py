@@ -45,7 +45,7 @@ def pack_model(
         UserError: there is no such model, or it is too large.
     """
     loaded = load_model(path, tag=tag)
-    keep = hasattr(loaded.model.first, "codes") if with_teacher is None else with_teacher
+    keep = bool(loaded.model.first.code_numbers) if with_teacher is None else with_teacher
     left_out = set() if keep else teacher_names(loaded.model)
     stored = read_weights(find_weights(path, tag=tag)).items()
     weights = {name: _stored(value, DTYPES[dtype]) for name, value in stored if name not in left_out}

@@ -146,10 +146,9 @@ class SpeechEncoder(nn.Module):
     def unit_sources(self) -> tuple[str, ...]:
         """What `units` can give: names of k-means folders, "codes_<n>" where the method has codebooks of its own.
 
-        The numbers are those of `Objective.codes`: a layer (DinoSR), or a codebook (wav2vec 2.0), from 1.
+        The numbers are those of `Objective.code_numbers`: a layer (DinoSR), or a codebook (wav2vec 2.0), from 1.
         """
-        own = self.model.first.layers if hasattr(self.model.first, "codes") else ()
-        return (*self._kmeans, *(f"{CODES}{number}" for number in own))
+        return (*self._kmeans, *(f"{CODES}{number}" for number in self.model.first.code_numbers))
 
     @torch.no_grad()
     def units(

@@ -194,7 +194,7 @@ def _wants_codes(request: DumpRequest, loaded: LoadedModel | None) -> bool:
     """Whether the units are those of the method itself: asked for, or the only ones it has."""
     if request.kmeans or loaded is None:
         return request.kmeans == CODES
-    return hasattr(loaded.model.first, "codes") and not _carried(request)
+    return bool(loaded.model.first.code_numbers) and not _carried(request)
 
 
 def _layers(text: str, num_layers: int) -> list[int]:

@@ -19,12 +19,12 @@ class CodeFeatures(LayerFeatures):
         name: str = "the model",
         **options: float,
     ) -> None:
-        if not hasattr(model.first, "codes"):
+        if not model.first.code_numbers:
             raise UserError(f"{name}: {type(model.first).__name__} has no codes of its own; take a k-means of a layer")
         super().__init__(model, (), sample_rate, device, name, **options)
-        self.layers = tuple(model.first.layers)  # numbers of its codebooks, or of the layers that have one
+        self.layers = model.first.code_numbers
         self.num_layers, self.dim = len(self.layers), 1
-        self.num_codes: int = model.first.config.num_codes  # of each codebook
+        self.num_codes = model.first.num_codes
 
     def _compute(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
         """(batch, samples), (batch,) samples -> (batch, frames, 1) of each codebook."""

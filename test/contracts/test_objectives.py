@@ -174,6 +174,20 @@ def test_extract_gives_layers_and_leaves_the_mode_alone(model):
         model.first.extract(torch.randn(1, 16000), torch.tensor([16000]), [3])
 
 
+def test_codes_are_those_that_the_method_promises(conv_model):
+    objective, batch = conv_model.first, noise_batch(conv_model)
+    assert bool(objective.code_numbers) == (objective.num_codes > 0)
+    if not objective.code_numbers:
+        with pytest.raises(UserError, match="no codes of its own"):
+            objective.codes(batch.wavs, batch.wav_lengths)
+        return
+    found = objective.codes(batch.wavs, batch.wav_lengths)
+    assert tuple(found.codes) == objective.code_numbers
+    for ids in found.codes.values():
+        valid = torch.arange(ids.size(1)) < found.lengths[:, None]
+        assert (ids[~valid] == -1).all() and ids[valid].min() >= 0 and ids[valid].max() < objective.num_codes
+
+
 @pytest.mark.parametrize("name", objective_names())
 def test_unknown_key_is_refused_with_the_nearest(name):
     known = next(iter(objective_class(name).Config.model_fields))

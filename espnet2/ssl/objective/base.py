@@ -13,6 +13,7 @@ from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.utils.config import Config
+from espnet2.utils.errors import UserError
 
 
 class Term(NamedTuple):
@@ -40,9 +41,9 @@ class Loss:
 
 
 class Codes(NamedTuple):
-    """The discrete units that a method itself gives whole utterances: what `codes` of such an objective returns."""
+    """The discrete units that a method itself gives whole utterances."""
 
-    codes: Mapping[int, Tensor]  # layer or codebook, from 1 -> (batch, frames) int64, -1 behind the end
+    codes: Mapping[int, Tensor]  # one of `Objective.code_numbers` -> (batch, frames) int64, -1 behind the end
     lengths: Tensor  # (batch,) valid frames
 
 
@@ -133,6 +134,31 @@ class Objective(nn.Module, ABC):
             Texts that name the figure, its value, what is healthy, and the usual cures.
         """
         return []
+
+    @property
+    def code_numbers(self) -> tuple[int, ...]:
+        """The numbers under which `codes` gives the method's own units: codebooks, or layers that have one, from 1.
+
+        Empty where the method names no units.
+        """
+        return ()
+
+    @property
+    def num_codes(self) -> int:
+        """Codes of each codebook; 0 where the method names no units."""
+        return 0
+
+    def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
+        """The method's own units of whole utterances, without masks and dropout, one of each codebook a frame.
+
+        Args:
+            wavs: (batch, samples), scaled as in training (see `Frontend.normalize`).
+            lengths: (batch,) samples.
+
+        Raises:
+            UserError: the method names no units.
+        """
+        raise UserError(f"{type(self).__name__} has no codes of its own; take a k-means of a layer")
 
     @torch.no_grad()
     def extract(

@@ -145,14 +145,18 @@ class Dinosr(Objective):
         branches = self.teacher.branches(projected, lengths, self.layers)
         return branches, [normalise_over_time(branch, lengths, eps=NORM_EPSILON) for branch in branches]
 
+    @property
+    def code_numbers(self) -> tuple[int, ...]:
+        """The layers of the teacher that have a codebook."""
+        return self.layers
+
+    @property
+    def num_codes(self) -> int:
+        return self.config.num_codes
+
     @torch.no_grad()
     def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
-        """The method's own units of whole utterances: the teacher's nearest code in every layer that has a codebook.
-
-        Args:
-            wavs: (batch, samples), scaled as in training (see `Frontend.normalize`).
-            lengths: (batch,) samples.
-        """
+        """The teacher's nearest code in every layer that has a codebook: see `Objective.codes`."""
         training = self.frontend.training
         self.frontend.eval()
         try:

@@ -184,14 +184,18 @@ class Wav2Vec2(Objective):
         groups = self.config.num_groups
         return [""] if groups == 1 else [f"_{group}" for group in range(1, groups + 1)]
 
+    @property
+    def code_numbers(self) -> tuple[int, ...]:
+        """The groups of the quantizer."""
+        return tuple(range(1, self.config.num_groups + 1))
+
+    @property
+    def num_codes(self) -> int:
+        return self.config.num_codes
+
     @torch.no_grad()
     def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
-        """The quantizer's units of whole utterances, without mask: the code with the best score of every codebook.
-
-        Args:
-            wavs: (batch, samples), scaled as in training (see `Frontend.normalize`).
-            lengths: (batch,) samples.
-        """
+        """The code with the best score of every codebook of the quantizer: see `Objective.codes`."""
         training = self.frontend.training
         self.frontend.eval()
         try:
@@ -202,12 +206,7 @@ class Wav2Vec2(Objective):
             self.frontend.train(training)
         behind = torch.arange(ids.size(1), device=ids.device) >= feature_lengths.to(ids.device)[:, None]
         ids = ids.masked_fill(behind[..., None], -1)
-        return Codes({book: ids[..., book - 1] for book in self.layers}, feature_lengths)
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The numbers under which `codes` gives its units: codebooks, from 1."""
-        return tuple(range(1, self.config.num_groups + 1))
+        return Codes({book: ids[..., book - 1] for book in self.code_numbers}, feature_lengths)
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """Too few codes in use, targets that are all alike, or scores that are all equal."""

@@ -192,7 +192,7 @@ def test_codes_are_those_of_the_best_scores():
     model.train()
     found = model.first.codes(batch.wavs, batch.wav_lengths)
     assert model.training and model.frontend.training
-    assert tuple(found.codes) == model.first.layers == (1, 2)
+    assert tuple(found.codes) == model.first.code_numbers == (1, 2)
     assert found.lengths.tolist() == model.frontend.geometry.output_lengths(batch.wav_lengths).tolist()
     features = model.frontend(batch.wavs, batch.wav_lengths).features
     ids = model.first.quantizer.eval()(features).ids
