@@ -129,6 +129,18 @@ def test_submit_lines_of_several_nodes(run, program, part) -> None:
     assert part in line and line.count("-pe ") <= 1, line
 
 
+def test_a_job_of_two_nodes_starts_the_command_on_both(run, tmp_path) -> None:
+    """With a stand-in for ssh that runs the command here."""
+    (tmp_path / "here").write_text('#!/bin/sh\nshift\nexec sh -c "$*"\n')
+    (tmp_path / "here").chmod(0o755)
+    (tmp_path / "site.conf").write_text(f"command {tmp_path}/here\n")
+    words = ["--config", "site.conf", "--host", "a,b", "--num-nodes", 2]
+    command = ["echo", "node", "$CLUSTER_NODE_RANK", "of", "$CLUSTER_HOSTS"]
+    result = run("ssh.pl", *words, "x.log", *command)
+    log = (tmp_path / "x.log").read_text()
+    assert result.returncode == 0 and "node 0 of a b\n" in log and "node 1 of a b\n" in log, result.stderr + log
+
+
 def test_an_array_above_the_limit_is_split(run, tmp_path, monkeypatch) -> None:
     """The tasks keep their numbers; the scheduler counts from 1 in each array."""
     (tmp_path / "bin").mkdir()

@@ -6,6 +6,8 @@ import shlex
 import signal
 import time
 
+from .folder import UTILS
+
 GRACE_SECONDS = 60  # for the other nodes once one has ended badly; then SIGTERM
 KILL_SECONDS = 60  # after SIGTERM
 FILE_SECONDS = 15  # for the exit status of a node to become visible (NFS)
@@ -28,8 +30,7 @@ class Nodes:
 
     def shell_text(self):
         """What starts the command on all nodes; how each start ended goes into a file of its own."""
-        utils = os.path.dirname(os.path.abspath(__file__))
-        words = [f"{utils}/python.sh", "-SE", f"{utils}/job_task.py", self.task.folder, str(self.task.task)]
+        words = [f"{UTILS}/python.sh", "-SE", f"{UTILS}/job_task.py", self.task.folder, str(self.task.task)]
         commands = self.task.backend.node_commands(self.hosts, words, self.task.job)
         lines = []
         for rank, command in enumerate(commands):
