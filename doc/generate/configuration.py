@@ -27,7 +27,7 @@ from espnet2.tasks.config import SSLConfig
 from espnet2.train.config import TrainConfig
 from espnet2.train.optimizer import AdamWConfig
 from espnet2.train.scheduler import SCHEDULES
-from espnet2.utils.config import Config
+from espnet2.utils.config import Config, tags_of
 
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 PLAIN = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "file", Any: "any"}
@@ -134,7 +134,8 @@ def table(section: Section) -> list[str]:
             lines += ["", *header("key", "value", "default", "meaning")]
         other = section.base.model_fields.get(name) if section.base else None
         text = field.description or (other.description if other else None) or ""
-        lines.append(row(f"`{name}`", values_of(field), default_of(field), escaped(text)))
+        tags = f" *({', '.join(tag.value for tag in tags_of(field))})*" if tags_of(field) else ""
+        lines.append(row(f"`{name}`", values_of(field), default_of(field), escaped(text) + tags))
         path = f"{section.path}{name}"
         inner += [Section(path, each, path=f"{path}.") for each in sections_in(field.annotation)]
     for each in inner:
@@ -175,8 +176,19 @@ def all_pages() -> dict[str, str]:
     after += [Section("ABX", AbxOptions)]
     override = 'On the command line: `--ssl_args "--{}"` of `ssl1`, `--hubert_args` of `hubert1`.'
     texts = {
-        "training": ("Training keys", "The top level of a config. " + override.format("optim_conf lr=1e-4"), training),
-        "model": ("Frontends and encoders", override.format("encoder_conf num_layers=6"), model),
+        "training": (
+            "Training keys",
+            "The top level of a config. " + override.format("optim_conf lr=1e-4") + "\n\n"
+            "A key that is *free on resume* may change when a run goes on. "
+            "One that is *no part of the curve* may differ from the run that the traffic light compares with.",
+            training,
+        ),
+        "model": (
+            "Frontends and encoders",
+            override.format("encoder_conf num_layers=6") + "\n\n"
+            "A key that is *free with init_from* may differ from the model that a training starts from.",
+            model,
+        ),
         "objectives": (
             "Keys of objectives",
             "These are `conf:` of each entry of `loss:`. " + override.format("loss hubert.conf.mask_span=5"),

@@ -8,11 +8,9 @@ from espnet2.models.weights import find_config, find_weights
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.frontend import frontend_class
 from espnet2.tasks.config import SSLConfig, config_name, read_values, resolve_config
-from espnet2.utils.config import load_yaml, parse_config
+from espnet2.utils.config import Tag, load_yaml, parse_config, tagged_keys
 from espnet2.utils.errors import UserError
 
-# Keys that say how a part is trained, not what it is: the new config's own.
-TRAINING_KEYS = frozenset("dropout attention_dropout activation_dropout layerdrop feature_grad_mult".split())
 PARTS = {"frontend": frontend_class, "encoder": encoder_class}
 DEFAULT_PARTS = {"frontend": "conv", "encoder": "transformer"}  # of SSLConfig
 
@@ -46,10 +44,11 @@ def adopt_architecture(values: Mapping[str, Any], where: str) -> dict[str, Any]:
             conflicts.append(f"{part}: {values[part]}, there {name}")
             continue
         cls = part_class(name).Config
+        training_keys = tagged_keys(cls, Tag.HOW_TRAINED)
         ours = dict(values.get(section) or {})
         model = parse_config(cls, theirs.get(section), f"{source}: {section}").model_dump(mode="json")
         for key, value in model.items():
-            if key in TRAINING_KEYS:
+            if key in training_keys:  # the new config's own
                 continue
             if key in ours and ours[key] != value:  # both as YAML gives them
                 conflicts.append(f"{section}: {key}: {ours[key]}, there {value}")

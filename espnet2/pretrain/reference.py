@@ -12,6 +12,7 @@ from espnet2.pretrain.probe import PREFIX, probed_layer
 from espnet2.tasks.config import SSLConfig, resolve_config
 from espnet2.train.identity import leaves
 from espnet2.train.state import Validation
+from espnet2.utils.config import Tag, dump_without
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value, write_json
 from espnet2.utils.recipe import find_in_recipe
@@ -29,12 +30,6 @@ RULES = (
     "better) better and worse count alike. Between the points of the reference its curve is straight; before the "
     "first and behind the last there is no light. A run that is longer or shorter than the reference, by at most a "
     f"factor {LENGTHS:g}, is compared at the same share of the run, with {OTHER_LENGTH_SPREADS:g} times the spread."
-)
-# Keys of the config that change no curve, or by chance only. Batches count as samples per update, the length apart.
-FREE_KEYS = frozenset(
-    "batch_type batch_bins accum_grad max_bins_per_gpu valid_batch_bins max_update max_epoch patience seed num_workers "
-    "num_threads compile fsdp dtype max_nonfinite log_interval_updates valid_interval_updates save_interval_minutes "
-    "save_interval_updates keep_nbest_models best_model_criterion probe reference".split()
 )
 
 
@@ -60,9 +55,8 @@ def describe_subject(config: SSLConfig, inputs: Inputs, max_update: int) -> Subj
 
 
 def relevant_keys(config: SSLConfig) -> dict[str, Any]:
-    """The keys that decide the curves of a training."""
-    values = {key: value for key, value in config.model_dump(mode="json").items() if key not in FREE_KEYS}
-    return {**values, "batch_bins": config.batch_bins * config.accum_grad}
+    """The keys that decide the curves of a training; batches count as samples per update."""
+    return {**dump_without(config, Tag.NO_CURVE), "batch_bins": config.batch_bins * config.accum_grad}
 
 
 def describe_data(inputs: Inputs) -> dict[str, Any]:

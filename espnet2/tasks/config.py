@@ -43,9 +43,9 @@ class SSLConfig(TrainConfig):
     loss: tuple[LossEntry, ...] = Field(min_length=1, description="one objective, or several that share the encoder")
 
     @classmethod
-    def filled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    def filled(cls, values: Mapping[str, Any]) -> "SSLConfig":
         """See `TrainConfig.filled`."""
-        return resolve_config(values).model_dump(mode="json")
+        return resolve_config(values)
 
     def entries(self) -> dict[str, LossEntry]:
         """Entry name -> entry; a second entry of the same objective is numbered: hubert, hubert_2."""

@@ -8,8 +8,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from espnet2.data.augment.augment import AugmentConfig
 from espnet2.train.optimizer import optimizer_config
 from espnet2.train.scheduler import schedule_config
-from espnet2.utils.config import Config, parse_config
+from espnet2.utils.config import Config, Tag, parse_config, tagged
 from espnet2.utils.errors import UserError
+
+_RESUME, _CURVE = tagged(Tag.FREE_ON_RESUME), tagged(Tag.NO_CURVE)
+_FREE = tagged(Tag.FREE_ON_RESUME, Tag.NO_CURVE)
 
 
 class SamplingConfig(Config):
@@ -40,12 +43,21 @@ class TrainConfig(Config):
     """Everything the trainer and the loader obey; the model's sections are in `espnet2.tasks.config.SSLConfig`."""
 
     # batches
-    batch_type: Literal["numel"] = Field("numel", description="batches are measured in samples, padding included")
-    batch_bins: int = Field(1_000_000, gt=0, description="samples of one micro-step over all ranks")
-    accum_grad: int = Field(1, ge=1, description="micro-steps per update")
-    max_bins_per_gpu: int | None = Field(None, gt=0, description="samples one rank can hold; beyond it, accumulate")
+    batch_type: Literal["numel"] = Field(
+        "numel", description="batches are measured in samples, padding included", json_schema_extra=_CURVE
+    )
+    batch_bins: int = Field(
+        1_000_000, gt=0, description="samples of one micro-step over all ranks", json_schema_extra=_FREE
+    )
+    accum_grad: int = Field(1, ge=1, description="micro-steps per update", json_schema_extra=_FREE)
+    max_bins_per_gpu: int | None = Field(
+        None, gt=0, description="samples one rank can hold; beyond it, accumulate", json_schema_extra=_FREE
+    )
     valid_batch_bins: int | None = Field(
-        None, gt=0, description="samples of one validation batch (default: 80 s), for any number of ranks"
+        None,
+        gt=0,
+        description="samples of one validation batch (default: 80 s), for any number of ranks",
+        json_schema_extra=_FREE,
     )
     crop: Literal["pad", "shortest"] = Field("pad", description="pad a batch to its longest, or crop to its shortest")
     max_seconds: float = Field(20.0, gt=0, description="longer utterances are cropped at random, in training only")
@@ -53,13 +65,19 @@ class TrainConfig(Config):
     sampling: SamplingConfig = Field(SamplingConfig(), description="weights of the training sets or languages")
     augment: AugmentConfig = Field(AugmentConfig(), description="noise, rooms, mixing, speed; of training audio only")
     allow_rate_reduction: bool = Field(False, description="accept labels of a higher rate than frames")
-    num_workers: int = Field(2, ge=0, description="loader processes per rank; 0 loads in the training process")
+    num_workers: int = Field(
+        2, ge=0, description="loader processes per rank; 0 loads in the training process", json_schema_extra=_FREE
+    )
 
     # length of the run
-    max_update: int | None = Field(None, gt=0, description="optimizer steps of the whole run")
-    max_epoch: int | None = Field(None, gt=0, description="passes over the data; the smaller limit holds")
-    patience: int | None = Field(None, gt=0, description="stop after so many validations without a gain")
-    seed: int = Field(0, ge=0, description="of weights, order, crops, masks and dropout")
+    max_update: int | None = Field(None, gt=0, description="optimizer steps of the whole run", json_schema_extra=_FREE)
+    max_epoch: int | None = Field(
+        None, gt=0, description="passes over the data; the smaller limit holds", json_schema_extra=_FREE
+    )
+    patience: int | None = Field(
+        None, gt=0, description="stop after so many validations without a gain", json_schema_extra=_FREE
+    )
+    seed: int = Field(0, ge=0, description="of weights, order, crops, masks and dropout", json_schema_extra=_CURVE)
 
     # optimisation
     optim: Literal["adamw"] = Field("adamw", description="decoupled weight decay")
@@ -69,37 +87,60 @@ class TrainConfig(Config):
     )
     scheduler_conf: dict[str, Any] = Field({}, description="keys of that curve: warmup_steps, final_factor, ...")
     grad_clip: float = Field(10.0, gt=0, description="largest global L2 norm of the gradient")
-    max_nonfinite: int = Field(20, ge=1, description="non-finite updates in a row after which the run stops")
-    init_param: tuple[str, ...] = Field((), description="<file or exp dir>[:<source>[:<target>[:<exclude>]]]")
-    init_from: str | None = Field(None, description="start from this whole model: exp/<name>, hf:<user>/<name>, a file")
+    max_nonfinite: int = Field(
+        20, ge=1, description="non-finite updates in a row after which the run stops", json_schema_extra=_FREE
+    )
+    init_param: tuple[str, ...] = Field(
+        (), description="<file or exp dir>[:<source>[:<target>[:<exclude>]]]", json_schema_extra=_RESUME
+    )
+    init_from: str | None = Field(
+        None, description="start from this whole model: exp/<name>, hf:<user>/<name>, a file", json_schema_extra=_RESUME
+    )
     freeze_param: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
 
     # machine
-    dtype: Literal["bf16", "fp16", "fp32"] = Field("bf16", description="of autocast on a GPU; CPUs compute in fp32")
-    compile: bool = Field(False, description="torch.compile of the encoder's blocks")
-    fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)")
-    num_threads: int | None = Field(None, gt=0, description="of the training process; checkpoints record it")
+    dtype: Literal["bf16", "fp16", "fp32"] = Field(
+        "bf16", description="of autocast on a GPU; CPUs compute in fp32", json_schema_extra=_CURVE
+    )
+    compile: bool = Field(False, description="torch.compile of the encoder's blocks", json_schema_extra=_FREE)
+    fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)
+    num_threads: int | None = Field(
+        None, gt=0, description="of the training process; checkpoints record it", json_schema_extra=_FREE
+    )
 
     # reporting and checkpoints
-    log_interval_updates: int = Field(100, gt=0, description="updates per line of the log")
-    valid_interval_updates: int = Field(1000, gt=0, description="updates between validations (each saves a checkpoint)")
-    probe: ProbeConfig = Field(ProbeConfig(), description="units of one layer at each validation: quality is seen")
-    reference: str = Field("auto", description="curves to compare with: none, a file, or reference/<config>.json")
-    save_interval_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints")
-    save_interval_updates: int | None = Field(None, gt=0, description="also save after so many updates")
-    keep_nbest_models: int = Field(1, ge=1, description="kept by each criterion, averaged at the end")
+    log_interval_updates: int = Field(100, gt=0, description="updates per line of the log", json_schema_extra=_FREE)
+    valid_interval_updates: int = Field(
+        1000, gt=0, description="updates between validations (each saves a checkpoint)", json_schema_extra=_FREE
+    )
+    probe: ProbeConfig = Field(
+        ProbeConfig(), description="units of one layer at each validation: quality is seen", json_schema_extra=_FREE
+    )
+    reference: str = Field(
+        "auto", description="curves to compare with: none, a file, or reference/<config>.json", json_schema_extra=_FREE
+    )
+    save_interval_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints", json_schema_extra=_FREE)
+    save_interval_updates: int | None = Field(
+        None, gt=0, description="also save after so many updates", json_schema_extra=_FREE
+    )
+    keep_nbest_models: int = Field(
+        1, ge=1, description="kept by each criterion, averaged at the end", json_schema_extra=_FREE
+    )
     best_model_criterion: tuple[Criterion, ...] = Field(
-        (Criterion("valid", "loss", "min"),), min_length=1, description="ESPnet's form: [[valid, masked_accuracy, max]]"
+        (Criterion("valid", "loss", "min"),),
+        min_length=1,
+        description="ESPnet's form: [[valid, masked_accuracy, max]]",
+        json_schema_extra=_FREE,
     )
 
     @classmethod
-    def filled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+    def filled(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """An older dump of such a config with every key that came later at its default.
 
         Raises:
             UserError: it holds keys or values that are no more.
         """
-        return parse_config(cls, values, "config").model_dump(mode="json")
+        return parse_config(cls, values, "config")
 
     @field_validator("optim_conf")
     @classmethod

@@ -5,14 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from espnet2.train.config import TrainConfig
+from espnet2.utils.config import Tag, dump_without, tagged_keys
 from espnet2.utils.errors import UserError
-
-# Keys that may change between two parts of a run: they move no weight, or (max_update) only what is still to come.
-FREE_KEYS = frozenset(
-    "max_update max_epoch patience num_workers num_threads compile log_interval_updates valid_interval_updates "
-    "save_interval_minutes save_interval_updates keep_nbest_models best_model_criterion valid_batch_bins "
-    "batch_bins accum_grad max_bins_per_gpu fsdp init_param init_from max_nonfinite probe reference".split()
-)
 
 
 def describe_run(config: TrainConfig, data: Mapping[str, Any], division: Mapping[str, int]) -> dict[str, Any]:
@@ -23,8 +17,7 @@ def describe_run(config: TrainConfig, data: Mapping[str, Any], division: Mapping
         division: how a batch is divided; stands for batch_bins, accum_grad and max_bins_per_gpu, which may change
             together with the number of ranks.
     """
-    keys = {key: value for key, value in config.model_dump(mode="json").items() if key not in FREE_KEYS}
-    return {"config": keys, "data": dict(data), "division": dict(division)}
+    return {"config": dump_without(config, Tag.FREE_ON_RESUME), "data": dict(data), "division": dict(division)}
 
 
 def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], config: TrainConfig, checkpoint: Path) -> None:
@@ -50,12 +43,11 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], config:
 
 def _filled(saved: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:
     """The saved keys and the defaults of those that came later; as it is, where it holds keys that are no more."""
-    free = {key: value for key, value in config.model_dump(mode="json").items() if key in FREE_KEYS}
+    free = config.model_dump(mode="json", include=set(tagged_keys(type(config), Tag.FREE_ON_RESUME)))
     try:
-        filled = config.filled({**saved, **free})
+        return dump_without(config.filled({**saved, **free}), Tag.FREE_ON_RESUME)
     except UserError:
         return dict(saved)
-    return {key: value for key, value in filled.items() if key not in FREE_KEYS}
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:

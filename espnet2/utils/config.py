@@ -3,14 +3,18 @@
 import difflib
 import re
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic.fields import FieldInfo
 
 from espnet2.utils.errors import UserError
 from espnet2.utils.recipe import find_in_recipe
+
+_TAGS = "tags"  # key of `json_schema_extra`
 
 
 class Config(BaseModel):
@@ -20,6 +24,54 @@ class Config(BaseModel):
 
 
 ConfigType = TypeVar("ConfigType", bound=Config)
+
+
+class Tag(str, Enum):
+    """What a key means besides its value: `Field(..., json_schema_extra=tagged(Tag.FREE_ON_RESUME))`.
+
+    A key that a subclass declares anew needs its tags anew.
+    """
+
+    FREE_ON_RESUME = "free on resume"  # may change between two parts of a run: moves no weight that is there already
+    NO_CURVE = "no part of the curve"  # two runs that differ in it have the same curves, up to chance
+    HOW_TRAINED = "free with init_from"  # not what a part is: the weights of a model fit with any value
+
+
+def tagged(*tags: Tag) -> dict[str, JsonValue]:
+    """Tags as `json_schema_extra` of a Field."""
+    return {_TAGS: [tag.value for tag in tags]}
+
+
+def tagged_keys(config: type[Config], tag: Tag) -> frozenset[str]:
+    """The keys of a class, those of its sections apart, that carry a tag."""
+    return frozenset(name for name, field in config.model_fields.items() if tag in tags_of(field))
+
+
+def dump_without(config: Config, tag: Tag) -> dict[str, Any]:
+    """The config as JSON has it, but for the keys that carry a tag, in its sections too."""
+    values = config.model_dump(mode="json")
+    return {name: _pruned(getattr(config, name), values[name], tag) for name in _untagged(config, tag)}
+
+
+def _untagged(config: Config, tag: Tag) -> list[str]:
+    left_out = tagged_keys(type(config), tag)
+    return [name for name in type(config).model_fields if name not in left_out]
+
+
+def _pruned(value: object, dumped: Any, tag: Tag) -> Any:
+    """What was dumped of a value, without tagged keys of the sections in it."""
+    if isinstance(value, Config):
+        return {name: _pruned(getattr(value, name), dumped[name], tag) for name in _untagged(value, tag)}
+    if isinstance(value, list | tuple) and any(isinstance(each, Config) for each in value):
+        return [_pruned(each, one, tag) for each, one in zip(value, dumped, strict=True)]
+    return dumped
+
+
+def tags_of(field: FieldInfo) -> tuple[Tag, ...]:
+    """The tags of a key, in their order."""
+    extra = field.json_schema_extra
+    found = extra.get(_TAGS, []) if isinstance(extra, dict) else []
+    return tuple(Tag(tag) for tag in found) if isinstance(found, list) else ()
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,8 +13,11 @@ from espnet2.ssl.modules.attention_position import AttentionPositionConfig, add_
 from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
+from espnet2.utils.config import Tag, tagged
 
 POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0: 95 frames in 5 convolutions
+
+_TRAINED = tagged(Tag.HOW_TRAINED)
 
 
 class StackConfig(AttentionPositionConfig):
@@ -24,10 +27,18 @@ class StackConfig(AttentionPositionConfig):
     dim: int = Field(768, gt=0, description="width of frames between the blocks")
     num_heads: int = Field(12, gt=0, description="of the attention; divides `dim`")
     ffn_dim: int = Field(3072, gt=0, description="width inside the feed-forward part")
-    dropout: float = Field(0.1, ge=0, lt=1, description="of the input and of each part's output")
-    attention_dropout: float = Field(0.1, ge=0, lt=1, description="of the attention weights")
-    activation_dropout: float = Field(0.0, ge=0, lt=1, description="inside the feed-forward part")
-    layerdrop: float = Field(0.05, ge=0, lt=1, description="probability that an update skips a block")
+    dropout: float = Field(
+        0.1, ge=0, lt=1, description="of the input and of each part's output", json_schema_extra=_TRAINED
+    )
+    attention_dropout: float = Field(
+        0.1, ge=0, lt=1, description="of the attention weights", json_schema_extra=_TRAINED
+    )
+    activation_dropout: float = Field(
+        0.0, ge=0, lt=1, description="inside the feed-forward part", json_schema_extra=_TRAINED
+    )
+    layerdrop: float = Field(
+        0.05, ge=0, lt=1, description="probability that an update skips a block", json_schema_extra=_TRAINED
+    )
     position: Literal["conv", "conv_stack", "none"] = Field("conv", description="added to the input of the first block")
     position_join: Literal["add", "replace"] = Field("add", description="replace: only positions go on (ESPnet's ssl1)")
     position_kernel: int = Field(128, gt=0, description="frames; where left out, 19 for conv_stack")
@@ -60,7 +71,9 @@ class StackConfig(AttentionPositionConfig):
 class MacaronConfig(StackConfig):
     """Of encoders whose blocks convolve between two half feed-forward parts: positions come with the attention."""
 
-    layerdrop: float = Field(0.0, ge=0, lt=1, description="probability that an update skips a block")
+    layerdrop: float = Field(
+        0.0, ge=0, lt=1, description="probability that an update skips a block", json_schema_extra=_TRAINED
+    )
     position: Literal["conv", "conv_stack", "none"] = Field("none", description="added to the input of the first block")
     attention_position: Literal["none", "alibi", "gated_relative", "relative"] = Field(
         "relative", description="alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer"

@@ -13,6 +13,7 @@ from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm, TimeStatis
 from espnet2.utils import config
 
 WAV2VEC2_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # wav2vec 2.0, section 4.2
+_TRAINED = config.tagged(config.Tag.HOW_TRAINED)
 
 
 class ConvFrontend(Frontend):
@@ -30,8 +31,10 @@ class ConvFrontend(Frontend):
             "group", description="group: one norm over time after the first layer (Base); layer: over channels, in all"
         )
         bias: bool = Field(False, description="bias of the convolutions")
-        feature_grad_mult: float = Field(0.1, ge=0, description="factor on the gradient of the convolutions")
-        dropout: float = Field(0.1, ge=0, lt=1, description="after the projection")
+        feature_grad_mult: float = Field(
+            0.1, ge=0, description="factor on the gradient of the convolutions", json_schema_extra=_TRAINED
+        )
+        dropout: float = Field(0.1, ge=0, lt=1, description="after the projection", json_schema_extra=_TRAINED)
         normalize: Literal["none", "utterance"] = Field("none", description="of the waveform; Large uses utterance")
         project: bool = Field(True, description="false: the objective projects the features itself")
         projection_norm: bool = Field(True, description="LayerNorm before the projection; ESPnet's ssl1 has none")

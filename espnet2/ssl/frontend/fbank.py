@@ -15,6 +15,7 @@ from espnet2.ssl.modules.subsample import ConvSubsample, StackFrames
 from espnet2.utils import config
 
 NORM_EPSILON = 1e-5  # added to the variance of an utterance's mel
+_TRAINED = config.tagged(config.Tag.HOW_TRAINED)
 
 
 class FbankFrontend(Frontend):
@@ -40,7 +41,7 @@ class FbankFrontend(Frontend):
         stack_frames: int = Field(2, ge=1, description="10 ms frames side by side: 2 gives 20 ms, 4 gives 40 ms")
         conv2d_channels: int = Field(256, gt=0, description="of each of the two convolutions")
         layer_norm: bool = Field(False, description="LayerNorm before the projection")
-        dropout: float = Field(0.0, ge=0, lt=1, description="after the projection")
+        dropout: float = Field(0.0, ge=0, lt=1, description="after the projection", json_schema_extra=_TRAINED)
         project: bool = Field(True, description="false: the objective projects the features itself")
 
         @property
