@@ -37,6 +37,7 @@ def main() -> int:
     from espnet2.finetune.config import load_finetune_config
     from espnet2.finetune.session import TuningRequest, finetune
     from espnet2.train.distributed import process_group
+    from espnet2.train.run import locked_folder
 
     config = load_finetune_config(options.config, overrides)
     request = TuningRequest(
@@ -46,7 +47,7 @@ def main() -> int:
         output_dir=options.output_dir,
         checkpoint=options.checkpoint,
     )
-    with process_group(options.ngpu) as ranks:
+    with process_group(options.ngpu) as ranks, locked_folder(Path(options.output_dir), ranks):
         complete = finetune(config, request, ranks, stop)
     stop.ignore()
     return 0 if complete else REQUEUE_EXIT_CODE

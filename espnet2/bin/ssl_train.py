@@ -58,14 +58,13 @@ def main() -> int:
     from espnet2.pretrain.session import train
     from espnet2.train.distributed import process_group
     from espnet2.train.reporter import write_resume_script
+    from espnet2.train.run import locked_folder
 
     names = ("train_sets", "valid_sets", "train_labels", "valid_labels")
     paths = DataPaths(*(getattr(options, name).split() for name in names))
     output_dir = Path(options.output_dir)
     reference = find_reference_file(config.reference, options.config)
-    with process_group(options.ngpu) as ranks:
-        if ranks.is_first:
-            output_dir.mkdir(parents=True, exist_ok=True)
+    with process_group(options.ngpu) as ranks, locked_folder(output_dir, ranks):
 
         def on_start() -> None:
             if options.resume_script and Path(options.resume_script).exists():

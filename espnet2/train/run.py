@@ -1,7 +1,11 @@
 """What every run decides before its first update: length, threads, seeds."""
 
+import logging
 import os
 import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +16,9 @@ from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan
 from espnet2.train.distributed import Ranks
 from espnet2.utils.errors import UserError
+from espnet2.utils.run_lock import LockedError, held
+
+LOGGER = logging.getLogger("espnet2.train")
 
 
 def total_updates(config: TrainConfig, sampler: Sampler, steps: StepPlan) -> int:
@@ -45,3 +52,25 @@ def describe_progress(update: int, max_update: int) -> str:
     if update >= max_update:
         return f"complete before: {update} of {max_update} updates"
     return f"going on from update {update} of {max_update}"
+
+
+@contextmanager
+def locked_folder(output_dir: Path, ranks: Ranks) -> Iterator[None]:
+    """Hold exp/<name> while the block runs: the first rank makes the folder and locks it, all learn how it went.
+
+    Raises:
+        UserError: another run is at work there; the message says whose.
+    """
+    with ExitStack() as stack:
+        failure = None
+        if ranks.is_first:
+            try:
+                told = stack.enter_context(held(output_dir))
+            except LockedError as error:
+                failure = str(error)
+            else:
+                if told:
+                    LOGGER.warning(told)
+        if failure := ranks.from_first(failure):
+            raise UserError(failure)
+        yield

@@ -5,6 +5,7 @@
 # iteration; at 7 or more every iteration trains, and stages 8 to 10 run once, for the last model.
 set -euo pipefail
 
+. scripts/common/supervised.sh
 . scripts/common/options.sh
 # --- Iterations (lists have one value per iteration, counted from 0)
 train_start_iter=0        # First iteration to run.
@@ -43,7 +44,7 @@ run_ssl() {
     for name in $(sed -n 's/^\([a-z_0-9]*\)=.*/\1/p' scripts/common/options.sh); do
         [[ "${name}" =~ ^(stage|stop_stage)$ ]] || options+=("--${name}" "${!name}")
     done
-    stage_note=false ./ssl1.sh "${options[@]}" --stage "${from}" --stop_stage "${to}" "$@"
+    RECIPE_SUPERVISOR=$$ stage_note=false ./ssl1.sh "${options[@]}" --stage "${from}" --stop_stage "${to}" "$@"
 }
 
 trained=$(trained_sets)

@@ -4,6 +4,7 @@
 # Run it from egs2/<corpus>/ssl1, usually through ./run.sh, which holds the corpus's own values.
 set -euo pipefail
 
+. scripts/common/supervised.sh
 . scripts/common/options.sh
 # --- Labels (stage 5; objectives without labels need none of these)
 token_type=               # word for pseudo-labels in dump/<set>/text; char, bpe, word or phn tokens from transcripts.

@@ -35,7 +35,20 @@ active() {
         return 1
     fi
     in_stage "$2" "$3" || return 1
+    lock_stage "$2"
     note_stage "$2" "$3"
+}
+
+# lock_stage <number>: one run at a time prepares the data of a recipe, or evaluates a model. Trainings of different
+# exp/<name> may share a recipe; each of them locks its own folder (ssl_train).
+# shellcheck disable=SC2154
+lock_stage() {
+    local lock="utils/python.sh -SE utils/run_lock.py"
+    case "$1" in
+        [1-6]) ${lock} take . "${dumpdir}" ;;
+        8) ${lock} release . "${dumpdir}"; ${lock} take "${ssl_exp}/eval" ;;
+        *) ${lock} release . "${dumpdir}" ${ssl_exp:+"${ssl_exp}/eval"} ;;
+    esac || exit 1
 }
 
 # paths <folder> <sets>: "<folder>/<set> ..." for each set.

@@ -55,6 +55,8 @@ command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_di
     --train_sets "${train_sets}" --valid_sets "${valid_sets}")
 [ -z "${train_labels}" ] || command+=(--train_labels "${train_labels}" --valid_labels "${valid_labels}")
 command+=("${overrides[@]}")
+# On this machine a signal is a user's, who wants an end; only a queue takes its machine back and starts a job again.
+[ "${local}" = false ] || requeue=false
 read -ra job <<< "${cmd} --gpu ${ngpu} --requeue ${requeue}"
 [ "${local}" = true ] || job+=(--num-nodes "${num_nodes}")
 on_queue=()    # run.sh goes where this training goes
