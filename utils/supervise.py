@@ -80,10 +80,8 @@ def below(root, table, into_managers):
 
 def tell(processes, number):
     for process in processes:
-        try:
+        with contextlib.suppress(OSError):  # gone
             os.kill(process, number)
-        except OSError:  # gone
-            pass
 
 
 class Supervisor:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 
 SAMPLE_OPTION = "--dump_sets"  # of ssl_sample_features, which had this program's name once
@@ -21,7 +22,9 @@ def make_parser() -> argparse.ArgumentParser:
         default="",
         help="for units: folder of a k-means of this model, or 'codes'; default: what it carries",
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn")
+    parser.add_argument(
+        "--device", type=device_name, default="cpu", help="cpu or cuda: jobs here take its GPUs in turn"
+    )
     parser.add_argument("--job", type=int, default=1, help="which part, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish joins the tables")
     parser.add_argument("--channel", type=int, help="of multi-channel audio, from 0; the first by default")

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 
 
@@ -22,7 +23,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--nbpe", type=int, help="learn a BPE of so many pieces over the units of this set: bpe.model")
     parser.add_argument("--bpe_model", type=Path, help="or take this one, learned on another set of the same units")
     parser.add_argument("--format", choices=["text", "ark"], default="text", help="text, or labels.scp (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn")
+    parser.add_argument(
+        "--device", type=device_name, default="cpu", help="cpu or cuda: jobs here take its GPUs in turn"
+    )
     parser.add_argument("--job", type=int, default=1, help="which part, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish makes the tokens")
     parser.add_argument("--channel", type=int, help="of multi-channel audio, from 0; the first by default")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
 
@@ -43,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--options", nargs="*", default=[], metavar="PART.KEY=VALUE", help="of single parts: probes.tasks=[ctc]"
     )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda")
     parser.add_argument("--fresh", action="store_true", help="forget what the named parts have kept, and compute again")
     parser.add_argument("exp", type=Path, help="exp/<name>")
     return parser
@@ -114,18 +115,12 @@ def main() -> None:
         raise UserError("--beside: name a folder for tables of several models, --output exp/<comparison>")
     output = arguments.output or arguments.exp
 
-    import torch
-
     from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
     from espnet2.evaluate.parts import find_parts
     from espnet2.evaluate.systems import has_codes, systems_of
     from espnet2.evaluate.units.table import markdown_table
 
-    if arguments.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"--device {arguments.device}: PyTorch {torch.__version__} sees no GPU; use the CPU with --device cpu "
-            "(in a recipe: --ngpu 0), or check nvidia-smi and CUDA_VISIBLE_DEVICES"
-        )
+    require_device(arguments.device)
     request = EvaluationRequest(
         exp=output,
         train_set=arguments.train_set,

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from espnet2.bin.ssl_evaluate import numbers
+from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import run_main
 from espnet2.utils.files import atomic_write, write_json
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--max_train_frames", type=int, default=100_000, help="(%(default)s)")
     parser.add_argument("--max_valid_frames", type=int, default=100_000, help="(%(default)s)")
     parser.add_argument("--alignments", type=Path, help="file or folder of phones, as for ssl_evaluate")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda")
     parser.add_argument("--output", type=Path, help="write <output>.json and <output>.md, too")
     arguments = parser.parse_args()
     seeds = numbers("--seeds", arguments.seeds)
@@ -41,7 +42,7 @@ def main() -> None:
         frame_rate=arguments.frame_rate,
         max_train_frames=arguments.max_train_frames,
         max_valid_frames=arguments.max_valid_frames,
-        device=arguments.device,
+        device=require_device(arguments.device),
         alignments=arguments.alignments,
     )
     result = evaluate_units(request, lambda line: print(line, file=sys.stderr, flush=True))

@@ -17,6 +17,7 @@ from espnet2.units.request import (
 )
 from espnet2.units.sampling import Sample
 from espnet2.units.source import make_extractor
+from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
 
 NOT_THERE = 3  # exit status of --check
@@ -36,7 +37,7 @@ def main() -> int:
         help="stop when a pass lowers the inertia by less than this share (%(default)s)",
     )
     parser.add_argument("--max_passes", type=int, default=100, help="most passes over the sample (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--check",
         action="store_true",
@@ -102,7 +103,7 @@ def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
         num_starts=arguments.num_starts,
         tolerance=arguments.tolerance,
         max_passes=arguments.max_passes,
-        device=arguments.device,
+        device=require_device(arguments.device),
         in_place=True,
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )

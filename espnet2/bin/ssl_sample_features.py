@@ -12,6 +12,7 @@ from espnet2.units.features import FeatureExtractor, map_features
 from espnet2.units.request import FLOAT_BYTES, SampleRequest, add_sample_arguments, read_request, require_disk
 from espnet2.units.sampling import FeatureShard, SamplePlan, job_part, sampled_frames
 from espnet2.units.source import make_extractor
+from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 from espnet2.utils.progress import Progress
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, required=True, help="gets features.<job>.npy: (frames, dim) float32")
     parser.add_argument("--job", type=int, default=1, help="which shard, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many shards")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda: where the model runs")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda: where the model runs")
     arguments = parser.parse_args()
     request = read_request(arguments)
     shard = FeatureShard(arguments.output_dir, arguments.job)

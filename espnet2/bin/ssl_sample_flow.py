@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of spans, noise and phases (%(default)s)")
     parser.add_argument("--no_audio", action="store_true", help="figures and statistics only")
     parser.add_argument("--griffin_lim_iterations", type=int, default=64, help="(%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda (%(default)s)")
     arguments = parser.parse_args()
 
     from espnet2.evaluate.flow.report import SampleRequest, sample_utterances

@@ -12,6 +12,7 @@ from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.check import check_training_labels
 from espnet2.data.labels.packed import JoinedLabels, check_same_labels
+from espnet2.data.loader import require_shared_memory
 from espnet2.data.sampler import Sampler, Sampling, sequential_shards
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import needs_labels
@@ -20,6 +21,7 @@ from espnet2.train.data import VALID_SHARD_SECONDS, StepPlan, TrainingData
 from espnet2.units.mel_gather import read_statistics
 from espnet2.utils.errors import UserError
 
+SAMPLE_BYTES = 4
 SHOWN = 5  # offenders named in an error
 
 
@@ -114,6 +116,8 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
         seed=config.seed,
         sampling=make_sampling(config, inputs.train),
     )
+    if config.num_workers:  # batches come through shared memory, as float32
+        require_shared_memory(SAMPLE_BYTES * steps.shard_samples, config.num_workers, steps.accumulation)
     if len(sampler.rows) == 0:
         raise UserError(f"no utterance is longer than min_seconds {config.min_seconds}")
     return TrainingData(

@@ -105,7 +105,7 @@ class TrainConfig(Config):
     compile: bool = Field(False, description="torch.compile of the encoder's blocks", json_schema_extra=_FREE)
     fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)
     num_threads: int | None = Field(
-        None, gt=0, description="of the training process; checkpoints record it", json_schema_extra=_FREE
+        None, gt=0, le=1024, description="of the training process; checkpoints record it", json_schema_extra=_FREE
     )
 
     # reporting and checkpoints

@@ -1,10 +1,11 @@
 """Config, data and machine in, what makes two runs the same run out; resuming another one is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from espnet2.train.config import TrainConfig
+from espnet2.train.data import plan_steps
 from espnet2.utils.config import Tag, dump_without, tagged_keys
 from espnet2.utils.errors import UserError
 
@@ -37,8 +38,26 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], config:
         lines = "".join(f"\n  {key}: {before.get(key)} in the checkpoint, {now.get(key)} now" for key in differing)
         raise UserError(
             f"{checkpoint}: this checkpoint belongs to a run with other settings:{lines}\n"
+            f"{_division_remedy(differing, before, config)}"
             "restore them to go on, or give another --output_dir (in a recipe: another --ssl_tag) to train anew"
         )
+
+
+def _division_remedy(differing: Sequence[str], before: Mapping[str, Any], config: TrainConfig) -> str:
+    """Where only the number of processes is another: the value of `max_bins_per_gpu` that divides the batch as before.
+
+    The mean over the micro-batches of an update is the same however many processes share them, so a run goes on with
+    any number of them that divides the micro-batches evenly.
+    """
+    if not differing or any(not key.startswith("division.") for key in differing):
+        return ""
+    shard, parts = before["division.shard_samples"], before["division.micro_batches"]
+    bounded = config.model_copy(update={"max_bins_per_gpu": shard})
+    plans = {size: plan_steps(bounded, size) for size in range(1, parts + 1)}
+    fitting = [str(size) for size, plan in plans.items() if (plan.shard_samples, plan.micro_batches) == (shard, parts)]
+    if not fitting:
+        return ""
+    return f"to go on with {' or '.join(fitting)} processes, divide it as before: --max_bins_per_gpu {shard}; or "
 
 
 def _filled(saved: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:

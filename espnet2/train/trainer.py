@@ -138,7 +138,8 @@ class Trainer:
         prepared = []
         for _ in range(self.steps.accumulation):
             started = time.monotonic()
-            loaded = next(batches)
+            with self.stop.waiting_for_data():
+                loaded = next(batches)
             self.interval.wait_seconds += time.monotonic() - started
             prepared.append(prepare(self.model, loaded, self.ranks.device))
         return prepared

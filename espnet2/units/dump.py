@@ -28,6 +28,7 @@ from espnet2.units.kmeans import assign
 from espnet2.units.own_codes import CodeFeatures
 from espnet2.units.sampling import fingerprint
 from espnet2.units.unit_file import UnitCard
+from espnet2.utils.device import require_device
 from espnet2.utils.errors import UserError
 from espnet2.utils.progress import UtteranceProgress
 
@@ -147,10 +148,9 @@ def _with_model(request: DumpRequest) -> DumpRequest:
 
 def _device(request: DumpRequest) -> str:
     """Jobs on one machine take its GPUs in turn; on a queue each sees only its own."""
+    require_device(request.device)
     if request.device != "cuda":
         return request.device
-    if not torch.cuda.is_available():
-        raise UserError(f"--device cuda: PyTorch {torch.__version__} sees no GPU; use --device cpu")
     return f"cuda:{(request.job - 1) % torch.cuda.device_count()}"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from espnet2.models.weights import find_weights
+from espnet2.utils.device import require_device
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
 
@@ -72,18 +73,12 @@ def make_extractor(source: FeatureSource, sample_rate: int, device: str = "cpu")
     Raises:
         UserError: the teacher has no such layer, or expects audio of another rate, or there is no GPU for "cuda".
     """
-    import torch
-
     from espnet2.units.features import LayerFeatures, MfccFeatures
 
     if source.feature == MFCC:
         return MfccFeatures(sample_rate)
     from espnet2.models.load import load_model, load_shape
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            f"no GPU to compute {source.describe()} on: PyTorch {torch.__version__} sees none; use the CPU with "
-            "--device cpu (in a recipe: --gpu_dump_feature false), or check nvidia-smi and CUDA_VISIBLE_DEVICES"
-        )
+    require_device(device)
     model = load_shape(source.model) if device == "meta" else load_model(source.model, device=device).model
     return LayerFeatures(model, [source.layer], sample_rate, device, source.model)

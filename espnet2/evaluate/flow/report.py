@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
-import torch
 from torch import Tensor
 
 from espnet2.data.dataset import seed_for
@@ -19,6 +18,7 @@ from espnet2.evaluate.flow.figure import draw_filled
 from espnet2.evaluate.flow.sampling import Filled, FlowSampler, Span, choose_span, summarise
 from espnet2.evaluate.flow.vocoder import GriffinLimVocoder
 from espnet2.models.load import load_model
+from espnet2.utils.device import require_device
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
 
@@ -74,9 +74,7 @@ def sample_utterances(request: SampleRequest, *, report: Callable[[str], None]) 
         UserError: an unknown utterance, a span beyond its audio, or a model that does not sample.
     """
     index = AudioIndex.open(request.dump_set)
-    if request.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"--device {request.device}: PyTorch {torch.__version__} sees no GPU; use --device cpu")
-    model = load_model(request.model, device=request.device, tag=request.tag).model
+    model = load_model(request.model, device=require_device(request.device), tag=request.tag).model
     sampler = FlowSampler(model, request.model, num_steps=request.num_steps, guidance=request.guidance)
     if sampler.geometry.sample_rate != index.sample_rate:
         raise UserError(

@@ -1,5 +1,6 @@
 """Atomic files, hashes, and how programs end."""
 
+import argparse
 import errno
 import os
 import stat
@@ -7,6 +8,8 @@ import sys
 
 import pytest
 
+from espnet2.utils.arguments import positive_float, positive_int
+from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write, hash_bytes, hash_file, hash_value, write_json
 
@@ -46,7 +49,7 @@ ENDS = {
     "system": (
         PermissionError(errno.EACCES, "Permission denied", "f"),
         2,
-        "error: [Errno 13] Permission denied: 'f'\n",
+        "(ls -ld), or choose another folder\n",
     ),
     "disk": (OSError(errno.ENOSPC, "No space left on device"), 2, "free some space and run the same command again\n"),
     "loader": (
@@ -73,10 +76,77 @@ def test_how_programs_end(monkeypatch, capsys, case):
     assert shown.startswith("ssl_thing: ") and shown.endswith(message) and shown.count("\n") == 1
 
 
-def test_statuses_and_our_own_bugs_pass_through():
+def test_statuses_pass_through():
     for result, status in ((None, 0), (3, 3)):
         with pytest.raises(SystemExit) as caught:
             run_main(lambda result=result: result)
         assert caught.value.code == status
-    with pytest.raises(ZeroDivisionError):
+
+
+def test_what_nobody_foresaw_is_one_line_and_a_file_with_the_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/ssl_thing.py", "--option"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
         run_main(lambda: 1 / 0)
+    assert caught.value.code == 1
+    shown = capsys.readouterr().err
+    assert (
+        shown.count("\n") == 1 and "unforeseen ZeroDivisionError: division by zero (test_files_and_errors.py:" in shown
+    )
+    (file,) = tmp_path.iterdir()
+    assert file.name in shown and "--option" in file.read_text() and "ZeroDivisionError" in file.read_text()
+
+
+REFUSED = {
+    "memory": (MemoryError(), "ask the queue for more"),
+    "torch memory": (RuntimeError("[enforce fail at alloc_cpu.cpp:128] DefaultCPUAllocator: can't allocate memory"),
+                     "lower batch_bins"),
+    "GPU memory": (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "lower batch_bins"),
+    "threads": (RuntimeError("can't start new thread"), "ulimit -u"),
+    "processes": (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "ulimit -u"),
+    "files": (OSError(errno.EMFILE, "Too many open files", "/data/a.wav"), "ulimit -n"),
+    "read-only": (OSError(errno.EROFS, "Read-only file system", "exp"), "this file system may only be read"),
+    "rights": (PermissionError(errno.EACCES, "Permission denied", "exp/a"), "exp/a'; look at the rights"),
+    "shared memory": (RuntimeError("unable to write to file </torch_42_0>: No space left on device (28)"), "--shm-size"),
+    "bus error": (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that "
+                               "dataloader's workers are out of shared memory."), "--shm-size"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_machine_refuses_has_a_remedy(capsys, case):
+    error, remedy = REFUSED[case]
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_main(main)
+    shown = capsys.readouterr().err
+    assert caught.value.code == 2 and remedy in shown and shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda0", "cuda:", "mps", "", "CPU"])
+def test_a_device_that_does_not_exist_is_refused(name):
+    with pytest.raises(argparse.ArgumentTypeError, match="expected cpu, cuda"):
+        device_name(name)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [require_device(name) for name in ("cpu", "cuda", "cuda:1")] == ["cpu", "cuda", "cuda:1"]
+    with pytest.raises(UserError, match="sees 2 GPUs, counted from 0"):
+        require_device("cuda:2")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UserError, match="sees no GPU"):
+        require_device("cuda")
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "nan", "", "two"])
+def test_options_that_count_are_above_zero(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="above 0"):
+        positive_int(text)
+    if text != "1.5":
+        with pytest.raises(argparse.ArgumentTypeError, match="above 0"):
+            positive_float(text)
+    assert positive_int("3") == 3 and positive_float("1e-3") == 1e-3

@@ -29,7 +29,9 @@ sample=(--dump_sets "${dump_sets}" --feature "${feature}" --layer "${layer}" --m
 status=0
 "${python}" -m espnet2.bin.ssl_learn_kmeans "${sample[@]}" --num_clusters "${num_clusters}" --check "${kmeans}" || status=$?
 case ${status} in
-    0) exit 0 ;;
+    0)    # a call that was killed before its end may have left the features, which are large
+        "${keep_features}" || rm -rf "${kmeans}/features"
+        exit 0 ;;
     3) ;;  # not there yet
     *) exit "${status}" ;;
 esac
