@@ -3,7 +3,7 @@
 # conf/train_<objective>_base.yaml, for HuBERT and WavLM with --pseudo_labels ../hubert1. All options: ./ssl1.sh --help
 set -euo pipefail
 
-./ssl1.sh \
+exec ./ssl1.sh \
     --train_set train \
     --valid_set dev \
     --lang zh \

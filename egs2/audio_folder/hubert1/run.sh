@@ -4,7 +4,7 @@
 # For one node of 8 GPUs; with fewer the same batches take longer (--ngpu). Options win over the values below: ./hubert1.sh --help
 set -euo pipefail
 
-./hubert1.sh \
+exec ./hubert1.sh \
     --train_set train \
     --valid_set dev \
     --train_configs "conf/train_hubert_base_iter0.yaml conf/train_hubert_base.yaml" \

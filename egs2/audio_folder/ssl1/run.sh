@@ -4,7 +4,7 @@
 # For one node of 8 GPUs; with fewer the same batches take longer (--ngpu). Options win over the values below: ./ssl1.sh --help
 set -euo pipefail
 
-./ssl1.sh \
+exec ./ssl1.sh \
     --train_set train \
     --valid_set dev \
     --train_config conf/train_best_rq_base.yaml \

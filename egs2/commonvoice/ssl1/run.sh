@@ -10,7 +10,7 @@ done
 export COMMONVOICE_LANG="${lang}"
 sets=${lang//[ ,]/_}
 
-./ssl1.sh \
+exec ./ssl1.sh \
     --train_set "train_${sets}" \
     --valid_set "dev_${sets}" \
     --lang "${sets}" \

@@ -2,7 +2,7 @@
 # Trains HuBERT on the Russian voice of festvox-ru, two iterations; options win over the values below: ./hubert1.sh --help
 set -euo pipefail
 
-./hubert1.sh \
+exec ./hubert1.sh \
     --train_set train \
     --valid_set dev \
     --lang ru \

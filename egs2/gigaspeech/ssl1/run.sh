@@ -5,7 +5,7 @@ set -euo pipefail
 
 export GIGASPEECH_SUBSET="${GIGASPEECH_SUBSET:-xl}"    # local/data.sh reads it
 
-./ssl1.sh \
+exec ./ssl1.sh \
     --train_set "train_${GIGASPEECH_SUBSET}" \
     --valid_set dev \
     --lang en \

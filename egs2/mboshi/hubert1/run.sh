@@ -3,7 +3,7 @@
 # The unseen speaker is data/test: the README says how to evaluate on it.
 set -euo pipefail
 
-./hubert1.sh \
+exec ./hubert1.sh \
     --train_set train \
     --valid_set dev \
     --lang mdw \

@@ -2,7 +2,7 @@
 # Trains a mini HuBERT on the embedded synthetic corpus, two iterations; options win over the values below: ./hubert1.sh --help
 set -euo pipefail
 
-./hubert1.sh \
+exec ./hubert1.sh \
     --train_set train \
     --valid_set dev \
     --lang en \

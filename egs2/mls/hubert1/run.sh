@@ -3,7 +3,7 @@
 # For one node of 8 GPUs; with fewer the same batches take longer (--ngpu). Options win over the values below: ./hubert1.sh --help
 set -euo pipefail
 
-./hubert1.sh \
+exec ./hubert1.sh \
     --train_set train \
     --valid_set dev \
     --lang multilingual \

@@ -3,7 +3,7 @@
 # Options win over the values below: ./ssl1.sh --help
 set -euo pipefail
 
-./ssl1.sh \
+exec ./ssl1.sh \
     --train_set train \
     --valid_set dev \
     --lang en \

@@ -107,7 +107,7 @@ REFUSED = {
     "files": (OSError(errno.EMFILE, "Too many open files", "/data/a.wav"), "ulimit -n"),
     "read-only": (OSError(errno.EROFS, "Read-only file system", "exp"), "this file system may only be read"),
     "rights": (PermissionError(errno.EACCES, "Permission denied", "exp/a"), "exp/a'; look at the rights"),
-    "shared memory": (RuntimeError("unable to write to file </torch_42_0>: No space left on device (28)"), "--shm-size"),
+    "shared memory": (RuntimeError("unable to write to file </torch_42_0>: No space left on device"), "--shm-size"),
     "bus error": (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that "
                                "dataloader's workers are out of shared memory."), "--shm-size"),
 }  # fmt: skip
