@@ -43,11 +43,12 @@ active() {
 # exp/<name> may share a recipe; each of them locks its own folder (ssl_train).
 # shellcheck disable=SC2154
 lock_stage() {
-    local lock="utils/python.sh -SE utils/run_lock.py"
+    local lock="utils/python.sh -SE utils/run_lock.py" folders=(.)
+    [ ! -d "${dumpdir}" ] || folders+=("${dumpdir}")    # another recipe's, too
     case "$1" in
-        [1-6]) ${lock} take . "${dumpdir}" ;;
-        8) ${lock} release . "${dumpdir}"; ${lock} take "${ssl_exp}/eval" ;;
-        *) ${lock} release . "${dumpdir}" ${ssl_exp:+"${ssl_exp}/eval"} ;;
+        [1-6]) ${lock} take "${folders[@]}" ;;
+        8) ${lock} release "${folders[@]}"; ${lock} take "${ssl_exp}/eval" ;;
+        *) ${lock} release "${folders[@]}" ${ssl_exp:+"${ssl_exp}/eval"} ;;
     esac || exit 1
 }
 
