@@ -4,8 +4,8 @@
 # What each stage reads and writes: doc/generate/stages.py makes the tables in the README and in doc/ of these lines.
 # 1 data | the corpus | `data/<set>/{wav.scp,utt2spk,spk2utt,...}`, by `local/data.sh`
 # 2 speed | `data/<set>` | `data/<set>_sp`, only with `--speed_perturb_factors`
-# 3 format | `data/<set>` | `dump/org/<set>`: real audio, one rate, mono; lengths; `rejected.tsv`
-# 4 filter | `dump/org/<set>` | `dump/<set>`: what is neither too short nor too long; its index
+# 3 format | `data/<set>` | `dump/org/<set>`: real audio, one rate, mono, with lengths and `rejected.tsv`
+# 4 filter | `dump/org/<set>` | `dump/<set>`: what is neither too short nor too long, and its index
 # 5 tokens | labels, transcripts, or features | training targets. `hubert1` clusters, `ssl1` imports
 # 6 index | `dump/<set>` | the memory-mapped index, brought up to date
 # 7 train | index, config | `exp/<name>/{config.yaml,checkpoints,train.log,run.sh,tensorboard,images}`
