@@ -43,7 +43,8 @@ EXTRAS = {
         "textgrid>=1.6",
         "gdown>=5.2",
     ],
-    "singing": ["music21>=9.1", "miditoolkit>=1.0", "nnmnkwii>=0.1.3", "pyopenjtalk>=0.4"],  # corpora of songs
+    "singing": ["music21>=9.1", "miditoolkit>=1.0"],  # corpora of songs
+    "japanese": ["nnmnkwii>=0.1.3", "pyopenjtalk>=0.3.3"],  # their labels; both are built by a C compiler
     "phonemes": ["phonemizer>=3.3", "espeakng-loader>=0.2.4"],  # transcripts to phones, many languages
     "hub": ["huggingface_hub>=1.0,<3"],
     "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],

@@ -87,12 +87,13 @@ class XMLReader(_Scores):
         return int(tempo), notes
 
 
-def _is_silent(notes: list[NOTE]) -> bool:
-    return bool(notes) and notes[-1].midi == 0
+def _previous_pitch(notes: list[NOTE]) -> int:
+    """The pitch before: 0 after a rest, -1 at the beginning; a breath mark does not count."""
+    return next((note.midi for note in reversed(notes) if note.lyric != BREATH), -1)
 
 
 def _add_pause(notes: list[NOTE], begin: float, end: float) -> None:
-    if _is_silent(notes):
+    if notes and notes[-1].lyric == PAUSE:
         notes[-1].et += end - begin
     else:
         notes.append(NOTE(PAUSE, 0, begin, end))
@@ -103,12 +104,12 @@ def _add_element(notes: list[NOTE], element: "music21.note.GeneralNote", begin: 
     if element.isRest or element.lyric == BREAK:
         _add_pause(notes, begin, end)
         return
-    previous = notes[-1].midi if notes else -1
+    previous = _previous_pitch(notes)
     pitches = [note.pitch.midi for note in element] if element.isChord else [element.pitch.midi]
     pitch = next((value for value in pitches if value != previous), pitches[0])  # of a chord the one that is new
     if element.lyric not in SAME_SYLLABLE:
         notes.append(NOTE(element.lyric, pitch, begin, end))
-    elif notes and (pitch == previous or _is_silent(notes)):
+    elif notes and previous in (pitch, 0):
         notes[-1].et += end - begin
     else:
         notes.append(NOTE(TIED, pitch, begin, end))

@@ -1,7 +1,9 @@
 """What programs of ESPnet's recipes import in, the tables and values that they get out."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,9 +80,42 @@ def test_scores_go_round(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "dump" / "a.json").read_bytes()) == score
 
 
+def element(midi: int, seconds: float, lyric: str | None = None, *, breath: bool = False) -> SimpleNamespace:
+    """A note of music21, or a rest where the pitch is 0."""
+    marks = [SimpleNamespace(name="breath mark")] if breath else []
+    pitch = SimpleNamespace(midi=midi)
+    kind = {"isRest": midi == 0, "isChord": False}
+    return SimpleNamespace(pitch=pitch, seconds=seconds, lyric=lyric, articulations=marks, **kind)
+
+
+def test_notes_of_a_score(tmp_path: Path, monkeypatch) -> None:
+    """The same notes as ESPnet's reader gave for this score with music21 10.5 (compared on 2026-11-30)."""
+    elements = [element(0, 0.6), element(60, 0.6, "ka"), element(60, 0.6), element(62, 0.3, "\u30fc")]
+    elements += [element(64, 0.6, "ki", breath=True), element(64, 0.6, "br"), element(0, 0.6), element(67, 1.2, "ku")]
+    elements += [element(69, 0.6), element(0, 1.2)]
+    part = SimpleNamespace(flatten=lambda: SimpleNamespace(notesAndRests=elements))
+    marks = [(0, 1, SimpleNamespace(number=None)), (1, 2, SimpleNamespace(number=100.0))]
+    score = SimpleNamespace(parts=[part], metronomeMarkBoundaries=lambda: marks)
+    fake = SimpleNamespace(converter=SimpleNamespace(parse=lambda path: score))
+    monkeypatch.setitem(sys.modules, "music21", fake)
+    (tmp_path / "score.scp").write_text("a x.xml\n")
+    tempo, notes = XMLReader(tmp_path / "score.scp")["a"]
+    assert tempo == 100
+    assert [(note.lyric, note.midi, round(note.st, 4), round(note.et, 4)) for note in notes] == [
+        ("P", 0, 0.0, 0.6),
+        ("ka", 60, 0.6, 1.8),
+        ("\u2014", 62, 1.8, 2.1),
+        ("ki", 64, 2.1, 2.7),
+        ("B", 0, 2.7, 2.7),
+        ("P", 0, 2.7, 3.9),
+        ("ku", 67, 3.9, 5.1),
+        ("\u2014", 69, 5.1, 5.7),
+    ]
+
+
 @pytest.mark.parametrize(("reader", "package"), [(XMLReader, "music21"), (MIDReader, "miditoolkit")])
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch, reader: type, package: str) -> None:
-    monkeypatch.setitem(__import__("sys").modules, package, None)
+    monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / "score.scp").write_text("a x.xml\n")
     with pytest.raises(UserError, match=rf"need {package}: pip install 'espnet2-ssl\[singing\]'"):
         reader(tmp_path / "score.scp")
