@@ -109,6 +109,14 @@ def test_a_folder_without_data_sh_is_one_line(tmp_path: Path) -> None:
     assert "usage: " in check().stderr and check().returncode == 1
 
 
+def test_a_recipe_of_kaldi_begins_elsewhere(recipe: Path, tmp_path: Path) -> None:
+    output = check("--start", "local/prepare.sh", recipe).stdout
+    assert "local/prepare.sh:3: program no_such_program" in output and "no_such_tool.sh" not in output
+    result = check("--start", "local/none.sh", recipe)
+    assert result.returncode == 1 and "no such file" in result.stderr and "local/none.sh" in result.stderr
+    assert check("--start").returncode == 1
+
+
 def test_our_own_recipes_need_nothing() -> None:
     recipes = sorted(path.parent.parent for path in (ROOT / "egs2").glob("[a-z]*/ssl1/local/data.sh"))
     assert len(recipes) > 10

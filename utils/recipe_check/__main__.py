@@ -7,10 +7,13 @@ from collections.abc import Iterable
 import needs
 import verdict
 
-USAGE = """usage: check_recipe.sh [--summary | --hint] <recipe folder>...     e.g.: check_recipe.sh egs2/my_corpus/ssl1
+USAGE = """usage: check_recipe.sh [--summary | --hint] [--start <script>] <recipe folder>...
+e.g.:  check_recipe.sh egs2/my_corpus/ssl1
 Reads local/data.sh of a recipe (Kaldi's, ESPnet's or yours) and every script that it calls, runs nothing, and says what
-they need that is not here. --summary: one line for each recipe, and how many can run. --hint: nothing where nothing
-is missing."""
+they need that is not here.
+--start <script>  begin there: recipes of Kaldi have no local/data.sh; e.g. --start local/data_prep.sh
+--summary         one line for each recipe, and how many can run
+--hint            nothing where nothing is missing"""
 
 
 def print_part(title: str, sentences: Iterable[str]) -> None:
@@ -31,11 +34,11 @@ def report(folder: str, found: verdict.Verdict) -> None:
     print_part("files of the recipe itself that are not there:", found.own)
 
 
-def summary(folders: list[str], judge: verdict.Judge) -> bool:
+def summary(folders: list[str], start: str, judge: verdict.Judge) -> bool:
     """Print a line for each recipe, then the counts; whether all can run."""
     count = 0
     for folder in folders:
-        found = judge.of(folder)
+        found = judge.of(folder, start)
         count += found.runs
         lacking = [sentence.split(" (")[0].split(": ", 1)[1] for sentence in found.missing]
         print(f"{folder}: " + ("needs " + ", ".join(lacking) if lacking else "ok"))
@@ -45,20 +48,23 @@ def summary(folders: list[str], judge: verdict.Judge) -> bool:
 
 def main(arguments: list[str]) -> int:
     mode = arguments[0] if arguments[:1] in (["--summary"], ["--hint"]) else ""
-    folders = arguments[bool(mode) :]
+    folders, start = arguments[bool(mode) :], needs.START
+    if folders[:1] == ["--start"] and len(folders) > 1:
+        start, folders = folders[1], folders[2:]
     if not folders or any(folder.startswith("-") for folder in folders):
         print(USAGE, file=sys.stderr)
         return 1
     for folder in folders:
-        if not os.path.isfile(os.path.join(folder, needs.START)):
-            print(f"check_recipe.sh: no such file {os.path.join(folder, needs.START)}", file=sys.stderr)
+        if not os.path.isfile(os.path.join(folder, start)):
+            remedy = "" if start != needs.START else "; --start names another script to begin with"
+            print(f"check_recipe.sh: no such file {os.path.join(folder, start)}{remedy}", file=sys.stderr)
             return 1
     judge = verdict.Judge()
     if mode == "--summary":
-        return int(not summary(folders, judge))
+        return int(not summary(folders, start, judge))
     all_run = True
     for folder in folders:
-        found = judge.of(folder)
+        found = judge.of(folder, start)
         if not mode or found.sentences():
             report(folder, found)
         all_run = all_run and found.runs

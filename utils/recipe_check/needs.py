@@ -167,7 +167,7 @@ def read_command(reading: Reading, command: shell_text.Command, name: str) -> No
         reading.programs.append(Need("program", words[0], place, reading.option))
 
 
-def of_recipe(folder: str, start: str = START) -> list[Need]:
+def of_recipe(folder: str, start: str) -> list[Need]:
     """Everything that a recipe needs, in the order of its names."""
     reading = Reading(folder)
     read_file(reading, start)

@@ -38,10 +38,10 @@ class Judge:
         self.required, self.extras = toolkit.packages()
         self.lines = toolkit.corpora()
 
-    def of(self, folder: str) -> Verdict:
-        """How the needs of a recipe stand."""
+    def of(self, folder: str, start: str) -> Verdict:
+        """How the needs of a recipe stand, from that script on."""
         verdict = Verdict()
-        for need in needs.of_recipe(folder):
+        for need in needs.of_recipe(folder, start):
             getattr(self, need.kind)(verdict, need)
         return verdict
 
