@@ -15,7 +15,10 @@ from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file
 
 CTM, TSV, TEXTGRID = ".ctm", ".tsv", ".textgrid"
-TIER = "phones"  # of the Montreal Forced Aligner; "<speaker> - phones" where a file has several speakers
+# Names of the tier with the phones: of the Montreal Forced Aligner ("<speaker> - phones" where a file has several), of
+# others who align, and of WebMAUS. Another one is named behind the folder: <folder>:tier=<name>.
+TIERS = ("phones", "phone", "phonemes", "segments", "mau")
+TIER_OPTION = ":tier="
 TSV_FRAMES_PER_SECOND = 100  # of "<utt> <phone>,..." tables: fairseq, examples/hubert/measure_teacher_quality.py
 BEYOND_SECONDS = 0.1  # aligners round up to their frames (10 ms to 80 ms), and some audio was trimmed since
 MOST_BEYOND = 0.05  # share of the utterances whose phones may end behind their audio; more is not of this audio
@@ -30,11 +33,12 @@ class PhoneFiles:
     paths: tuple[Path, ...]  # a table, or the TextGrids of single utterances
     utt_ids: tuple[str, ...]  # of the TextGrids; () for a table
     place: str  # for messages
+    tier: str = ""  # of the TextGrids; "": one of TIERS
 
     @property
     def hash(self) -> str:
         """Of the contents."""
-        return hash_bytes(*map(hash_file, self.paths), *self.utt_ids)
+        return hash_bytes(*map(hash_file, self.paths), *self.utt_ids, *((self.tier,) if self.tier else ()))
 
 
 @dataclass(frozen=True)
@@ -52,28 +56,36 @@ def find_phones(dump_set: str | Path, source: str | Path | None = None) -> Phone
     Args:
         source: a table for all sets, or a folder with <set>.ctm, <set>.tsv, <set>/phones.ctm, <set>/phones.tsv,
             phones.ctm, phones.tsv, or with TextGrids: <utt>.TextGrid, or <speaker>/<file>.TextGrid as the Montreal
-            Forced Aligner writes them, where the utterance is <file>, <speaker>-<file> or <speaker>_<file>.
+            Forced Aligner writes them, where the utterance is <file>, <speaker>-<file> or <speaker>_<file>. Behind
+            it ":tier=<name>" names the tier of the TextGrids.
 
     Returns:
         None where neither has any.
 
     Raises:
-        UserError: `source` does not exist, or two TextGrids are of one utterance.
+        UserError: `source` does not exist, or holds nothing of a set that has phones of its own; or two TextGrids are
+            of one utterance.
     """
     dump_set = Path(dump_set)
-    if source is not None:
-        found = _find_in(Path(source), dump_set)
-        if found is not None:
-            return found
     own = dump_set / "phones.ctm"
+    if source is not None:
+        place, _, tier = str(source).partition(TIER_OPTION)
+        phones = _find_in(Path(place), dump_set, tier)
+        if phones is None and own.is_file():
+            raise UserError(
+                f"{place}: no alignments of {dump_set} in it (expected {dump_set.name}.ctm, {dump_set.name}.tsv or "
+                f"TextGrids with the names of its utterances); the set has {own}: leave out the option to take "
+                f"that, or put a link to it into the folder: ln -s {own.absolute()} {place}/{dump_set.name}.ctm"
+            )
+        return phones
     return PhoneFiles((own,), (), str(own)) if own.is_file() else None
 
 
-def _find_in(source: Path, dump_set: Path) -> PhoneFiles | None:
+def _find_in(source: Path, dump_set: Path, tier: str) -> PhoneFiles | None:
     if not source.exists():
         raise UserError(f"{source}: no such file or folder of phone alignments (--alignment_phoneme_dir)")
     if source.is_file():
-        return PhoneFiles((source,), (), str(source))
+        return PhoneFiles((source,), (), str(source), tier)
     own = source / dump_set.name
     stems = (own, own / "phones", source / "phones")
     for table in (stem.with_name(stem.name + suffix) for stem in stems for suffix in (CTM, TSV)):
@@ -82,7 +94,7 @@ def _find_in(source: Path, dump_set: Path) -> PhoneFiles | None:
     folder = own if own.is_dir() else source
     index = AudioIndex.open(dump_set)
     matched = _match((index.utt_id(row) for row in range(len(index))), _textgrids(folder))
-    return PhoneFiles(tuple(matched.values()), tuple(matched), f"TextGrids in {folder}") if matched else None
+    return PhoneFiles(tuple(matched.values()), tuple(matched), f"TextGrids in {folder}", tier) if matched else None
 
 
 def _textgrids(folder: Path) -> list[Path]:
@@ -168,25 +180,35 @@ def _named(utt_ids: Sequence[str]) -> str:
 def _read(files: PhoneFiles, wanted: Collection[str] | None) -> Alignments:
     if files.utt_ids:
         grids = [each for each in zip(files.utt_ids, files.paths, strict=True) if not wanted or each[0] in wanted]
-        return _collect(((utt_id, _read_tier(path)) for utt_id, path in grids), files.place)
+        return _collect(((utt_id, _read_tier(path, files.tier)) for utt_id, path in grids), files.place)
     (path,) = files.paths
     suffix = path.suffix.lower()
     if suffix == TSV:
         return _collect(_read_tsv(path), files.place)
     if suffix == TEXTGRID:
-        return _collect([(path.stem, _read_tier(path))], files.place)
+        return _collect([(path.stem, _read_tier(path, files.tier))], files.place)
     return read_alignments(path, wanted)
 
 
-def _read_tier(path: Path) -> Sequence[tuple[float, float, str]]:
-    """(start s, end s, phone) of the tier with the phones."""
+def _read_tier(path: Path, tier: str = "") -> Sequence[tuple[float, float, str]]:
+    """(start s, end s, phone) of the tier with the phones: the named one, or the only one with a usual name."""
     tiers = read_textgrid(path)
-    names = [name for name in tiers if name.lower() == TIER or name.lower().endswith(f" - {TIER}")]
+    names = [tier] if tier in tiers else [] if tier else _usual(tiers)
     if len(names) != 1:
+        expected = f"'{tier}'" if tier else f"one of {', '.join(TIERS)}"
         raise UserError(
-            f"{path}: expected one tier '{TIER}', found {len(names)} among {', '.join(tiers) or 'no tiers'}"
+            f"{path}: expected the tier {expected}, found {len(names)} of these in {', '.join(tiers) or 'no tiers'}; "
+            f"name another one behind the folder: --alignment_phoneme_dir <folder>{TIER_OPTION}<name>"
         )
     return phones_of(tiers[names[0]], path)
+
+
+def _usual(names: Iterable[str]) -> list[str]:
+    """
+    >>> _usual(["words", "Anna - phones", "MAU "])
+    ['Anna - phones', 'MAU ']
+    """
+    return [name for name in names if name.lower().rpartition(" - ")[2].strip() in TIERS]
 
 
 def _read_tsv(path: Path) -> Iterator[tuple[str, Sequence[tuple[float, float, str]]]]:

@@ -238,6 +238,9 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
             count += 1
             if item.wav is None:
                 files.reject(item.utt_id, item.rejected)
+            elif not work.extractor.geometry.output_lengths(len(item.wav)):  # an empty matrix breaks those who read it
+                needed = work.extractor.geometry.num_samples(1)
+                files.reject(item.utt_id, f"short: {len(item.wav)} samples make no frame; one needs {needed}")
             else:
                 numpy = (work.convert(part).cpu().numpy() for part in parts)
                 files.write(item.utt_id, item.number, numpy, work.dim)

@@ -4,7 +4,7 @@ Conventions: frame t of units at r per second is the phone at its centre, t / r 
 window); silence is a phone like any other; frames that no phone covers, and the longer of two ends, do not count.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from espnet2.utils.kaldi_table import iterate_table
 
 WINDOW_SECONDS = 0.025  # of the first MFCC frame and of HuBERT's convolutions; its centre is the time of frame 0
 NO_PHONE = -1
+LATE_SECONDS = 0.15  # windows at the end have no label: 25 ms to 0.1 s; aligners round up
+MOST_LATE = 0.05  # share of utterances
+LONGEST_RATIO = 1.6  # pauses without a phone at the end are common; twice the length is a rate of half
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,31 @@ def units_at_rate(units: np.ndarray, unit_rate: float, frame_rate: float) -> np.
     return units[::stride]
 
 
+def check_times(text: str | Path, seconds: Sequence[tuple[float, float]], label_rate: float) -> None:
+    """Refuse labels and phones that cannot be of the same audio: another label rate, or times in another unit.
+
+    Phones end with the audio or before it, and labels end with it, less the last window.
+
+    Args:
+        seconds: how long the labels and the phones of each utterance last.
+
+    Raises:
+        UserError: the phones of more than a few utterances end behind their labels, or the labels of most go on long
+            behind their phones.
+    """
+    labels, phones = np.array(seconds).T
+    late = phones > labels + LATE_SECONDS + 1 / label_rate
+    ratio = float(np.median(labels / np.maximum(phones, 1e-9)))
+    if late.mean() > MOST_LATE or ratio > LONGEST_RATIO:
+        example = int(np.argmax(late)) if late.any() else 0
+        raise UserError(
+            f"{text}: at {label_rate:g} labels per second one has {labels[example]:.2f} s, its phones end at "
+            f"{phones[example]:.2f} s ({int(late.sum()):,} of {len(late):,} end behind their labels, which are "
+            f"{ratio:.2f} times as long in the middle): is the rate about {label_rate * ratio:.3g} per second, or are "
+            "the times of the phones not seconds, or of other audio?"
+        )
+
+
 def label_text_quality(
     text: str | Path, alignments: Alignments, *, label_rate: float, frame_rate: float, num_units: int | None = None
 ) -> UnitQuality:
@@ -171,6 +199,7 @@ def label_text_quality(
         UserError: a malformed text, one of more units, or none of its utterances is aligned.
     """
     highest = 0
+    seconds: list[tuple[float, float]] = []  # of labels and of phones
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         nonlocal highest
@@ -179,10 +208,12 @@ def label_text_quality(
             if alignment is None:
                 continue
             highest = max(highest, int(labels.max(initial=0)))
+            seconds.append((len(labels) / label_rate, float(alignment.ends.max())))
             units = units_at_rate(labels, label_rate, frame_rate)
             yield units, alignment.frames(len(units), frame_rate)
 
     found = list(pairs())
     if not found:
         raise UserError(f"{text}: none of its utterances has an alignment; are both of the same set?")
+    check_times(text, seconds, label_rate)
     return quality_of_counts(joint_counts(found, highest + 1, len(alignments.phones)))

@@ -1,5 +1,7 @@
 """Kaldi text tables ("<key> <rest of the line>") in and out, checked, with file and line in every error."""
 
+import codecs
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,9 @@ def iterate_table(path: str | Path) -> Iterator[tuple[str, str]]:
         raise UserError(f"{path}: no such file") from None
     with stream:
         for number, raw in enumerate(stream, 1):
+            if number == 1 and raw.startswith(codecs.BOM_UTF8):  # of an editor; no part of the first key
+                print(f"{path}: a byte order mark at its head is passed over", file=sys.stderr, flush=True)
+                raw = raw.removeprefix(codecs.BOM_UTF8)
             if raw.endswith(b"\r\n"):
                 raise UserError(f"{path}:{number}: line ends in CR LF; convert the file: sed -i 's/\\r$//' {path}")
             parts = raw.split(maxsplit=1)  # bytes: only ASCII blanks separate, as in Kaldi

@@ -115,7 +115,9 @@ def test_a_textgrid_without_phones_is_named(dev, tmp_path):
     path = tmp_path / "aligned" / f"{names_of(dev)[0]}.TextGrid"
     textgrid(path)
     path.write_text(path.read_text().replace('"phones"', '"letters"'))
-    with pytest.raises(UserError, match="expected one tier 'phones', found 0 among words, letters"):
+    with pytest.raises(
+        UserError, match=r"expected the tier one of phones, .*, found 0 of these in words, letters; .*:tier=<name>"
+    ):
         read(dev, tmp_path / "aligned")
 
 
@@ -152,7 +154,8 @@ def test_ctm_folders_come_before_the_phones_of_the_set(dev, tmp_path):
         assert find_phones(dev, tmp_path / "aligned").paths == (table,)
     assert symbols(read(dev, tmp_path / "aligned"), names_of(dev)[0]) == ["x"]
     (tmp_path / "empty").mkdir()
-    assert find_phones(dev, tmp_path / "empty").paths == (dev / "phones.ctm",)
+    with pytest.raises(UserError, match=r"no alignments of .*dev in it .*ln -s .*phones\.ctm"):  # never other ones
+        find_phones(dev, tmp_path / "empty")
     with pytest.raises(UserError, match="nowhere: no such file or folder"):
         find_phones(dev, tmp_path / "nowhere")
 
@@ -242,3 +245,33 @@ def test_of_a_large_set_only_some_phones_are_read(dev, monkeypatch):
     write(dev / "phones.ctm", "LJ001-0001 1 0 0.5 a")
     with pytest.raises(UserError, match="no phones in it of this set: is it of another corpus"):
         read(dev)
+
+
+@pytest.mark.parametrize("name", ["Phones", "phone", "phonemes", "segments", "MAU", "Anna - phones"])
+def test_usual_names_of_the_tier_are_found(dev, tmp_path, name):
+    for utt_id in names_of(dev):
+        write(tmp_path / "grids" / f"{utt_id}.TextGrid", *grid(("words", "w"), (name, "AH")))
+    assert symbols(read(dev, tmp_path / "grids"), names_of(dev)[0]) == ["AH"]
+
+
+def test_the_tier_is_chosen_by_an_option_and_is_part_of_the_hash(dev, tmp_path):
+    for utt_id in names_of(dev):
+        write(tmp_path / "grids" / f"{utt_id}.TextGrid", *grid(("ORT", "w"), ("hand", "AH"), ("machine", "EH")))
+    with pytest.raises(UserError, match="in ORT, hand, machine"):
+        read(dev, tmp_path / "grids")
+    hashes = set()
+    for tier, phone in (("hand", "AH"), ("machine", "EH")):
+        source = f"{tmp_path}/grids:tier={tier}"
+        assert symbols(read(dev, source), names_of(dev)[0]) == [phone]
+        hashes.add(find_phones(dev, source).hash)
+    assert len(hashes) == 2
+    with pytest.raises(UserError, match="expected the tier 'foot', found 0"):
+        read(dev, f"{tmp_path}/grids:tier=foot")
+
+
+def grid(*tiers: tuple[str, str]) -> list[str]:
+    """Lines of a short TextGrid of 0.5 s with one interval in each tier."""
+    lines = ['"ooTextFile"', '"TextGrid"', "0", "0.5", "<exists>", str(len(tiers))]
+    for name, label in tiers:
+        lines += ['"IntervalTier"', f'"{name}"', "0", "0.5", "1", "0", "0.5", f'"{label}"']
+    return lines

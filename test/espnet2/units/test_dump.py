@@ -228,3 +228,17 @@ def test_long_audio_needs_the_memory_of_a_chunk(tmp_path, monkeypatch):
     whole = encoder(torch.from_numpy(soundfile.read(data / "long.wav", dtype="float32")[0])).layers[2][0]
     assert (torch.from_numpy(features) - whole).abs().max() < 0.1
     assert json.loads((tmp_path / "out/dump.1.json").read_text())["num_utterances"] == 1
+
+
+def test_what_makes_no_frame_is_left_out_and_counted(tmp_path):
+    """No empty matrices: Kaldi's and other readers fail on them."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, samples in (("a", 8000), ("b", 200), ("c", 8000)):
+        soundfile.write(data / f"{name}.wav", noise(samples, 0), 16000)
+    write_table(data / "wav.scp", [(name, f"{data}/{name}.wav") for name in "abc"])
+    model = write_experiment(tmp_path / "exp", frontend="conv")
+    run_program("ssl_dump_features", "--model", model, "--layers", "1", data, tmp_path / "out")
+    assert [name for name, _ in kaldiio.load_scp(str(tmp_path / "out/feats.scp")).items()] == ["a", "c"]
+    rejected = (tmp_path / "out/rejected.tsv").read_text()
+    assert rejected.startswith("b\tshort") and "samples make no frame" in rejected

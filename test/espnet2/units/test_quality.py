@@ -1,6 +1,7 @@
 """Purities and PNMI on cases worked out by hand, and the frames that a phone alignment gives."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,3 +104,34 @@ def test_a_label_text(tmp_path):
     text.write_text("u 1 x 1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"labels\.txt:1: expected"):
         label_text_quality(text, alignments, label_rate=50, frame_rate=50)
+
+
+WRONG_TIMES = {
+    "half the rate": (25, 1.0, 0.0),
+    "twice the rate": (100, 1.0, 0.0),
+    "milliseconds": (50, 1000.0, 0.0),
+    "shifted beyond the audio": (50, 1.0, 0.5),
+    "centiseconds as seconds": (50, 100.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_TIMES)
+def test_another_rate_or_unit_of_time_is_refused(tmp_path, case):
+    rate, scale, shift = WRONG_TIMES[case]
+    generator, lines, texts = np.random.default_rng(0), [], []
+    for number in range(12):
+        seconds = 1 + 0.1 * number
+        ends = np.linspace(0, seconds - 0.05, 8) * scale + shift
+        lines += [f"u{number:02d} 1 {a:.3f} {b - a:.3f} p{place}" for place, (a, b) in enumerate(pairwise(ends))]
+        texts.append(f"u{number:02d} {' '.join(map(str, generator.integers(0, 5, round(50 * seconds) - 1)))}\n")
+    text = tmp_path / "labels.txt"
+    text.write_text("".join(texts))
+    with pytest.raises(UserError, match=r"is the rate about .* per second, or are the times of the phones not seconds"):
+        label_text_quality(text, read_alignments(write_ctm(tmp_path, *lines)), label_rate=rate, frame_rate=rate)
+
+
+def test_a_byte_order_mark_is_passed_over_and_said(tmp_path, capsys):
+    path = write_ctm(tmp_path, "u 1 0 0.04 a")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list(read_alignments(path).utterances) == ["u"]
+    assert "a byte order mark at its head is passed over" in capsys.readouterr().err
