@@ -1,6 +1,7 @@
 """Recipe folders written here in, what utils/check_recipe.sh says that they need out; how it reads shell scripts."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ PREPARE = """#!/usr/bin/env bash
 for f in $(find "$1" -name '*.sph'); do echo "$(basename "$f") sph2pipe -f wav -p $f |"; done
 no_such_program --x
 local/prepare.py
+if ! which mpg123 >& /dev/null; then exit 1; fi
 """
 PREPARE_PY = """import os
 import numpy
@@ -76,6 +78,8 @@ def test_what_is_missing_is_named_with_its_place(recipe: Path) -> None:
     assert any("local/data.sh:17: utils/build_the_lm.sh" in line and "--with_lm true" in line for line in lines)
     assert "local/data.sh:14: Python package a_package_that_nobody_has: pip install a-package-that-nobody-has" in lines
     assert any(line.startswith("local/prepare.sh:3: program no_such_program") for line in lines)
+    if shutil.which("mpg123") is None:
+        assert any(line.startswith("local/prepare.sh:5: program mpg123") for line in lines)
 
 
 def test_an_unset_corpus_says_which_line_of_db_sh(recipe: Path) -> None:

@@ -16,8 +16,9 @@ TOOL = re.compile(
     r"(?:^|[\s\"'=(;|&`])(?:\./|\$\{?(?:PWD|MAIN_ROOT|KALDI_ROOT)\}?/(?:egs/wsj/s5/)?|(?:\.\./)+(?:TEMPLATE/\w+/)?)?"
     r"((?:utils|scripts|pyscripts|steps|sid|local)/[\w./+-]*\w)"
 )
+DECODERS = ("sph2pipe", "sox", "ffmpeg", "flac", "wav-copy", "opusdec", "mpg123")
 # Programs that decode audio, where a script writes them into wav.scp or starts them from Python or Perl.
-DECODER = re.compile(r"(?:^|[\s|'\"({`])(sph2pipe|sox|ffmpeg|flac|wav-copy|opusdec|mpg123)[ '\",]+(?=-|\S+\.|[$%{'\"])")
+DECODER = re.compile(r"(?:^|[\s|'\"({`])(" + "|".join(DECODERS) + r")[ '\",]+(?=-|\S+\.|[$%{'\"])")
 QUIET = {"echo", "log", "printf", "die"}  # what they print is no call
 SCRIPT = (".sh", ".pl", ".py", ".rb", ".bash", ".awk")
 BUILTINS = set(
@@ -154,6 +155,10 @@ def read_command(reading: Reading, command: shell_text.Command, name: str) -> No
     ]:
         reading.need("program", decoder, place)
     words = list(command.words)
+    if words[0] in ("which", "type", "-v"):  # `command -v`: the recipe stops where a decoder is not there
+        for decoder in words[1:]:
+            if decoder in DECODERS:
+                reading.need("program", decoder, place)
     if is_python(words[0]):
         if "-m" in words[1:-1]:
             module = words[words.index("-m") + 1]
