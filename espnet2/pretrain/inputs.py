@@ -96,7 +96,7 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
             check_training_labels(
                 labels.parts, index.parts, frontend.geometry, allow_rate_reduction=config.allow_rate_reduction
             )
-    draws = {name: objective.draw for name, objective in model.objectives.items()}
+    draws = {name: objective.draw for name, objective in model.entries()}
     shortest = max(draw.min_samples() for draw in draws.values())
     min_samples = round(config.min_seconds * rate)
     fastest = inputs.augment.max_speed if inputs.augment else 1.0

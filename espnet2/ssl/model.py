@@ -1,6 +1,7 @@
 """Batch in, one Loss per loss entry out: the module the trainer trains, wraps and saves."""
 
-from collections.abc import Collection
+from collections.abc import Collection, ItemsView
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -14,6 +15,10 @@ from espnet2.ssl.objective.base import Loss, Objective
 class SSLModel(nn.Module):
     """One frontend and one encoder, shared by the objectives of the config's `loss:` list."""
 
+    if TYPE_CHECKING:  # nn.Module's own says nothing about what comes out
+
+        def __call__(self, batch: Batch) -> dict[str, Loss]: ...
+
     def __init__(
         self, frontend: Frontend, encoder: Encoder, objectives: dict[str, Objective], weights: dict[str, float]
     ) -> None:
@@ -25,7 +30,11 @@ class SSLModel(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Loss]:
         """One forward pass per loss entry; entry name -> its loss."""
-        return {name: objective(batch) for name, objective in self.objectives.items()}
+        return {name: objective(batch) for name, objective in self.entries()}
+
+    def entries(self) -> ItemsView[str, Objective]:
+        """(entry name, objective) in the order of the config."""
+        return cast("ItemsView[str, Objective]", self.objectives.items())
 
     def before_update(self, update: int, seed: int) -> None:
         """Prepare an update (1-based) on all ranks alike: draw the blocks that layerdrop keeps, tell the parts."""
@@ -34,18 +43,18 @@ class SSLModel(nn.Module):
             keep = torch.rand(self.encoder.num_layers, generator=generator) >= self.encoder.layerdrop
             self.encoder.set_layerdrop(keep)
         self.encoder.before_update(update)
-        for objective in self.objectives.values():
+        for _, objective in self.entries():
             objective.before_update(update)
 
     def weights_loaded(self, names: Collection[str]) -> None:
         """Tell every objective which weights came from elsewhere, before the first update."""
-        for entry, objective in self.objectives.items():
+        for entry, objective in self.entries():
             prefix = f"objectives.{entry}."
             objective.weights_loaded({name.removeprefix(prefix) for name in names if name.startswith(prefix)})
 
     def frozen_parameters(self, update: int) -> list[nn.Parameter]:
         """What this update must leave as it is."""
-        return [each for objective in self.objectives.values() for each in objective.frozen_parameters(update)]
+        return [parameter for _, objective in self.entries() for parameter in objective.frozen_parameters(update)]
 
     def encoders(self) -> list[Encoder]:
         """The encoder and the copies of it that objectives hold as teachers."""
@@ -54,10 +63,10 @@ class SSLModel(nn.Module):
     def after_step(self, update: int) -> None:
         """Let the encoder, then every objective move its own state after a finite optimizer step."""
         self.encoder.after_step(update)
-        for objective in self.objectives.values():
+        for _, objective in self.entries():
             objective.after_step(update)
 
     @property
     def first(self) -> Objective:
         """The objective that answers `extract`."""
-        return next(iter(self.objectives.values()))
+        return next(objective for _, objective in self.entries())

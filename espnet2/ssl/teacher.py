@@ -58,8 +58,8 @@ class Teacher(nn.Module):
         """
         averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
         pairs = zip(self.encoder.named_parameters(), student.parameters(), strict=True)
-        for (name, own), theirs in pairs:
-            own, theirs = _local(own), _local(theirs)
+        for (name, parameter), students in pairs:
+            own, theirs = _local(parameter), _local(students)
             if copied is not None and name.startswith(f"{copied}."):
                 own.copy_(theirs)
             elif own.numel():  # a rank may hold nothing of a small weight

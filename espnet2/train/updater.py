@@ -34,7 +34,7 @@ def prepare(model: SSLModel, loaded: Loaded, device: torch.device) -> Prepared:
     """Count what the terms will be divided by, and start the copy to the device."""
     counts = {
         (entry, term): count
-        for entry, objective in model.objectives.items()
+        for entry, objective in model.entries()
         for term, count in objective.counts(loaded.batch).items()
     }
     return Prepared(loaded.batch.to(device), counts, loaded.number, loaded.num_samples)
@@ -67,7 +67,8 @@ class Updater:
 
     def learning_rate(self, update: int) -> float:
         """Of optimizer step `update` (1-based)."""
-        return self.config.optim_conf["lr"] * self.schedule.factor(update, self.schedule_steps)
+        highest: float = self.config.optim_conf["lr"]
+        return highest * self.schedule.factor(update, self.schedule_steps)
 
     def launch(self, batches: Sequence[Prepared], update: int) -> Launched:
         """Compute the clipped gradient of one update without waiting for the device."""

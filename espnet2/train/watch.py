@@ -26,7 +26,7 @@ class CollapseWatch:
         """
         self.interval += 1
         found = []
-        for entry, objective in self.model.objectives.items():
+        for entry, objective in self.model.entries():
             prefix = entry_prefix(self.model, entry)
             own = {name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)}
             found += [f"loss ({entry}): {text}" for text in objective.warnings(own, update)]

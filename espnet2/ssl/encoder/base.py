@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -15,6 +15,17 @@ class Hidden(NamedTuple):
 
     last: Tensor | None  # (batch, frames, dim) after the final norm; None when `layers` ends below the top
     layers: Mapping[int, Tensor]  # 1-based layer -> (batch, frames, dim); only those asked for
+
+    @property
+    def output(self) -> Tensor:
+        """`last`, of an encoder that was asked for no less.
+
+        Raises:
+            TypeError: it computed no further than `layers`.
+        """
+        if self.last is None:
+            raise TypeError("the encoder stopped below its top: there is no output")
+        return self.last
 
 
 class Encoder(nn.Module, ABC):
@@ -29,6 +40,19 @@ class Encoder(nn.Module, ABC):
     num_layers: int
     layerdrop: float  # probability that a training update skips a block
     convolves: ClassVar[bool] = False  # blocks need every frame's neighbours, so `keep` is refused
+
+    if TYPE_CHECKING:  # nn.Module's own says nothing about what comes out
+
+        def __call__(
+            self,
+            x: Tensor,
+            lengths: Tensor | None,
+            *,
+            keep: Tensor | None = None,
+            prefix: Tensor | None = None,
+            layers: Sequence[int] | None = None,
+            branch: str | None = None,
+        ) -> Hidden: ...
 
     @abstractmethod
     def forward(

@@ -1,12 +1,12 @@
 """Frames in, hidden layers out: the conformer, attention and convolution between two halves of a feed-forward part."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig, init_as_bert
-from espnet2.ssl.modules.attention import SelfAttention
+from espnet2.ssl.encoder.stack import Block, BlockStack, MacaronConfig, init_as_bert
+from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 from espnet2.ssl.modules.depthwise import ConvModule
 from espnet2.ssl.modules.feed_forward import MacaronFeedForward
@@ -53,7 +53,7 @@ class ConformerEncoder(BlockStack):
         return [module for module in self.modules() if isinstance(module, FrameBatchNorm)]
 
 
-class ConformerBlock(nn.Module):
+class ConformerBlock(Block):
     """Half a feed-forward part, attention, convolution, the other half; compiled and sharded as one unit."""
 
     def __init__(self, config: ConformerEncoder.Config) -> None:
@@ -73,7 +73,7 @@ class ConformerBlock(nn.Module):
         init_as_bert(self)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, position: Any = None, valid: Tensor | None = None
+        self, x: Tensor, mask: Tensor | None, position: AttentionPosition | None = None, valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Transform; see `BlockStack`.
 

@@ -1,12 +1,10 @@
 """Frames in, hidden layers out: E-Branchformer, attention and a gated convolution side by side, then merged."""
 
-from typing import Any
-
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig, init_as_bert
-from espnet2.ssl.modules.attention import SelfAttention
+from espnet2.ssl.encoder.stack import Block, BlockStack, MacaronConfig, init_as_bert
+from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 from espnet2.ssl.modules.depthwise import GatedMLP, Merge
 from espnet2.ssl.modules.feed_forward import MacaronFeedForward
@@ -40,7 +38,7 @@ class EBranchformerEncoder(BlockStack):
         super().__init__(config, lambda: EBranchformerBlock(config), config.norm_after_blocks())
 
 
-class EBranchformerBlock(nn.Module):
+class EBranchformerBlock(Block):
     """Half a feed-forward part, both branches and their merge, the other half; compiled and sharded as one unit."""
 
     def __init__(self, config: EBranchformerEncoder.Config) -> None:
@@ -59,7 +57,7 @@ class EBranchformerBlock(nn.Module):
         init_as_bert(self)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, position: Any = None, valid: Tensor | None = None
+        self, x: Tensor, mask: Tensor | None, position: AttentionPosition | None = None, valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Transform; see `BlockStack`.
 

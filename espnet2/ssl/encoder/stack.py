@@ -1,7 +1,7 @@
 """Frames in, hidden layers out: what all encoders that are a stack of equal blocks have in common."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -9,7 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.encoder.base import Encoder, Hidden, check_layers, require_keep
-from espnet2.ssl.modules.attention_position import AttentionPositionConfig, add_mask, shared_position
+from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
+from espnet2.ssl.modules.attention_position import (
+    AttentionPositionConfig,
+    SharedPosition,
+    add_mask,
+    shared_position,
+)
 from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
@@ -50,8 +56,10 @@ class StackConfig(AttentionPositionConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_kernel(cls, values: Any) -> Any:
-        kernel = POSITION_KERNELS.get(values.get("position")) if isinstance(values, dict) else None
+    def _fill_kernel(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        kernel = POSITION_KERNELS.get(values.get("position", ""))
         return {"position_kernel": kernel, **values} if kernel else values
 
     @model_validator(mode="after")
@@ -85,6 +93,12 @@ class MacaronConfig(StackConfig):
         return nn.LayerNorm(self.dim, eps=self.norm_eps) if self.final_norm else None
 
 
+class Block(nn.Module):
+    """One of the equal blocks of a stack, compiled and sharded as one unit; for its call see `BlockStack`."""
+
+    attention: SelfAttention
+
+
 class BlockStack(Encoder):
     """Positions, then blocks `(x, mask, position, valid) -> (output, feed-forward branch before its residual)`.
 
@@ -95,8 +109,9 @@ class BlockStack(Encoder):
     """
 
     norm: nn.Module | None
+    block_is_kept: Tensor  # (num_layers,) bool
 
-    def __init__(self, config: StackConfig, make_block: Callable[[], nn.Module], norm: nn.Module | None = None) -> None:
+    def __init__(self, config: StackConfig, make_block: Callable[[], Block], norm: nn.Module | None = None) -> None:
         super().__init__()
         self.dim, self.num_layers, self.layerdrop = config.dim, config.num_layers, config.layerdrop
         self.position = _conv_position(config)
@@ -114,7 +129,8 @@ class BlockStack(Encoder):
 
     def leave(self, x: Tensor) -> Tensor:
         """What happens to the output of the last block."""
-        return x if self.norm is None else self.norm(x)
+        left: Tensor = x if self.norm is None else self.norm(x)
+        return left
 
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, on the host."""
@@ -170,15 +186,16 @@ class BlockStack(Encoder):
         keep: Tensor | None,
         num_prefixes: int,
         device: torch.device,
-    ) -> tuple[Tensor | None, Any]:
+    ) -> tuple[Tensor | None, AttentionPosition | None]:
         """`mask` and `position` of `SelfAttention.forward`, made once for all blocks."""
         mask = None if valid is None else valid[:, None, None, :]
         if self.attention_position is None:
             return mask, None
         if keep is None and (long := self._long_position(batch, valid, num_frames, num_prefixes, device)):
             return None, long
-        position = self.attention_position(frame_offsets(num_frames, keep, device), num_frames, num_prefixes)
-        if self.blocks[0].attention.position is None:  # the same bias in all layers
+        offsets = frame_offsets(num_frames, keep, device)
+        position: SharedPosition = self.attention_position(offsets, num_frames, num_prefixes)
+        if self._first_attention().position is None and isinstance(position, Tensor):  # the same bias in all layers
             return add_mask(position, mask), None
         return mask, position
 
@@ -186,21 +203,26 @@ class BlockStack(Encoder):
         self, batch: int, valid: Tensor | None, num_frames: int, num_prefixes: int, device: torch.device
     ) -> LongPosition | None:
         """`position` for so many frames that the biases of all pairs would not fit; None where they do, or training."""
-        attention = self.blocks[0].attention
+        attention = self._first_attention()
         in_layers, num_heads = attention.position is not None, attention.num_heads
         fits = num_heads * num_frames**2 <= LOGITS_AT_ONCE  # of one row: training's batches of short rows go as usual
-        if fits or torch.is_grad_enabled() or (in_layers and num_prefixes):
+        if fits or torch.is_grad_enabled() or (in_layers and num_prefixes) or self.attention_position is None:
             return None
         return LongPosition(
             self.attention_position, in_layers, valid, batch, num_heads, num_frames, num_prefixes, device
         )
+
+    def _first_attention(self) -> SelfAttention:
+        """Of the first block; positions and heads are the same in all."""
+        return cast(Block, self.blocks[0]).attention
 
     def _join(self, x: Tensor, lower: list[Tensor], number: int) -> Tensor:
         """The input of block `number`: in the upper half of a U shape together with its mirror's output."""
         if self.skips is None or number <= self.num_layers - len(self.skips):
             return x
         skip = self.skips[number - 1 - (self.num_layers - len(self.skips))]
-        return skip(torch.cat([x, lower.pop()], dim=-1))
+        joined: Tensor = skip(torch.cat([x, lower.pop()], dim=-1))
+        return joined
 
 
 def init_as_bert(block: nn.Module) -> None:
@@ -224,8 +246,8 @@ def _conv_position(config: StackConfig) -> nn.Module | None:
 
 def _long_skips(config: StackConfig) -> nn.ModuleList:
     """(x, mirror) -> input of a block in the upper half; at the start the mirror is not looked at."""
-    skips = nn.ModuleList(nn.Linear(2 * config.dim, config.dim) for _ in range(config.num_layers // 2))
+    skips = [nn.Linear(2 * config.dim, config.dim) for _ in range(config.num_layers // 2)]
     for skip in skips:
         nn.init.eye_(skip.weight)
         nn.init.zeros_(skip.bias)
-    return skips
+    return nn.ModuleList(skips)

@@ -1,13 +1,14 @@
 """Frames in, hidden layers out: the transformer of wav2vec 2.0 and HuBERT, post-LN or pre-LN."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.encoder.stack import BlockStack, StackConfig, init_as_bert
-from espnet2.ssl.modules.attention import SelfAttention
+from espnet2.ssl.encoder.stack import Block, BlockStack, StackConfig, init_as_bert
+from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 
 
@@ -34,16 +35,16 @@ class TransformerEncoder(BlockStack):
 
     def enter(self, x: Tensor) -> Tensor:
         """Normalise the input of the first block where this stack does."""
-        if self.entry_norm is not None:
-            return self.entry_norm(x)
-        return self.norm(x) if self.norm_is_first else x
+        norm = self.norm if self.norm_is_first else self.entry_norm
+        entered: Tensor = x if norm is None else norm(x)
+        return entered
 
     def leave(self, x: Tensor) -> Tensor:
         """Normalise the output of the last block where this stack does."""
         return x if self.norm_is_first else super().leave(x)
 
 
-class TransformerBlock(nn.Module):
+class TransformerBlock(Block):
     """Self-attention and feed-forward, each with a residual; compiled and sharded as one unit."""
 
     def __init__(self, config: TransformerEncoder.Config) -> None:
@@ -57,11 +58,12 @@ class TransformerBlock(nn.Module):
         self.ffn_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         self.activation_dropout = nn.Dropout(config.activation_dropout)
-        self.activation = {"gelu": F.gelu, "relu": F.relu}[config.activation]
+        activations: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
+        self.activation = activations[config.activation]
         init_as_bert(self)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, position: Any = None, valid: Tensor | None = None
+        self, x: Tensor, mask: Tensor | None, position: AttentionPosition | None = None, valid: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Transform.
 
@@ -82,4 +84,5 @@ class TransformerBlock(nn.Module):
         return self.ffn_norm(x + branch), branch
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.ffn_out(self.activation_dropout(self.activation(self.ffn_in(x)))))
+        branch: Tensor = self.dropout(self.ffn_out(self.activation_dropout(self.activation(self.ffn_in(x)))))
+        return branch

@@ -1,7 +1,7 @@
 """Waveforms in, projected frames out: what every frontend is."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -19,6 +19,17 @@ class Frames(NamedTuple):
     projected: Tensor | None  # (batch, frames, encoder dim): normalised, projected, after dropout; None: not built
     lengths: Tensor | None  # (batch,) valid frames; None when the frontend was told that nothing is padded
     features: Tensor  # (batch, frames, feature dim) before that normalisation: for penalties and reconstruction
+
+    @property
+    def inputs(self) -> Tensor:
+        """`projected`, of a frontend that projects.
+
+        Raises:
+            TypeError: it was built with `project: false`.
+        """
+        if self.projected is None:
+            raise TypeError("the frontend was built without its projection: it gives features alone")
+        return self.projected
 
 
 class Frontend(nn.Module, ABC):
@@ -42,6 +53,10 @@ class Frontend(nn.Module, ABC):
     projection: nn.Linear | None  # None: `project: false`, the objective projects the features itself
     time_norm_geometry: FrameGeometry | None = None  # of what is normalised over the utterance; None: nothing is
     time_statistics: TimeStatistics | None = None  # set from outside; None: every row has its own
+
+    if TYPE_CHECKING:  # nn.Module's own says nothing about what comes out
+
+        def __call__(self, wavs: Tensor, lengths: Tensor | None) -> Frames: ...
 
     @abstractmethod
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -68,8 +83,15 @@ class Frontend(nn.Module, ABC):
         return frames, lengths
 
     def project(self, features: Tensor) -> Tensor:
-        """(batch, frames, feature_dim) -> (batch, frames, encoder dim): normalisation, projection, dropout."""
-        return self.dropout(self.projection(self.norm(features)))
+        """(batch, frames, feature_dim) -> (batch, frames, encoder dim): normalisation, projection, dropout.
+
+        Raises:
+            TypeError: the frontend was built with `project: false`.
+        """
+        if self.projection is None:
+            raise TypeError(f"{type(self).__name__} was built without its projection")
+        projected: Tensor = self.dropout(self.projection(self.norm(features)))
+        return projected
 
     def forward(self, wavs: Tensor, lengths: Tensor | None) -> Frames:
         """Encode; without gradients, waveforms of any length in the memory of a piece.

@@ -1,6 +1,6 @@
 """Waveforms to frames: seven convolutions, one frame per 320 samples (20 ms)."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
@@ -63,13 +63,18 @@ class ConvFrontend(Frontend):
 
     def before_time_norm(self, wavs: Tensor) -> Tensor:
         """(batch, samples) -> (batch, frames, channels) of the first convolution."""
-        return self.blocks[0].conv(wavs[:, None]).transpose(1, 2)
+        first: Tensor = self._first_block().conv(wavs[:, None])
+        return first.transpose(1, 2)
 
     def set_time_statistics(self, statistics: TimeStatistics | None) -> None:
         """See `Frontend.set_time_statistics`."""
         super().set_time_statistics(statistics)
-        if self.time_norm_geometry is not None:
-            self.blocks[0].norm.statistics = statistics
+        norm = self._first_block().norm
+        if isinstance(norm, TimeGroupNorm):
+            norm.statistics = statistics
+
+    def _first_block(self) -> "_ConvBlock":
+        return cast(_ConvBlock, self.blocks[0])
 
 
 class _ConvBlock(nn.Module):

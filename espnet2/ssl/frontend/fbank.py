@@ -56,6 +56,8 @@ class FbankFrontend(Frontend):
             return self
 
     learns_analysis = False
+    mel_mean: Tensor  # (mels,), where mel_norm is corpus
+    mel_std: Tensor  # (mels,)
 
     def __init__(self, config: Config, dim: int) -> None:
         super().__init__()
@@ -81,9 +83,9 @@ class FbankFrontend(Frontend):
         """(batch, samples), (batch,) samples -> (batch, frames, mels) normalised log-mel float32, (batch,) frames."""
         mel = self.mel(wavs)
         lengths = None if lengths is None else self.analysis_geometry.output_lengths(lengths)
-        if self.mel_norm == "utterance" and self.time_statistics is None:
-            return normalise_over_time(mel, lengths, eps=NORM_EPSILON), lengths
         if self.mel_norm == "utterance":
+            if self.time_statistics is None:
+                return normalise_over_time(mel, lengths, eps=NORM_EPSILON), lengths
             mel = self.time_statistics.normalise(mel, eps=NORM_EPSILON)
         if self.mel_norm == "corpus":
             mel = (mel - self.mel_mean) / self.mel_std
@@ -96,7 +98,8 @@ class FbankFrontend(Frontend):
 
     def before_time_norm(self, wavs: Tensor) -> Tensor:
         """(batch, samples) -> (batch, frames, mels)."""
-        return self.mel(wavs)
+        mel: Tensor = self.mel(wavs)
+        return mel
 
     def set_statistics(self, statistics: MelStatistics) -> None:
         """Normalise by these from now on; they travel in every checkpoint."""

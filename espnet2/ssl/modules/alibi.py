@@ -30,6 +30,8 @@ class Alibi(nn.Module):
         learned_scale: a factor per head, not below zero, that starts at 1 (data2vec 2.0).
     """
 
+    slopes: Tensor  # (heads,)
+
     def __init__(self, num_heads: int, *, learned_scale: bool) -> None:
         super().__init__()
         slopes = alibi_slopes(num_heads)

@@ -1,13 +1,13 @@
 """Frames in, frames that have looked at each other out."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.modules.attention_position import add_mask
+from espnet2.ssl.modules.attention_position import SharedPosition, add_mask
 from espnet2.ssl.modules.attention_rows import LongPosition
+
+AttentionPosition = SharedPosition | LongPosition
 
 
 class SelfAttention(nn.Module):
@@ -25,7 +25,7 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(dim, dim)
         self.position = position
 
-    def forward(self, x: Tensor, mask: Tensor | None, position: Any = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, position: AttentionPosition | None = None) -> Tensor:
         """Attend.
 
         Args:
@@ -49,9 +49,18 @@ class SelfAttention(nn.Module):
             mixed = torch.cat(parts, dim=2)
         else:
             mixed = self._mix(x, query, key, value, mask, position)
-        return self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
+        attended: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))
+        return attended
 
-    def _mix(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, position: Any) -> Tensor:
+    def _mix(
+        self,
+        x: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        position: SharedPosition | None,
+    ) -> Tensor:
         """The values that each query asks for: (batch, heads, queries, dim / heads)."""
         if self.position is not None:
             query, bias = self.position(x, query, position)

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from espnet2.ssl.modules.alibi import Alibi
 from espnet2.ssl.modules.gated_relative import BucketTable, PositionGate
-from espnet2.ssl.modules.relative import RelativeLogits, Sinusoids
+from espnet2.ssl.modules.relative import OffsetTable, RelativeLogits, Sinusoids
 from espnet2.utils.config import Config
+
+SharedPosition = Tensor | OffsetTable  # a bias of the logits (batch or 1, heads, frames, frames), or what gives it
 
 
 class AttentionPositionConfig(Config):

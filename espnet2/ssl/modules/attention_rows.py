@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from espnet2.ssl.modules.attention_position import add_mask
+from espnet2.ssl.modules.attention_position import SharedPosition, add_mask
+from espnet2.ssl.modules.relative import OffsetTable
 
 LOGITS_AT_ONCE = 2**27  # of all rows and heads: 512 MiB in float32; 12 heads reach it at 67 seconds
 
@@ -17,7 +18,7 @@ class AttentionRows(NamedTuple):
 
     part: slice  # which queries
     mask: Tensor | None  # the rest: of `SelfAttention.forward`, for these queries
-    position: Any
+    position: SharedPosition | None
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,15 @@ class LongPosition:
         total, rows = self.num_prefixes + self.num_frames, self.num_rows
         for first in range(0, total, rows):
             asking = frames[max(0, first - self.num_prefixes) : max(0, first + rows - self.num_prefixes)]
-            position = self.shared(frames[None, None] - asking[None, :, None], self.num_frames, self.num_prefixes)
+            offsets = frames[None, None] - asking[None, :, None]
+            position: SharedPosition = self.shared(offsets, self.num_frames, self.num_prefixes)
+            queries = slice(first, first + rows)
+            if self.in_layers or isinstance(position, OffsetTable):
+                yield AttentionRows(queries, mask, position)
+                continue
             if first > 0 and self.num_prefixes:  # the prefixes ask in the first part only
                 position = position[..., self.num_prefixes :, :]
-            inputs = (mask, position) if self.in_layers else (add_mask(position, mask), None)
-            yield AttentionRows(slice(first, first + rows), *inputs)
+            yield AttentionRows(queries, add_mask(position, mask), None)
 
     @property
     def num_rows(self) -> int:

@@ -57,7 +57,8 @@ class ConvDecoder(nn.Module):
             x = F.gelu(F.layer_norm(x, (x.size(-1),)))
             if x.shape == residual.shape:
                 x = x + residual
-        return self.output(x)
+        predicted: Tensor = self.output(x)
+        return predicted
 
     def _noise(self, num_frames: int, like: Tensor) -> Tensor:
         """(rows, num_frames, dim) noise; drawn frame by frame, so that more padding leaves it alone."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.modules.frame_norm import frame_norm
+from espnet2.ssl.modules.frame_norm import NormKind, frame_norm
 from espnet2.ssl.modules.lengths import zero_padding
 
 
@@ -14,7 +14,7 @@ class DepthwiseConv(nn.Conv1d):
     def __init__(self, dim: int, kernel: int, *, bias: bool = True) -> None:
         super().__init__(dim, dim, kernel, padding=kernel // 2, groups=dim, bias=bias)
 
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
         return super().forward(zero_padding(x, valid).transpose(1, 2)).transpose(1, 2)
 
@@ -22,7 +22,9 @@ class DepthwiseConv(nn.Conv1d):
 class ConvModule(nn.Module):
     """The convolution of a conformer block (Gulati et al., 2020, section 2.1), before its residual."""
 
-    def __init__(self, dim: int, kernel: int, norm: str, *, bias: bool, dropout: float, norm_eps: float = 1e-5) -> None:
+    def __init__(
+        self, dim: int, kernel: int, norm: NormKind, *, bias: bool, dropout: float, norm_eps: float = 1e-5
+    ) -> None:
         super().__init__()
         self.input_norm = nn.LayerNorm(dim, eps=norm_eps)
         self.gated = nn.Linear(dim, 2 * dim, bias=bias)
@@ -34,7 +36,8 @@ class ConvModule(nn.Module):
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
         x = self.depthwise(F.glu(self.gated(self.input_norm(x))), valid)
-        return self.dropout(self.output(F.silu(self.norm(x, valid))))
+        branch: Tensor = self.dropout(self.output(F.silu(self.norm(x, valid))))
+        return branch
 
 
 class GatedMLP(nn.Module):
@@ -53,13 +56,15 @@ class GatedMLP(nn.Module):
         self.output = nn.Linear(inner_dim // 2, dim)
         self.dropout = nn.Dropout(dropout)
         nn.init.normal_(self.gate.weight, std=1e-6)  # the gate is open at the start, as in gMLP (Liu et al., 2021)
-        nn.init.ones_(self.gate.bias)
+        if self.gate.bias is not None:
+            nn.init.ones_(self.gate.bias)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
         content, gate = F.gelu(self.inner(self.input_norm(x))).chunk(2, dim=-1)
         gate = self.gate(self.gate_norm(gate), valid)
-        return self.dropout(self.output(self.dropout(content * gate)))
+        branch: Tensor = self.dropout(self.output(self.dropout(content * gate)))
+        return branch
 
 
 class Merge(nn.Module):
@@ -74,4 +79,5 @@ class Merge(nn.Module):
     def forward(self, one: Tensor, other: Tensor, valid: Tensor | None) -> Tensor:
         """(batch, frames, dim) twice, (batch, frames) bool or None -> (batch, frames, dim)."""
         both = torch.cat([one, other], dim=-1)
-        return self.dropout(self.output(both + self.depthwise(both, valid)))
+        merged: Tensor = self.dropout(self.output(both + self.depthwise(both, valid)))
+        return merged

@@ -19,4 +19,5 @@ class MacaronFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, dim) -> (batch, frames, dim), before halving and residual."""
-        return self.dropout(self.output(self.activation_dropout(F.silu(self.inner(self.norm(x))))))
+        branch: Tensor = self.dropout(self.output(self.activation_dropout(F.silu(self.inner(self.norm(x))))))
+        return branch

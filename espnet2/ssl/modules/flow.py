@@ -106,4 +106,5 @@ class TimeToken(nn.Module):
         exponent = torch.arange(half, device=time.device, dtype=torch.float32) / half
         angle = self.scale * time.float()[:, None] * LONGEST_PERIOD**-exponent
         waves = torch.cat([angle.sin(), angle.cos()], dim=-1)[:, : self.dim]
-        return self.mlp(waves)[:, None]
+        token: Tensor = self.mlp(waves)
+        return token[:, None]

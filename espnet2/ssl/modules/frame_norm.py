@@ -1,11 +1,15 @@
 """Frames in, frames normalised over the batch, the utterance or the channels out; padding is in no statistic."""
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from espnet2.ssl.modules.collective import sum_over_ranks
+
+NormKind = Literal["batch", "layer", "group"]
 
 
 class FrameBatchNorm(nn.Module):
@@ -15,6 +19,9 @@ class FrameBatchNorm(nn.Module):
     finite optimizer step, from all micro-batches of the update; `forget` drops what a skipped step gathered.
     In evaluation mode it is torch's BatchNorm1d.
     """
+
+    running_mean: Tensor  # (dim,)
+    running_var: Tensor  # (dim,)
 
     def __init__(self, dim: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
@@ -38,9 +45,9 @@ class FrameBatchNorm(nn.Module):
         """Mean and biased variance of each channel, the same on all ranks; what they came from is remembered."""
         weight = x.new_ones(*x.shape[:2], 1) if valid is None else valid[..., None].float()
         count = sum_over_ranks(weight.sum())
-        mean = _SumOverRanks.apply((x * weight).sum((0, 1))) / count.clamp(min=1)
+        mean = _sum_over_ranks((x * weight).sum((0, 1))) / count.clamp(min=1)
         square = ((x - mean) * weight).square().sum((0, 1))
-        variance = _SumOverRanks.apply(square) / count.clamp(min=1)
+        variance = _sum_over_ranks(square) / count.clamp(min=1)
         moments = torch.cat([mean, variance + mean.square(), torch.ones_like(count)[None]]).detach()
         gathered = moments.double() * count
         self.gathered = gathered if self.gathered is None else self.gathered + gathered
@@ -68,12 +75,18 @@ class _SumOverRanks(torch.autograd.Function):
     """Every rank's sum enters every rank's loss, so their gradients add up as well."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
         return sum_over_ranks(x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         return sum_over_ranks(gradient)
+
+
+def _sum_over_ranks(x: Tensor) -> Tensor:
+    """`sum_over_ranks` that gradients flow through."""
+    total: Tensor = _SumOverRanks.apply(x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return total
 
 
 class FrameGroupNorm(nn.Module):
@@ -98,11 +111,13 @@ class FrameGroupNorm(nn.Module):
 class FrameLayerNorm(nn.LayerNorm):
     """LayerNorm over the channels of each frame."""
 
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(batch, frames, dim) -> the same shape; frames do not see each other, so `valid` does not matter."""
         return super().forward(x)
 
 
-def frame_norm(kind: Literal["batch", "layer", "group"], dim: int) -> nn.Module:
+def frame_norm(kind: NormKind, dim: int) -> nn.Module:
     """The norm of that name: module(x, valid) -> x."""
-    return {"batch": FrameBatchNorm, "layer": FrameLayerNorm, "group": FrameGroupNorm}[kind](dim)
+    norms: Mapping[str, Callable[[int], nn.Module]]
+    norms = {"batch": FrameBatchNorm, "layer": FrameLayerNorm, "group": FrameGroupNorm}
+    return norms[kind](dim)

@@ -51,8 +51,9 @@ class PositionGate(nn.Module):
 
     def gate(self, x: Tensor) -> Tensor:
         """Input of the attention (batch, frames, dim) -> (batch, heads, frames, 1): a * (b * scale - 1) + 2."""
-        heads = x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        a, b = self.linear(heads).unflatten(-1, (2, 4)).sum(-1).sigmoid().chunk(2, dim=-1)
+        heads = torch.unflatten(x, -1, (self.num_heads, -1)).transpose(1, 2)
+        scores: Tensor = self.linear(heads)
+        a, b = torch.unflatten(scores, -1, (2, 4)).sum(-1).sigmoid().chunk(2, dim=-1)
         return a * (b * self.scale[:, None, None] - 1.0) + 2.0
 
     def forward(self, x: Tensor, query: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:

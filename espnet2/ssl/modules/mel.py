@@ -59,6 +59,9 @@ class LogMel(nn.Module):
     equal area, from 0 Hz. Both transforms of a frame are linear up to the spectrum: one matrix does them.
     """
 
+    analysis: Tensor  # (window, 2 * bins)
+    filters: Tensor  # (bins, mels)
+
     def __init__(self, settings: MelSettings) -> None:
         super().__init__()
         self.settings, self.geometry = settings, settings.geometry

@@ -1,7 +1,7 @@
 """Mel frames in, their count, mean and deviation out; parts merge exactly, in any number."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 STD_FLOOR = 1e-2  # of a logarithm: a bin that varies by less (an empty band) carries rounding noise, not speech
+
+
+class MelStatisticsJson(TypedDict):
+    """The statistics in a JSON file."""
+
+    num_frames: int
+    mean: list[float]
+    square: list[float]
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,10 @@ class MelStatistics:
         std = np.sqrt(variance).clip(min=STD_FLOOR)
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> MelStatisticsJson:
         """What `from_json` reads back to the last digit."""
         return {"num_frames": self.num_frames, "mean": self.mean.tolist(), "square": self.square.tolist()}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "MelStatistics":
+    def from_json(cls, value: MelStatisticsJson) -> "MelStatistics":
         return cls(value["num_frames"], np.array(value["mean"]), np.array(value["square"]))

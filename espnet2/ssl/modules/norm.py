@@ -65,7 +65,7 @@ class TimeGroupNorm(nn.GroupNorm):
         super().__init__(channels, channels, affine=True)
         self.statistics: TimeStatistics | None = None  # instead of those of the input: it is a part of an utterance
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(batch, channels, frames), (batch,) valid frames or None -> (batch, channels, frames)."""
         if self.statistics is not None:
             normalised = self.statistics.normalise(x.transpose(1, 2), eps=self.eps)

@@ -22,7 +22,8 @@ class ConvPosition(nn.Module):
         self.num_frames_dropped = 1 - kernel % 2  # an even kernel gives one frame too many
         conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups)
         nn.init.normal_(conv.weight, std=math.sqrt(4 / (kernel * dim)))  # fairseq's make_conv_pos
-        nn.init.zeros_(conv.bias)
+        if conv.bias is not None:
+            nn.init.zeros_(conv.bias)
         self.conv = nn.utils.parametrizations.weight_norm(conv, dim=2) if weight_norm else conv
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:

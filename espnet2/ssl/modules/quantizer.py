@@ -1,5 +1,6 @@
 """Frames in, code vectors out: a product quantizer whose discrete choice is learned by gradient."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -37,7 +38,8 @@ class GumbelQuantizer(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """(batch, frames, dim) -> (batch, frames, groups, codes) float32 logits."""
         with torch.autocast(x.device.type, enabled=False):
-            return self.projection(x.float()).unflatten(-1, self.codes.shape[:2])
+            scores: Tensor = self.projection(x.float())
+            return torch.unflatten(scores, -1, self.codes.shape[:2])
 
     def forward(self, x: Tensor) -> Quantized:
         """Quantize (batch, frames, dim): a draw from torch's global generator in training, the best code otherwise."""
@@ -58,4 +60,4 @@ def mean_distribution(probabilities: Tensor, valid: Tensor) -> Tensor:
 
 def temperature_at(update: int, *, start: float, end: float, num_updates: int) -> float:
     """The Gumbel temperature of update `update` (1-based): from `start` to `end` in equal ratios, then constant."""
-    return start * (end / start) ** min(1.0, (update - 1) / num_updates)
+    return start * math.pow(end / start, min(1.0, (update - 1) / num_updates))

@@ -18,6 +18,8 @@ class OffsetTable(NamedTuple):
 class Sinusoids(nn.Module):
     """Sines and cosines of every offset that occurs (Vaswani et al., 2017, section 3.5), interleaved."""
 
+    frequencies: Tensor  # (dim / 2,) radians per frame
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         frequencies = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))
@@ -76,4 +78,4 @@ def _offsets_to_keys(scores: Tensor) -> Tensor:
     num_frames = scores.size(-2)
     flat = F.pad(scores, (0, 1)).flatten(-2)  # rows one longer than the step from one row to the next below
     wanted = flat[..., num_frames - 1 :][..., : num_frames * (2 * num_frames - 1)]
-    return wanted.unflatten(-1, (num_frames, 2 * num_frames - 1))[..., :num_frames]
+    return torch.unflatten(wanted, -1, (num_frames, 2 * num_frames - 1))[..., :num_frames]

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class Term(NamedTuple):
 
     name: str
     total: Tensor  # scalar: a sum over `count` elements, in float32
-    count: Tensor  # scalar: elements in the sum on this rank; equals Objective.counts(batch)[name]
+    count: Tensor  # type: ignore[assignment]  # a tuple counts too; scalar: elements in the sum, see Objective.counts
     weight: float = 1.0
 
 
@@ -29,7 +29,7 @@ class Ratio(NamedTuple):
     """A figure for the log, kept as numerator and denominator so that it reduces exactly."""
 
     total: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # a tuple counts too
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Objective(nn.Module, ABC):
     needs_labels: ClassVar[bool] = False
     projects_features: ClassVar[bool] = False  # has its own input projection: the config says `project: false`
     target_moves: ClassVar[bool] = False  # a teacher is the target: test for collapse, not for a falling loss
+
+    if TYPE_CHECKING:  # nn.Module's own says nothing about what comes out
+
+        def __call__(self, batch: Batch) -> Loss: ...
 
     def __init__(self, frontend: Frontend, encoder: Encoder, context: Context) -> None:
         super().__init__()
@@ -192,4 +196,5 @@ class Objective(nn.Module, ABC):
     ) -> tuple[Hidden, Tensor]:
         """Encode for `extract`: what the encoder returns, and the valid frames. Other inputs: override it."""
         frames = self.frontend(wavs, lengths)
-        return self.encoder(frames.projected, frames.lengths, layers=layers, branch=branch), frames.lengths
+        frame_lengths = self.frontend.geometry.output_lengths(lengths)
+        return self.encoder(frames.inputs, frames.lengths, layers=layers, branch=branch), frame_lengths

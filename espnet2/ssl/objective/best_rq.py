@@ -137,7 +137,8 @@ class BestRq(Objective):
         Label j is that of the mel frames that begin at the first one encoder frame j sees.
         """
         stacked = neighbour_frames(frames, self.label_frames, self.windows.hop_samples)
-        return self.quantizer(stacked[:, : self.windows.output_lengths(frames.size(1))])
+        labels: Tensor = self.quantizer(stacked[:, : self.windows.output_lengths(frames.size(1))])
+        return labels
 
     def forward(self, batch: Batch) -> Loss:
         """Label the clean frames, replace the masked ones, encode, score; sums over the predicted frames."""
@@ -147,7 +148,7 @@ class BestRq(Objective):
         mask = fit_frames(draws["mask"], num_frames, False)
         noise = F.pad(draws["noise"], (0, 0, 0, num_frames - draws["noise"].size(1)))
         features, lengths = self.frontend.subsample(torch.where(mask[..., None], noise, frames), lengths)
-        hidden = self.encoder(self.frontend.project(features), lengths).last
+        hidden = self.encoder(self.frontend.project(features), lengths).output
         # All frames are scored: shapes stay fixed, and the head costs little beside an encoder.
         logits = self.head(hidden).unflatten(-1, (self.config.num_codebooks, self.config.num_codes))
         predicted = self._predicted(mask)

@@ -134,16 +134,17 @@ class Data2vec2(Objective):
     def forward(self, batch: Batch) -> Loss:
         """Let the teacher see each clip once, and the student the visible frames of its clones; fill their gaps."""
         frames = self.frontend(batch.wavs, batch.padded_lengths)
-        num_frames = frames.projected.size(1)
-        target, branches = self._target(frames.projected, frames.lengths)
+        inputs = frames.inputs
+        num_frames = inputs.size(1)
+        target, branches = self._target(inputs, frames.lengths)
         draws = batch.draws[self.context.entry]
         mask = fit_frames(draws["mask"].flatten(0, 1), num_frames, False)
         keep = draws["keep"].flatten(0, 1)
         clones = self.config.num_clones
         lengths = None if frames.lengths is None else frames.lengths.repeat_interleave(clones)
         # Masked frames are zero before the positions see them; then only the visible ones go on.
-        x = frames.projected.repeat_interleave(clones, dim=0).masked_fill(mask[..., None], 0)
-        encoded = self.encoder(x, lengths, keep=keep).last
+        x = inputs.repeat_interleave(clones, dim=0).masked_fill(mask[..., None], 0)
+        encoded = self.encoder(x, lengths, keep=keep).output
         prediction = self.decoder(encoded, keep, num_frames, valid_frames(lengths, num_frames)).float()
         error = (prediction - target.repeat_interleave(clones, dim=0)).square().sum(-1) / math.sqrt(target.size(-1))
         # A product would carry what is not finite in padding into the sum.

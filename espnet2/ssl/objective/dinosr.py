@@ -106,10 +106,11 @@ class Dinosr(Objective):
     def forward(self, batch: Batch) -> Loss:
         """Let the teacher see all and name the codes; hide, encode and predict them."""
         frames = self.frontend(batch.wavs, batch.padded_lengths)
-        num_frames = frames.projected.size(1)
+        inputs = frames.inputs
+        num_frames = inputs.size(1)
         mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
-        branches, targets = self._targets(frames.projected, frames.lengths)
-        x = torch.where(mask[..., None], self.mask_embedding.to(frames.projected.dtype), frames.projected)
+        branches, targets = self._targets(inputs, frames.lengths)
+        x = torch.where(mask[..., None], self.mask_embedding.to(inputs.dtype), inputs)
         reads_last = self.config.head_input == "last"
         encoded = self.encoder(x, frames.lengths, layers=None if reads_last else self.layers, branch="feed_forward")
         figures = _Figures(mask)
@@ -117,12 +118,12 @@ class Dinosr(Objective):
         for number, (layer, target, head) in enumerate(zip(self.layers, targets, self.heads, strict=True)):
             codes = self.codebooks.assign(number, target)
             code_counts = self.codebooks.gather(number, target, codes, mask)
-            logits = head(encoded.last if reads_last else encoded.layers[layer]).float()
+            logits = head(encoded.output if reads_last else encoded.layers[layer]).float()
             losses.append(F.cross_entropy(logits.transpose(1, 2), codes, reduction="none"))
             figures.add(layer, codes, code_counts, logits.detach())
         total = torch.stack(losses).mean(0).masked_fill(~mask, 0).sum()
         if not reads_last:  # replicas wait for a gradient of the last norm too
-            total = total + 0.0 * encoded.last.float().sum()
+            total = total + 0.0 * encoded.output.float().sum()
         stats = figures.stats() | self._teacher_stats(branches, targets, frames.lengths)
         return Loss((Term("masked", total, mask.sum()),), stats)
 
@@ -163,13 +164,14 @@ class Dinosr(Objective):
             frames = self.frontend(wavs, lengths)
         finally:
             self.frontend.train(training)
-        _, targets = self._targets(frames.projected, frames.lengths)
-        padding = torch.arange(targets[0].size(1), device=wavs.device) >= frames.lengths.to(wavs.device)[:, None]
+        _, targets = self._targets(frames.inputs, frames.lengths)
+        frame_lengths = self.frontend.geometry.output_lengths(lengths)
+        padding = torch.arange(targets[0].size(1), device=wavs.device) >= frame_lengths.to(wavs.device)[:, None]
         codes = {
             layer: self.codebooks.assign(number, target).masked_fill(padding, -1)
             for number, (layer, target) in enumerate(zip(self.layers, targets, strict=True))
         }
-        return Codes(codes, frames.lengths)
+        return Codes(codes, frame_lengths)
 
     def weights_loaded(self, names: Collection[str]) -> None:
         """The teacher starts as the student, unless it has weights of its own."""

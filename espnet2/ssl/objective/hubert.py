@@ -17,6 +17,7 @@ from espnet2.ssl.modules.penalty import mean_square
 from espnet2.ssl.modules.span_mask import HubertDraw
 from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.utils import config
+from espnet2.utils.errors import UserError
 
 # Signs of a collapse (fairseq #5534: the loss jumps to the labels' own entropy and stays there).
 WATCHED_AFTER = 200  # updates: before, all figures jump about
@@ -48,6 +49,8 @@ class Hubert(Objective):
     def __init__(self, config: HubertConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
         super().__init__(frontend, encoder, context)
         self.config = config
+        if context.num_classes is None:
+            raise UserError(f"loss ({context.entry}): needs labels, or conf: num_classes")
         self.penalty_weight = config.features_penalty_weight if frontend.learns_features else 0.0
         self.mask_embedding = nn.Parameter(torch.rand(encoder.dim))  # U(0, 1), as fairseq
         self.head = CosineHead(encoder.dim, config.label_dim, context.num_classes, config.temperature)
@@ -64,6 +67,8 @@ class Hubert(Objective):
     def _targets(self, batch: Batch, num_frames: int) -> tuple[Tensor, Tensor]:
         """Labels of the masked and of the other frames, (batch, num_frames) each, NO_LABEL elsewhere."""
         mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
+        if batch.labels is None:
+            raise TypeError("a batch without labels; the loader gives them where the config names them")
         labels = fit_frames(batch.labels, num_frames, NO_LABEL)
         return labels.masked_fill(~mask, NO_LABEL), labels.masked_fill(mask, NO_LABEL)
 
@@ -80,11 +85,12 @@ class Hubert(Objective):
     def forward(self, batch: Batch) -> Loss:
         """Hide, encode, score every frame; sums over the frames that have a label."""
         frames = self.frontend(batch.wavs, batch.padded_lengths)
-        num_frames = frames.projected.size(1)
+        inputs = frames.inputs
+        num_frames = inputs.size(1)
         mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
-        x = torch.where(mask[..., None], self.mask_embedding.to(frames.projected.dtype), frames.projected)
+        x = torch.where(mask[..., None], self.mask_embedding.to(inputs.dtype), inputs)
         # All frames are scored: shapes stay fixed, and the head costs about 1 % of an encoder.
-        logits = self.head(self.encoder(x, frames.lengths).last)
+        logits = self.head(self.encoder(x, frames.lengths).output)
         masked, unmasked = self._targets(batch, num_frames)
         count, conf = _labelled(masked), self.config
         terms = [Term("masked", _cross_entropy(logits, masked), count, conf.masked_weight)]

@@ -130,7 +130,8 @@ class SpeechFlow(Objective):
         Returns:
             (batch, frames, mels) float32.
         """
-        return self.head(self._encode(noisy, shown, time, lengths).last).float()
+        guess: Tensor = self.head(self._encode(noisy, shown, time, lengths).output)
+        return guess.float()
 
     def _encode(
         self,
@@ -211,7 +212,8 @@ class SpeechFlow(Objective):
     ) -> tuple[Hidden, Tensor]:
         """The whole clean mel is shown, or nothing. x_t is the path at `extract_time` with noise that is the same for
         every utterance; at time 1, the default, it is the clean mel itself."""
-        mel, frame_lengths = self.frontend.analyse(wavs, lengths)
+        mel, _ = self.frontend.analyse(wavs, lengths)
+        frame_lengths = self.frontend.analysis_geometry.output_lengths(lengths)
         time = mel.new_full((len(mel),), self.config.extract_time)
         noisy = mel
         if self.config.extract_time < 1:

@@ -55,6 +55,7 @@ class W2vBert(Wav2Vec2):
     """
 
     Config = W2vBertConfig
+    config: W2vBertConfig
     least_code_share = 0.1  # healthy runs are above 0.3, and a small batch cannot show all codes
 
     def __init__(self, config: W2vBertConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
@@ -70,7 +71,7 @@ class W2vBert(Wav2Vec2):
             )
         super().__init__(config, frontend, encoder, context)
         if config.mask_value == "noise":
-            self.mask_embedding = None
+            self.register_parameter("mask_embedding", None)
         self.code_head = nn.Linear(encoder.dim, config.target_groups * config.num_codes)
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
@@ -87,7 +88,7 @@ class W2vBert(Wav2Vec2):
         tap = self.config.contrastive_layers
         hidden = self.encoder(x, lengths, layers=(tap, self.encoder.num_layers))
         contrast = self.contrast(hidden.layers[tap], features, lengths, draws)
-        prediction, accuracy = self._prediction(gather_frames(hidden.last, draws["positions"]), contrast)
+        prediction, accuracy = self._prediction(gather_frames(hidden.output, draws["positions"]), contrast)
         beta = self.config.contrastive_weight
         terms = [term._replace(weight=beta * term.weight) for term in contrast.terms]
         return Loss((*terms, prediction), {**contrast.stats, "masked_accuracy": accuracy})
@@ -96,7 +97,7 @@ class W2vBert(Wav2Vec2):
         """(batch, frames, feature dim), (batch, frames of the draw) -> (batch, frames, encoder dim), masked."""
         num_frames = features.size(1)
         hidden = fit_frames(mask, num_frames, False)[..., None]
-        if self.mask_embedding is not None:
+        if self.config.mask_value == "learned":
             projected = self.frontend.project(features)
             return torch.where(hidden, self.mask_embedding.to(projected.dtype), projected)
         generator = None  # the trainer seeds torch's own for each micro-batch

@@ -137,9 +137,10 @@ class Wav2Vec2(Objective):
         """Hide, encode, and compare the masked frames with their quantized features."""
         draws = batch.draws[self.context.entry]
         frames = self.frontend(batch.wavs, batch.padded_lengths)
-        mask = fit_frames(draws["mask"], frames.projected.size(1), False)
-        x = torch.where(mask[..., None], self.mask_embedding.to(frames.projected.dtype), frames.projected)
-        contrast = self.contrast(self.encoder(x, frames.lengths).last, frames.features, frames.lengths, draws)
+        inputs = frames.inputs
+        mask = fit_frames(draws["mask"], inputs.size(1), False)
+        x = torch.where(mask[..., None], self.mask_embedding.to(inputs.dtype), inputs)
+        contrast = self.contrast(self.encoder(x, frames.lengths).output, frames.features, frames.lengths, draws)
         return Loss(contrast.terms, contrast.stats)
 
     def contrast(self, hidden: Tensor, features: Tensor, lengths: Tensor | None, draws: Draws) -> Contrast:
@@ -199,11 +200,11 @@ class Wav2Vec2(Objective):
         training = self.frontend.training
         self.frontend.eval()
         try:
-            frames, frame_lengths = self.frontend.analyse(wavs, lengths)
-            features, feature_lengths = self.frontend.subsample(frames, frame_lengths)
+            features, _ = self.frontend.subsample(*self.frontend.analyse(wavs, lengths))
             ids = self.quantizer.score(self.frontend.norm(features)).argmax(-1)
         finally:
             self.frontend.train(training)
+        feature_lengths = self.frontend.geometry.output_lengths(lengths)
         behind = torch.arange(ids.size(1), device=ids.device) >= feature_lengths.to(ids.device)[:, None]
         ids = ids.masked_fill(behind[..., None], -1)
         return Codes({book: ids[..., book - 1] for book in self.code_numbers}, feature_lengths)

@@ -12,7 +12,8 @@ def watch_of(*entries: str) -> CollapseWatch:
         return [f"{name} is {value:.2f}: low" for name, value in figures.items() if value < 0.5]
 
     objective = SimpleNamespace(warnings=warnings)
-    return CollapseWatch(SimpleNamespace(objectives=dict.fromkeys(entries, objective)))
+    objectives = dict.fromkeys(entries, objective)
+    return CollapseWatch(SimpleNamespace(objectives=objectives, entries=objectives.items))
 
 
 def test_a_kind_is_told_once_in_ten_intervals():
