@@ -1,16 +1,19 @@
 """A training config with `init_from` in, the config with that model's architecture out; a conflict is refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from espnet2.models.weights import find_config, find_weights
 from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend import frontend_class
+from espnet2.ssl.frontend.base import Frontend
 from espnet2.tasks.config import SSLConfig, config_name, read_values, resolve_config
 from espnet2.utils.config import Tag, load_yaml, parse_config, tagged_keys
 from espnet2.utils.errors import UserError
 
+PARTS: dict[str, Callable[[str], type[Frontend] | type[Encoder]]]
 PARTS = {"frontend": frontend_class, "encoder": encoder_class}
 DEFAULT_PARTS = {"frontend": "conv", "encoder": "transformer"}  # of SSLConfig
 

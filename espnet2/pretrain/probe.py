@@ -5,8 +5,9 @@ their frames. Units are learned and judged on the same frames, so the figures sh
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -130,13 +131,13 @@ class QuickProbe:
             f"{100 * self.seconds / (3 * max(trained_seconds, 1e-9)):.1f} % of the training between validations"
         )
 
-    def extractor(self, model: SSLModel) -> FeatureExtractor:
-        """Of the layer. Leaves the model in evaluation mode."""
+    def extractor(self, model: SSLModel) -> Callable[[], Tensor]:
+        """What gets (frames, dim) of the layer, on the host. Leaves the model in evaluation mode."""
         device = next(model.parameters()).device
-        return LayerFeatures(model, (self.layer,), self.frames.index.sample_rate, device)
+        extractor = LayerFeatures(model, (self.layer,), self.frames.index.sample_rate, device)
+        return partial(self._features, extractor)
 
-    def features(self, extractor: FeatureExtractor) -> Tensor:
-        """(frames, dim) of the layer, on the host."""
+    def _features(self, extractor: FeatureExtractor) -> Tensor:
         return collect(self.frames, extractor, extractor.geometry.frame_rate)[0]
 
     def figures(self, features: Tensor) -> dict[str, float]:
@@ -156,7 +157,8 @@ class QuickProbe:
         Args:
             units: (frames,) ids below `num_clusters`.
         """
-        other = self.frames.phones if self.has_phones else self.mfcc_units
+        phones = self.frames.phones
+        other = self.mfcc_units if phones is None else phones
         counts = joint_counts([(units, other)], self.config.num_clusters, int(other.max()) + 1)
         return quality_of_counts(counts).pnmi
 
@@ -186,8 +188,9 @@ def find_alignments(index: JoinedIndex) -> tuple[Mapping[int, Alignment], str]:
             continue
         table = np.array([ids.setdefault(phone, len(ids)) for phone in phones.phones])
         for utt_id, alignment in phones.utterances.items():
-            row = int(start) + part.find(utt_id)
-            found[row] = Alignment(alignment.starts, alignment.ends, table[alignment.phones])
+            row = part.find(utt_id)
+            if row is not None:
+                found[int(start) + row] = Alignment(alignment.starts, alignment.ends, table[alignment.phones])
     return found, "" if found else reason
 
 

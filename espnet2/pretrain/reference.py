@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from espnet2.data.labels.statistics import label_statistics
 from espnet2.pretrain.inputs import Inputs
@@ -33,13 +33,33 @@ RULES = (
 )
 
 
+class CurveJson(TypedDict):
+    """A `Curve` in a file of references."""
+
+    better: str
+    points: list[tuple[int, float, float]]
+
+
+class ReferenceJson(TypedDict):
+    """A `Reference` in its file."""
+
+    corpus: str
+    config: dict[str, object]
+    data: dict[str, object]
+    probe: dict[str, object]
+    updates: int
+    curves: dict[str, CurveJson]
+    spread: str
+    runs: list[dict[str, object]]
+
+
 @dataclass(frozen=True)
 class Subject:
     """What decides whether two trainings should give the same curves."""
 
-    config: dict[str, Any]  # the keys that matter
-    data: dict[str, Any]  # sizes of the sets and what the labels are like
-    probe: dict[str, Any]  # what the figures of the probe depend on
+    config: dict[str, object]  # the keys that matter
+    data: dict[str, object]  # sizes of the sets and what the labels are like
+    probe: dict[str, object]  # what the figures of the probe depend on
     updates: int  # of the whole run
 
     @property
@@ -54,14 +74,14 @@ def describe_subject(config: SSLConfig, inputs: Inputs, max_update: int) -> Subj
     return Subject(relevant_keys(config), describe_data(inputs), probe, max_update)
 
 
-def relevant_keys(config: SSLConfig) -> dict[str, Any]:
+def relevant_keys(config: SSLConfig) -> dict[str, object]:
     """The keys that decide the curves of a training; batches count as samples per update."""
     return {**dump_without(config, Tag.NO_CURVE), "batch_bins": config.batch_bins * config.accum_grad}
 
 
-def describe_data(inputs: Inputs) -> dict[str, Any]:
+def describe_data(inputs: Inputs) -> dict[str, object]:
     """What tells one corpus, and one kind of labels, from another; no paths, and no hash that rounding would change."""
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         name: {"utterances": len(index), "seconds": round(index.total_samples / index.sample_rate, 3)}
         for name, index in (("train", inputs.train), ("valid", inputs.valid))
     }
@@ -126,7 +146,7 @@ class Reference:
     subject: Subject
     curves: dict[str, Curve]
     spread_rule: str
-    runs: tuple[dict[str, Any], ...]  # name, seed, machine, command
+    runs: tuple[dict[str, object], ...]  # name, seed, machine, command
 
     def judge(self, validation: Validation, updates: int) -> list[Light]:
         """The light of each figure that has a reference there.
@@ -159,7 +179,7 @@ class Reference:
             return f"a run of {self.subject.updates:,} updates says nothing about one of {subject.updates:,}"
         return ""
 
-    def for_probe(self, probe: Mapping[str, Any]) -> "Reference":
+    def for_probe(self, probe: Mapping[str, object]) -> "Reference":
         """Without the probe's curves where they are of another probe."""
         if dict(probe) == self.subject.probe:
             return self
@@ -177,7 +197,7 @@ def light_of(value: float, mean: float, spread: float, better: str) -> str:
     return "green" if distance <= GREEN else "yellow" if distance <= YELLOW else "red"
 
 
-def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+def differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -> list[str]:
     """Every differing key, in words."""
     before, now = dict(leaves(theirs)), dict(leaves(ours))
     return [
@@ -187,7 +207,7 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
     ]
 
 
-def data_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+def data_differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -> list[str]:
     """What tells two corpora or their labels apart, in words; [] for the same."""
     loose = {"seconds": SAME_SECONDS, "perplexity": SAME_LABELS, "run_seconds": SAME_LABELS}
     before, now = dict(leaves(theirs)), dict(leaves(ours))
@@ -195,9 +215,16 @@ def data_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list
     for key in sorted(before.keys() | now.keys()):
         one, other = before.get(key), now.get(key)
         share = loose.get(key.rpartition(".")[2], 0.0)
-        if one is None or other is None or abs(one - other) > share * abs(one):
+        if _differ(one, other, share):
             found.append(f"{key.replace('.', ' ')}: {one} there, {other} here")
     return found
+
+
+def _differ(one: object, other: object, share: float) -> bool:
+    """Numbers by more than so much of the first; what one side lacks always."""
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) > share * abs(one)
+    return one is None or other is None or one != other
 
 
 def find_reference_file(setting: str, config: str | Path) -> Path | None:
@@ -239,7 +266,7 @@ def read_references(path: Path) -> list[Reference]:
         raise UserError(f"{path}: not a file of this version of ssl_make_reference ({error}); make it anew") from None
 
 
-def _parse(values: dict[str, Any]) -> Reference:
+def _parse(values: ReferenceJson) -> Reference:
     curves = {
         name: Curve(each["better"], tuple(Point(*point) for point in each["points"]))
         for name, each in values["curves"].items()

@@ -23,7 +23,7 @@ from espnet2.pretrain.reference import (
 )
 from espnet2.ssl.objective import objective_class
 from espnet2.tasks.config import SSLConfig, load_config
-from espnet2.train.history import points, read_history
+from espnet2.train.history import HistoryLine, points, read_history
 from espnet2.utils.errors import UserError
 
 ACCURACY = re.compile(r"(^|\.)(masked|contrastive)_accuracy$")
@@ -53,7 +53,7 @@ def make_reference(experiments: Sequence[Path], corpus: str, paths: DataPaths | 
     config = load_config(experiments[0] / "config.yaml")
     target_moves = any(objective_class(entry.name).target_moves for entry in config.loss)
     curves = {
-        name: Curve(better, spread_points([dict(points(rows, "valid", name)) for rows in histories]))
+        name: Curve(better, spread_points([dict(points(lines, "valid", name)) for lines in histories]))
         for name, better in chosen_figures(histories, target_moves).items()
     }
     curves = {name: curve for name, curve in curves.items() if curve.points}
@@ -74,10 +74,10 @@ def add_reference(path: Path, reference: Reference) -> int:
     return len(kept) + 1
 
 
-def chosen_figures(histories: Sequence[list[dict[str, Any]]], target_moves: bool) -> dict[str, str]:
+def chosen_figures(histories: Sequence[Sequence[HistoryLine]], target_moves: bool) -> dict[str, str]:
     """Figure -> what is better: accuracies, or else the loss, and the probe."""
-    valid = [[row for row in rows if row["dataset"] == "valid"] for rows in histories]
-    names = set.intersection(*({name for row in rows for name in row} for rows in valid))
+    valid = [[line for line in lines if line.dataset == "valid"] for lines in histories]
+    names = set.intersection(*({name for line in lines for name in line.figures} for lines in valid))
     accuracies = sorted(name for name in names if ACCURACY.search(name))
     loss = {} if accuracies else {"loss": "near" if target_moves else "lower"}
     probe = {PROBE: "higher"} if PROBE in names else {}
@@ -145,7 +145,7 @@ def _is_same(one: Reference, other: Reference) -> bool:
     )
 
 
-def _describe_run(experiment: Path) -> dict[str, Any]:
+def _describe_run(experiment: Path) -> dict[str, object]:
     """Name, seed, machine and command of a run, for whoever wants to repeat it."""
     return {
         "name": experiment.name,

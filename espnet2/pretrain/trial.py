@@ -86,8 +86,9 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
         elapsed = now() - started
     whole = time.monotonic() - first
     share = None
-    if busy is not None and clock == "wall":
-        others = (_busy_seconds() - busy) - (_own_seconds() - own)  # loader processes have ended: theirs count as own
+    busy_now = _busy_seconds()
+    if busy is not None and busy_now is not None and clock == "wall":
+        others = (busy_now - busy) - (_own_seconds() - own)  # loader processes have ended: theirs count as own
         share = max(0.0, others / (whole * (os.cpu_count() or 1)))
     timed = update - WARM_UP_UPDATES
     audio = samples / inputs.train.sample_rate

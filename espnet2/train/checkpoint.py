@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim.optimizer import StateDict
 
 from espnet2.train.config import Criterion
 from espnet2.train.manifest import describe_files, find_damage, sync_folder, write_manifest
+from espnet2.train.state import TrainingJson
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import write_json
 
@@ -27,12 +29,20 @@ PARTIAL_PREFIX = ".partial_"
 FREE_SPACE_MARGIN = 1.05  # files need a little more than their tensors
 
 
+class OptimizerStates(TypedDict, total=False):
+    """Contents of optimizer.pt: `optimizer`, or beside parts whether these hold it."""
+
+    optimizer: StateDict
+    sharded_optimizer: bool
+    scaler: StateDict  # of the gradient scaler; empty but for fp16
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that was read and found whole."""
 
     directory: Path
-    training: dict[str, Any]  # contents of training.json
+    training: TrainingJson
 
     @property
     def parts(self) -> Path:
@@ -42,8 +52,9 @@ class Checkpoint:
     def model_state(self) -> dict[str, Tensor]:
         return load_file(self.directory / MODEL_FILE)
 
-    def optimizer_state(self) -> dict[str, Any]:
-        return torch.load(self.directory / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
+    def optimizer_state(self) -> OptimizerStates:
+        states: OptimizerStates = torch.load(self.directory / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
+        return states
 
 
 class CheckpointFolder:
@@ -64,9 +75,9 @@ class CheckpointFolder:
     def save(
         self,
         update: int,
-        model: dict[str, Tensor],
-        optimizer: dict[str, Any],
-        training: dict[str, Any],
+        model: Mapping[str, Tensor],
+        optimizer: OptimizerStates,
+        training: TrainingJson,
     ) -> Path:
         """Write a checkpoint beside, flush it to the disk and rename it; then move `latest`.
 
@@ -105,8 +116,8 @@ class CheckpointFolder:
     def finish(
         self,
         update: int,
-        optimizer: dict[str, Any],
-        training: dict[str, Any],
+        optimizer: OptimizerStates,
+        training: TrainingJson,
         written: Mapping[str, tuple[int, str]],
     ) -> Path:
         """Write the small files and the manifest, flush and rename the whole; then move `latest`.
@@ -257,7 +268,7 @@ def best_name(criterion: Criterion) -> str:
     return f"best_{'train_' if criterion.dataset == 'train' else ''}{criterion.stat}"
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def _tensors(value: object) -> list[Tensor]:
     """All tensors inside nested dicts and lists."""
     if isinstance(value, Tensor):
         return [value]

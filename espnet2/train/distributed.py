@@ -7,10 +7,10 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -20,6 +20,11 @@ from torch.nn.parallel import DistributedDataParallel
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective.base import Loss
 from espnet2.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
+
+Value = TypeVar("Value")  # picklable
 
 LOST_STATUS = 1  # exit status of a rank that lost another
 
@@ -45,15 +50,15 @@ class Ranks:
             dist.all_reduce(tensor)
         return tensor
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: Value) -> list[Value]:
         """The values of all ranks, in their order (any picklable object; rare events only)."""
         if self.world_size == 1:
             return [value]
-        values: list[Any] = [None] * self.world_size
+        values = [value] * self.world_size  # to be overwritten
         dist.all_gather_object(values, value)
         return values
 
-    def from_first(self, value: Any) -> Any:
+    def from_first(self, value: Value) -> Value:
         """Rank 0's value, on every rank."""
         values = [value]
         if self.world_size > 1:
@@ -124,7 +129,7 @@ def _is_lost_connection(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
-def _hold_until_exit(group: dist.ProcessGroup) -> None:
+def _hold_until_exit(group: dist.ProcessGroup | None) -> None:
     """Let the last reference to the group be one of Python's, dropped when no replica is left.
 
     DDP's reducer holds the group too. When a traceback or a cycle keeps the reducer alive beyond
@@ -161,11 +166,11 @@ class Replica:
     def accumulating(self, *, last: bool) -> Iterator[None]:
         """Around one micro-batch: gradients travel between ranks only in the last one of an update."""
         if self.sharded:
-            self.model.set_requires_gradient_sync(last)
-            yield
-            return
-        silent = isinstance(self.module, DistributedDataParallel) and not last
-        with self.module.no_sync() if silent else nullcontext():
+            cast("FSDPModule", self.model).set_requires_gradient_sync(last)
+        if isinstance(self.module, DistributedDataParallel) and not last:
+            with self.module.no_sync():
+                yield
+        else:
             yield
 
 

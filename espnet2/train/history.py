@@ -3,28 +3,43 @@
 import json
 import math
 import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 FAMILY = re.compile(r"^(.+?)(?:_layer|_)(\d+)$")  # code_perplexity_layer3, code_perplexity_1, error_decile_9
 
 
-def read_history(experiment: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class HistoryLine:
+    """One line of history.jsonl: an interval of training, or a validation."""
+
+    dataset: str  # train or valid
+    update: int
+    figures: Mapping[str, float]
+
+
+def read_history(experiment: Path) -> list[HistoryLine]:
     """The lines of history.jsonl; a line that a kill cut short is left out."""
     path = experiment / "history.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    return [_parse(line) for line in lines if line.endswith("}")]
 
 
-def points(rows: list[dict[str, Any]], dataset: str, name: str) -> list[tuple[float, float]]:
+def _parse(line: str) -> HistoryLine:
+    figures = json.loads(line)
+    return HistoryLine(figures.pop("dataset"), figures.pop("update"), figures)
+
+
+def points(lines: Iterable[HistoryLine], dataset: str, name: str) -> list[tuple[float, float]]:
     """(update, value) of one figure, without values that are not finite."""
-    found = [(row["update"], row[name]) for row in rows if row["dataset"] == dataset and name in row]
+    found = [(line.update, line.figures[name]) for line in lines if line.dataset == dataset and name in line.figures]
     return [(update, value) for update, value in found if math.isfinite(value)]
 
 
-def figure_names(rows: list[dict[str, Any]]) -> list[str]:
-    """All figures of a history but the number of the update, sorted."""
-    return sorted({name for row in rows for name in row} - {"dataset", "update", "epoch", "eta_seconds"})
+def figure_names(lines: Iterable[HistoryLine]) -> list[str]:
+    """All figures of a history, sorted."""
+    return sorted({name for line in lines for name in line.figures} - {"epoch", "eta_seconds"})
 
 
 def family(name: str) -> tuple[str, int | None]:

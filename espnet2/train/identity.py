@@ -1,8 +1,8 @@
 """Config, data and machine in, what makes two runs the same run out; resuming another one is refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import plan_steps
@@ -10,7 +10,15 @@ from espnet2.utils.config import Tag, dump_without, tagged_keys
 from espnet2.utils.errors import UserError
 
 
-def describe_run(config: TrainConfig, data: Mapping[str, Any], division: Mapping[str, int]) -> dict[str, Any]:
+class Identity(TypedDict):
+    """What must be equal, as training.json holds it."""
+
+    config: dict[str, object]
+    data: dict[str, object]  # hashes of indexes and labels
+    division: dict[str, int]  # of the batch of an update
+
+
+def describe_run(config: TrainConfig, data: Mapping[str, object], division: Mapping[str, int]) -> Identity:
     """What must be equal for a resumed run to be the same run.
 
     Args:
@@ -21,7 +29,7 @@ def describe_run(config: TrainConfig, data: Mapping[str, Any], division: Mapping
     return {"config": dump_without(config, Tag.FREE_ON_RESUME), "data": dict(data), "division": dict(division)}
 
 
-def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], config: TrainConfig, checkpoint: Path) -> None:
+def check_same_run(saved: Identity, current: Identity, config: TrainConfig, checkpoint: Path) -> None:
     """Refuse to resume a run of other data, labels or config.
 
     Args:
@@ -38,12 +46,12 @@ def check_same_run(saved: Mapping[str, Any], current: Mapping[str, Any], config:
         lines = "".join(f"\n  {key}: {before.get(key)} in the checkpoint, {now.get(key)} now" for key in differing)
         raise UserError(
             f"{checkpoint}: this checkpoint belongs to a run with other settings:{lines}\n"
-            f"{_division_remedy(differing, before, config)}"
+            f"{_division_remedy(differing, saved, config)}"
             "restore them to go on, or give another --output_dir (in a recipe: another --ssl_tag) to train anew"
         )
 
 
-def _division_remedy(differing: Sequence[str], before: Mapping[str, Any], config: TrainConfig) -> str:
+def _division_remedy(differing: Sequence[str], saved: Identity, config: TrainConfig) -> str:
     """Where only the number of processes is another: the value of `max_bins_per_gpu` that divides the batch as before.
 
     The mean over the micro-batches of an update is the same however many processes share them, so a run goes on with
@@ -51,7 +59,7 @@ def _division_remedy(differing: Sequence[str], before: Mapping[str, Any], config
     """
     if not differing or any(not key.startswith("division.") for key in differing):
         return ""
-    shard, parts = before["division.shard_samples"], before["division.micro_batches"]
+    shard, parts = saved["division"]["shard_samples"], saved["division"]["micro_batches"]
     bounded = config.model_copy(update={"max_bins_per_gpu": shard})
     plans = {size: plan_steps(bounded, size) for size in range(1, parts + 1)}
     fitting = [str(size) for size, plan in plans.items() if (plan.shard_samples, plan.micro_batches) == (shard, parts)]
@@ -60,7 +68,7 @@ def _division_remedy(differing: Sequence[str], before: Mapping[str, Any], config
     return f"to go on with {' or '.join(fitting)} processes, divide it as before: --max_bins_per_gpu {shard}; or "
 
 
-def _filled(saved: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:
+def _filled(saved: Mapping[str, object], config: TrainConfig) -> dict[str, object]:
     """The saved keys and the defaults of those that came later; as it is, where it holds keys that are no more."""
     free = config.model_dump(mode="json", include=set(tagged_keys(type(config), Tag.FREE_ON_RESUME)))
     try:
@@ -69,8 +77,9 @@ def _filled(saved: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:
         return dict(saved)
 
 
-def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+def leaves(value: object, path: str = "") -> list[tuple[str, object]]:
     """(dotted path, value) of everything in nested mappings and lists."""
+    children: Iterable[tuple[object, object]]
     if isinstance(value, Mapping):
         children = value.items()
     elif isinstance(value, list | tuple):

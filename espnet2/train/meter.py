@@ -1,7 +1,7 @@
 """Losses of micro-batches in; sums by name kept on the device, read to the host only when asked, out."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective.base import Loss
 from espnet2.train.distributed import Ranks
+from espnet2.train.state import MeterJson
 
 TERM_PREFIX = "loss_"  # of the figures that are summands of the loss
 
@@ -65,12 +66,12 @@ class Meter:
         loss = sum(weight * ratios[name] for name, weight in self.weights.items())
         return {"loss": loss, **ratios}
 
-    def to_json(self, ranks: Ranks) -> dict[str, Any]:
+    def to_json(self, ranks: Ranks) -> MeterJson:
         """The sums over all ranks, exactly."""
         return {"sums": self._reduced(ranks), "weights": self.weights}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], device: torch.device) -> "Meter":
+    def from_json(cls, values: MeterJson, device: torch.device) -> "Meter":
         """The meter that `to_json` described, with everything on this rank."""
         meter = cls()
         sums = {name: torch.tensor(value, dtype=torch.float64, device=device) for name, value in values["sums"].items()}

@@ -3,18 +3,16 @@
 The loop knows these two forms alone, so that what is measured (units, phones, reference curves) can lie above it.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from torch import Tensor
 
 from espnet2.ssl.model import SSLModel
 from espnet2.train.state import Validation
 
-Extractor = TypeVar("Extractor")  # of a probe's own features; the loop only hands it back
 
-
-class Probe(Protocol[Extractor]):
+class Probe(Protocol):
     """Figures of what a model has learned, at each validation, beside the loss."""
 
     @property
@@ -22,12 +20,11 @@ class Probe(Protocol[Extractor]):
         """The figures that `figures` gives."""
         ...
 
-    def extractor(self, model: SSLModel) -> Extractor:
-        """What gets the features; every rank makes one. May leave the model in evaluation mode."""
-        ...
+    def extractor(self, model: SSLModel) -> Callable[[], Tensor]:
+        """What gets the features, (frames, dim) on the host; every rank makes one. May leave the model in evaluation.
 
-    def features(self, extractor: Extractor) -> Tensor:
-        """(frames, dim) on the host: the forward passes, on all ranks where weights are sharded."""
+        The call makes the forward passes, on all ranks where weights are sharded.
+        """
         ...
 
     def figures(self, features: Tensor) -> dict[str, float]:

@@ -27,6 +27,7 @@ def optimizer_config(name: str) -> type[Config]:
 def build_optimizer(model: nn.Module, config: AdamWConfig) -> torch.optim.AdamW:
     """AdamW over the parameters that are trained, fused (one kernel for all of them) on a GPU."""
     trained = [p for p in model.parameters() if p.requires_grad]
+    groups: list[dict[str, object]]
     if config.decay_norm_and_bias:
         groups = [{"params": trained}]
     else:
@@ -47,7 +48,7 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
         Scalar tensor: the global L2 norm before clipping, not finite if any gradient is not.
     """
     parameters = [p for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if hasattr(norm, "full_tensor"):  # FSDP2: each rank holds a part of every gradient
         norm = norm.full_tensor()
     torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)

@@ -1,40 +1,42 @@
 """The history of a training in, PNG curves of train and valid figures out."""
 
-import json
 import re
 from pathlib import Path
+
+from espnet2.train.history import HistoryLine, read_history
 
 ALWAYS_DRAWN = ("loss", "grad_norm", "learning_rate", "audio_per_second")
 DRAWN = re.compile(r"accuracy|^probe_")
 
 
-def draw_curves(history: Path, directory: Path) -> list[Path]:
+def draw_curves(experiment: Path, directory: Path) -> list[Path]:
     """Draw one picture per figure: the loss and its terms, accuracies, gradient norm, learning rate, throughput.
 
     Args:
-        history: history.jsonl, one JSON object per log interval or validation.
+        experiment: exp/<name>, with its history.jsonl.
 
     Returns:
         The pictures written.
     """
-    if not history.exists():
+    lines = read_history(experiment)
+    if not lines:
         return []
-    rows = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
-    drawn = sorted(
-        {name for row in rows for name in row if name in ALWAYS_DRAWN or "loss_" in name or DRAWN.search(name)}
-    )
+    names = {name for line in lines for name in line.figures}
+    drawn = sorted(name for name in names if name in ALWAYS_DRAWN or "loss_" in name or DRAWN.search(name))
     directory.mkdir(parents=True, exist_ok=True)
-    return [_draw(rows, name, directory / f"{name}.png") for name in drawn]
+    return [_draw(lines, name, directory / f"{name}.png") for name in drawn]
 
 
-def _draw(rows: list[dict], name: str, path: Path) -> Path:
+def _draw(lines: list[HistoryLine], name: str, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), dpi=100)  # inches; without pyplot there is no global state and no display
     axes = figure.add_subplot()
     for dataset, marker in (("train", ""), ("valid", "o")):
-        points = [(row["update"], row[name]) for row in rows if row["dataset"] == dataset and name in row]
+        points = [
+            (line.update, line.figures[name]) for line in lines if line.dataset == dataset and name in line.figures
+        ]
         if points:
             axes.plot(*zip(*points, strict=True), label=dataset, marker=marker, markersize=3)
     axes.set_xlabel("update")

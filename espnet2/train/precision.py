@@ -1,7 +1,5 @@
 """A dtype by name in; autocast, and a gradient scaler for fp16 only, out."""
 
-from contextlib import AbstractContextManager
-
 import torch
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -15,6 +13,6 @@ class Precision:
         self.name = dtype if device.type == "cuda" else "fp32"  # autocast on a CPU is slower, not faster
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
 
-    def autocast(self) -> AbstractContextManager:
+    def autocast(self) -> torch.autocast:
         """Around a forward pass."""
         return torch.autocast(self.device_type, DTYPES[self.name], enabled=self.name != "fp32")

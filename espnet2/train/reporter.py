@@ -10,12 +10,16 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from espnet2.train.progress import Heartbeat
 from espnet2.train.state import Validation
 from espnet2.utils.clock import format_seconds
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 DETAIL = re.compile(
     r"_layer\d+$"
@@ -75,7 +79,7 @@ class FolderReporter(Reporter):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.bar: tqdm | None = None
-        self.writer = None
+        self.writer: SummaryWriter | None = None
         self.max_update = 0
         self.drawn_at = time.monotonic()
         directory.mkdir(parents=True, exist_ok=True)
@@ -142,13 +146,13 @@ class FolderReporter(Reporter):
         """Draw the curves anew from the history."""
         from espnet2.train.plots import draw_curves  # matplotlib is slow to import
 
-        draw_curves(self._history_path(), self.directory / "images")
+        draw_curves(self.directory, self.directory / "images")
         self.drawn_at = time.monotonic()
 
     def _history_path(self) -> Path:
         return self.directory / "history.jsonl"
 
-    def _remember(self, dataset: str, update: int, figures: dict) -> None:
+    def _remember(self, dataset: str, update: int, figures: Mapping[str, object]) -> None:
         numbers = {
             name: value for name, value in figures.items() if isinstance(value, int | float) and name != "update"
         }

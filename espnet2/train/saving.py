@@ -1,10 +1,10 @@
 """A training in memory in, a checkpoint out, and back; any checkpoint resumes plain, DDP and FSDP2 runs alike."""
 
 from collections.abc import Callable
-from typing import Any
 
-from espnet2.train.checkpoint import Checkpoint, CheckpointFolder
+from espnet2.train.checkpoint import Checkpoint, CheckpointFolder, OptimizerStates
 from espnet2.train.distributed import Ranks
+from espnet2.train.state import TrainingJson
 from espnet2.train.updater import Updater
 from espnet2.utils.errors import UserError
 
@@ -14,7 +14,7 @@ def save_checkpoint(
     updater: Updater,
     ranks: Ranks,
     update: int,
-    training: dict[str, Any],
+    training: TrainingJson,
     *,
     before: Callable[[], object],
     after: Callable[[], object],
@@ -63,7 +63,7 @@ def _save_sharded(
     updater: Updater,
     ranks: Ranks,
     update: int,
-    training: dict[str, Any],
+    training: TrainingJson,
     before: Callable[[], object],
     after: Callable[[], object],
 ) -> None:
@@ -99,7 +99,7 @@ def _save_sharded(
     _on_first(ranks, complete)
 
 
-def _small_state(updater: Updater, *, with_optimizer: bool, sharded: bool = False) -> dict[str, Any]:
+def _small_state(updater: Updater, *, with_optimizer: bool, sharded: bool = False) -> OptimizerStates:
     """What optimizer.pt holds; beside parts it has no optimizer state, but says whether they have one."""
     scaler = updater.precision.scaler.state_dict()
     if with_optimizer:

@@ -32,7 +32,7 @@ class WarmupLR(ScheduleConfig):
     warmup_steps: int = Field(25_000, gt=0, description="steps up to `lr`")
 
     def factor(self, step: int, total_steps: int) -> float:
-        return math.sqrt(self.warmup_steps) * min(step**-0.5, step * self.warmup_steps**-1.5)
+        return math.sqrt(self.warmup_steps) * min(math.pow(step, -0.5), step * math.pow(self.warmup_steps, -1.5))
 
 
 class Linear(ScheduleConfig):
@@ -79,10 +79,16 @@ class Tristage(ScheduleConfig):
             return self.initial_factor + (1.0 - self.initial_factor) * step / up
         if step <= up + hold:
             return 1.0
-        return self.final_factor ** _share(step - up - hold, self.phase_ratio[2] * total_steps)
+        return math.pow(self.final_factor, _share(step - up - hold, self.phase_ratio[2] * total_steps))
 
 
-SCHEDULES = {"constant": Constant, "warmuplr": WarmupLR, "linear": Linear, "cosine": Cosine, "tristage": Tristage}
+SCHEDULES: dict[str, type[ScheduleConfig]] = {
+    "constant": Constant,
+    "warmuplr": WarmupLR,
+    "linear": Linear,
+    "cosine": Cosine,
+    "tristage": Tristage,
+}
 DEFAULT_WARMUP_SHARE = 0.08  # 32,000 of 400,000 updates: HuBERT, section 4.2
 
 

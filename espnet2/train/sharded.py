@@ -7,7 +7,6 @@ not, reads what it needs.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
@@ -21,6 +20,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from torch.optim import Optimizer
+from torch.optim.optimizer import StateDict
 
 MODEL_PREFIX = "model."
 READ_BYTES = 1_000_000_000  # of weights at a time, when they become one file
@@ -39,15 +39,15 @@ DTYPE_NAMES = {
 }
 
 
-def collect(model: nn.Module, optimizer: Optimizer, *, with_optimizer: bool) -> dict[str, Any]:
+def collect(model: nn.Module, optimizer: Optimizer, *, with_optimizer: bool) -> dict[str, StateDict]:
     """What this rank holds, by name. An optimizer without state is given one of zeros, as there is none to fill."""
-    states: dict[str, Any] = {"model": get_model_state_dict(model)}
+    states: dict[str, StateDict] = {"model": get_model_state_dict(model)}
     if with_optimizer:
         states["optimizer"] = get_optimizer_state_dict(model, optimizer)
     return states
 
 
-def write_parts(states: dict[str, Any], folder: Path) -> None:
+def write_parts(states: dict[str, StateDict], folder: Path) -> None:
     """Write this rank's part; all ranks call it, and each returns when all have written and flushed theirs.
 
     Raises:
@@ -75,16 +75,16 @@ def read_parts(model: nn.Module, optimizer: Optimizer, folder: Path, *, with_opt
 
 
 def set_whole_states(
-    model: nn.Module, optimizer: Optimizer, weights: dict[str, Tensor], optimizer_state: dict[str, Any]
+    model: nn.Module, optimizer: Optimizer, weights: Mapping[str, Tensor], optimizer_state: StateDict
 ) -> None:
     """Divide the states of a run that was not sharded over the ranks of one that is."""
     options = StateDictOptions(full_state_dict=True)
-    set_model_state_dict(model, weights, options=options)
+    set_model_state_dict(model, dict(weights), options=options)
     if optimizer_state["state"]:
         set_optimizer_state_dict(model, optimizer, _by_name(model, optimizer, optimizer_state), options=options)
 
 
-def num_bytes(states: Mapping[str, Any]) -> int:
+def num_bytes(states: Mapping[str, StateDict]) -> int:
     """Of all ranks together, and of the model once more as one file."""
     optimizer = states.get("optimizer", {"state": {}})["state"]
     moments = (value for state in optimizer.values() for value in state.values() if isinstance(value, Tensor))
@@ -130,7 +130,7 @@ def _groups(found: Mapping[str, TensorStorageMetadata]) -> Iterator[list[str]]:
         yield names
 
 
-def _by_name(model: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
+def _by_name(model: nn.Module, optimizer: Optimizer, state: StateDict) -> StateDict:
     """An optimizer's state with the names of parameters instead of their numbers."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     ordered = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]

@@ -1,10 +1,54 @@
 """Where a training stands: the few numbers that, with the weights and the optimizer, make a resumed run exact."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from espnet2.data.sampler import Cursor
 from espnet2.train.config import Criterion
+from espnet2.train.identity import Identity
+
+
+class CursorJson(TypedDict):
+    """A `Cursor` in training.json."""
+
+    epoch: int
+    position: int
+    number: int
+
+
+class ValidationJson(TypedDict):
+    """A `Validation` in training.json."""
+
+    update: int
+    train: dict[str, float]
+    valid: dict[str, float]
+
+
+class StateJson(TypedDict):
+    """A `TrainState` in training.json."""
+
+    update: int
+    cursor: CursorJson
+    skipped: int
+    skipped_in_row: int
+    train_seconds: float
+    validations: list[ValidationJson]
+
+
+class MeterJson(TypedDict):
+    """A `Meter` in training.json: name -> [total, count], and the weights of the terms."""
+
+    sums: dict[str, list[float]]
+    weights: dict[str, float]
+
+
+class TrainingJson(TypedDict):
+    """Contents of training.json."""
+
+    identity: Identity
+    state: StateJson
+    since_validation: MeterJson
+    num_threads: int
 
 
 @dataclass(frozen=True)
@@ -31,15 +75,17 @@ class TrainState:
     train_seconds: float = 0.0  # wall time of all the parts of the run
     validations: tuple[Validation, ...] = field(default=())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> StateJson:
         """Plain values; the inverse of `from_json`."""
-        return asdict(self)
+        return cast(StateJson, asdict(self))
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "TrainState":
+    def from_json(cls, values: StateJson) -> "TrainState":
         """The state that `to_json` described."""
         validations = tuple(Validation(**each) for each in values["validations"])
-        return cls(**{**values, "cursor": Cursor(**values["cursor"]), "validations": validations})
+        # Any: an older checkpoint may lack what was added later, which has its default then.
+        arguments: dict[str, Any] = {**values, "cursor": Cursor(**values["cursor"]), "validations": validations}
+        return cls(**arguments)
 
     def validated(self, validation: Validation) -> "TrainState":
         """With one more validation."""

@@ -4,7 +4,6 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +16,13 @@ from espnet2.train.checkpoint import CheckpointFolder, best_name
 from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
-from espnet2.train.identity import check_same_run
+from espnet2.train.identity import Identity, check_same_run
 from espnet2.train.interval import Interval
 from espnet2.train.meter import Meter
 from espnet2.train.observers import Judge, Probe
 from espnet2.train.reporter import Reporter
 from espnet2.train.saving import restore_states, save_checkpoint
-from espnet2.train.state import TrainState, Validation, is_stale, ranking
+from espnet2.train.state import TrainingJson, TrainState, Validation, is_stale, ranking
 from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import run_probe, validate
 from espnet2.train.watch import CollapseWatch
@@ -45,7 +44,7 @@ class Trainer:
         steps: StepPlan,
         max_update: int,
         folder: CheckpointFolder,
-        identity: dict[str, Any],
+        identity: Identity,
         ranks: Ranks,
         reporter: Reporter,
         stop: StopSignals,
@@ -236,8 +235,13 @@ class Trainer:
             num_workers=self.config.num_workers,
         )
         if self.probe is not None:
-            shared = {"ranks": self.ranks, "precision": self.updater.precision}
-            figures, problem = run_probe(self.model, self.probe, **shared, is_sharded=self.updater.replica.sharded)
+            figures, problem = run_probe(
+                self.model,
+                self.probe,
+                ranks=self.ranks,
+                precision=self.updater.precision,
+                is_sharded=self.updater.replica.sharded,
+            )
             valid |= figures
             if problem:
                 self.reporter.warn(problem)
@@ -261,7 +265,7 @@ class Trainer:
 
     def _save(self) -> None:
         started = time.monotonic()
-        training = {
+        training: TrainingJson = {
             "identity": self.identity,
             "state": self.state.to_json(),
             "since_validation": self.since_validation.to_json(self.ranks),

@@ -5,6 +5,7 @@ And what the probe finds on a part of it.
 
 from collections.abc import Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -17,6 +18,9 @@ from espnet2.train.meter import Meter, Tally, tally
 from espnet2.train.observers import Probe
 from espnet2.train.precision import Precision
 from espnet2.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
 
 
 @torch.no_grad()
@@ -60,22 +64,24 @@ def run_probe(
     The first rank computes and the others wait; where weights are sharded, all make the same forward passes, because
     each block is gathered from all ranks when it is called.
     """
-    figures, problem = {}, ""
+    figures: dict[str, float] = {}
+    problem = ""
     own_device = [ranks.device] if ranks.device.type == "cuda" else []
     with torch.random.fork_rng(devices=own_device):
         extractor = probe.extractor(model)
         if is_sharded:
-            model.unshard()  # what is outside the blocks: else only the model's own forward gathers it
+            # What is outside the blocks: else only the model's own forward gathers it.
+            cast("FSDPModule", model).unshard()
         try:
             if is_sharded or ranks.is_first:
                 with precision.autocast():
-                    features = probe.features(extractor)
+                    features = extractor()
             if ranks.is_first:
                 figures = probe.figures(features)
         except UserError as error:
             problem = f"probe: {error}; the training goes on"
         finally:
             if is_sharded:
-                model.reshard()
+                cast("FSDPModule", model).reshard()
             model.train()
     return ranks.from_first((figures, problem))

@@ -113,6 +113,7 @@ def line_chart(
     if not series:
         return Markup("")
     axes = _axes(series, levels, whole_x)
+    curves: list[dict[str, object]]
     curves = [{"name": each.name, "style": each.style, "points": _rounded(each.points)} for each in series]
     curves += [{"name": each.name, "style": each.style, "level": each.value} for each in levels]
     data = {

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from espnet2.evaluate.report.chart import Series, line_chart
-from espnet2.train.history import family, figure_names, points
+from espnet2.train.history import HistoryLine, family, figure_names, points
 
 CODEBOOKS = re.compile(r"code|label_(entropy|perplexity)|soft_perplexity|gumbel")
 SCHEDULE = ("learning_rate", "grad_norm", "clip_share", "teacher_decay", "skipped")
@@ -52,7 +52,7 @@ def group_of(name: str) -> str:
     return "codebooks" if CODEBOOKS.search(name) else "health"
 
 
-def curve_groups(history: Sequence[Mapping[str, Any]], lights: Mapping[str, Any] | None = None) -> dict[str, Markup]:
+def curve_groups(history: Sequence[HistoryLine], lights: Mapping[str, Any] | None = None) -> dict[str, Markup]:
     """Group -> its charts, of one training: train as a line, valid with a mark at each validation.
 
     Args:
@@ -77,15 +77,15 @@ def _title(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _is_constant_zero(history: Sequence[Mapping[str, Any]], members: Sequence[str]) -> bool:
+def _is_constant_zero(history: Sequence[HistoryLine], members: Sequence[str]) -> bool:
     """No gradient clipped, no update skipped: nothing to draw."""
-    return not any(row.get(name) for row in history for name in members)
+    return not any(line.figures.get(name) for line in history for name in members)
 
 
 def reference_curves(lights: Mapping[str, Any] | None) -> dict[str, list[Series]]:
     """Figure -> mean and spread of earlier runs, stretched to the length of this one."""
-    reference = (lights or {}).get("reference")
-    if not reference:
+    reference = lights.get("reference") if lights else None
+    if not lights or not reference:
         return {}
     stretch = lights["subject"]["updates"] / reference["updates"]
     found = {}
@@ -96,7 +96,7 @@ def reference_curves(lights: Mapping[str, Any] | None) -> dict[str, list[Series]
     return found
 
 
-def _series(history: Sequence[Mapping[str, Any]], base: str, members: Sequence[str]) -> list[Series]:
+def _series(history: Sequence[HistoryLine], base: str, members: Sequence[str]) -> list[Series]:
     """Train and valid of one figure; of a family its mean, if there is one, and each member while training."""
     series = []
     if base in members:
@@ -112,7 +112,7 @@ def _series(history: Sequence[Mapping[str, Any]], base: str, members: Sequence[s
     return [each for each in series if each.points]
 
 
-def curves_together(histories: Mapping[str, Sequence[Mapping[str, Any]]], dataset: str) -> dict[str, Markup]:
+def curves_together(histories: Mapping[str, Sequence[HistoryLine]], dataset: str) -> dict[str, Markup]:
     """Group -> charts of figures that at least two of several trainings have: one line each.
 
     Args:
@@ -121,7 +121,7 @@ def curves_together(histories: Mapping[str, Sequence[Mapping[str, Any]]], datase
     """
     counted: dict[str, int] = {}
     for history in histories.values():
-        for name in figure_names([row for row in history if row["dataset"] == dataset]):
+        for name in figure_names([line for line in history if line.dataset == dataset]):
             counted[name] = counted.get(name, 0) + 1
     found: dict[str, list[Markup]] = {}
     for name in sorted(name for name, count in counted.items() if count > 1 and family(name)[1] is None):

@@ -10,7 +10,7 @@ from typing import Any
 from espnet2.evaluate.part import part_file, read_part
 from espnet2.evaluate.report.measures import Measure, measures_of
 from espnet2.evaluate.report.stages import StageTime, read_stages
-from espnet2.train.history import read_history
+from espnet2.train.history import HistoryLine, read_history
 from espnet2.utils.errors import UserError
 
 LIGHTS_NAME = "traffic_light.json"  # of espnet2.pretrain.reference, which takes seconds to import
@@ -43,7 +43,7 @@ class Experiment:
     """A training and its evaluation, as far as they got."""
 
     directory: Path
-    history: list[dict[str, Any]]
+    history: list[HistoryLine]
     log: TrainingLog
     done: dict[str, Any] | None  # train.done: None if the training has not ended
     parts: dict[str, dict[str, Any]]  # name -> content of eval/<name>.json
@@ -66,12 +66,12 @@ class Experiment:
     @property
     def updates(self) -> int | None:
         """How far the training got."""
-        return max((row["update"] for row in self.history), default=(self.done or {}).get("updates"))
+        return max((line.update for line in self.history), default=(self.done or {}).get("updates"))
 
     @property
     def heard_seconds(self) -> float | None:
         """Seconds of audio that the training heard, repetitions included."""
-        audio = [row["audio_per_update"] for row in self.history if row.get("audio_per_update") is not None]
+        audio = [line.figures["audio_per_update"] for line in self.history if "audio_per_update" in line.figures]
         return sum(audio) / len(audio) * self.updates if audio and self.updates else None
 
 

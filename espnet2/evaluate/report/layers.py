@@ -27,28 +27,31 @@ def _direction(kind: Kind) -> str:
     return "higher is better" if kind.higher_is_better else "lower is better"
 
 
-def _scaled(kind: Kind, value: float | None) -> float | None:
-    return value if value is None or not kind.as_percent else 100 * value
+def _scaled(kind: Kind, value: float) -> float:
+    return 100 * value if kind.as_percent else value
+
+
+def _bounds(kind: Kind, measure: Measure) -> tuple[float, float] | None:
+    """The interval on the scale of a chart, where it is known."""
+    if measure.low is None or measure.high is None:
+        return None
+    return _scaled(kind, measure.low), _scaled(kind, measure.high)
 
 
 def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
     series, levels = [], []
     for system in dict.fromkeys(each.system for each in measures):
-        own = sorted((each for each in measures if each.system == system and each.layer), key=lambda each: each.layer)
+        layered = [(each.layer, each) for each in measures if each.system == system and each.layer]
+        layered.sort(key=lambda pair: pair[0])
+        own = [each for _, each in layered]
         flat = [each for each in measures if each.system == system and not each.layer]
         levels += [
-            Level(
-                _name(each),
-                _scaled(kind, each.value),
-                STYLES[system],
-                _scaled(kind, each.low),
-                _scaled(kind, each.high),
-            )
+            Level(_name(each), _scaled(kind, each.value), STYLES[system], *(_bounds(kind, each) or (None, None)))
             for each in flat
         ]
         if len(own) > 1 and system != "codes":
-            band = [(_scaled(kind, each.low), _scaled(kind, each.high)) for each in own if each.low is not None]
-            curve = [(each.layer, _scaled(kind, each.value)) for each in own]
+            band = [bounds for each in own if (bounds := _bounds(kind, each)) is not None]
+            curve = [(layer, _scaled(kind, each.value)) for layer, each in layered]
             whole = band if len(band) == len(own) else ()
             series.append(
                 Series(own[0].title, curve, STYLES[system], dots=True, dashed=system == "untrained", band=whole)
@@ -77,8 +80,7 @@ def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
             _scaled(kind, each.value),
             each.text,
             STYLES[each.system],
-            _scaled(kind, each.low),
-            _scaled(kind, each.high),
+            *(_bounds(kind, each) or (None, None)),
         )
         for each in best
     ]

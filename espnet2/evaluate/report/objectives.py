@@ -99,7 +99,7 @@ def _training(experiment: Path | None) -> list[str]:
     if experiment is None:
         return ["-"] * 4
     done = read_json(experiment / "train.done", "the training has not ended; run the same command again")
-    audio = [row["audio_per_update"] for row in read_history(experiment) if row["dataset"] == "train"]
+    audio = [line.figures["audio_per_update"] for line in read_history(experiment) if line.dataset == "train"]
     heard = f"{sum(audio) / len(audio) * done['updates']:,.0f}" if audio else "-"
     minutes, seconds = divmod(round(done["wall_seconds"]), 60)
     return [f"{done['updates']:,}", heard, f"{done['valid']['loss']:.3f}", f"{minutes}:{seconds:02d}"]
@@ -133,10 +133,10 @@ def draw_objectives(experiments: Mapping[str, Path], path: Path) -> None:
     figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * lines), dpi=80)
     for number, (name, experiment) in enumerate(experiments.items()):
         axes = figure.add_subplot(lines, columns, number + 1)
-        rows = read_history(experiment)
+        history = read_history(experiment)
         for dataset, style in (("train", "-"), ("valid", "o")):
-            axes.plot(*_columns(points(rows, dataset, "loss")), style, color="tab:blue", markersize=3)
-        known = {key for row in rows if row["dataset"] == "train" for key in row}
+            axes.plot(*_columns(points(history, dataset, "loss")), style, color="tab:blue", markersize=3)
+        known = {name for line in history if line.dataset == "train" for name in line.figures}
         health = next((key for key in sorted(known) if HEALTH.search(key)), None)
         axes.set_title(f"{_shown(name)}: loss (blue)" + (f", {health} (orange)" if health else ""), fontsize=8)
         axes.set_xlabel("update", fontsize=8)
@@ -144,7 +144,7 @@ def draw_objectives(experiments: Mapping[str, Path], path: Path) -> None:
         axes.grid(alpha=0.3)
         if health:
             second = axes.twinx()
-            second.plot(*_columns(points(rows, "train", health)), color="tab:orange", linewidth=1)
+            second.plot(*_columns(points(history, "train", health)), color="tab:orange", linewidth=1)
             second.tick_params(labelsize=7)
     figure.tight_layout()
     with atomic_write(path, "wb") as stream:

@@ -20,10 +20,10 @@ def data_uri(content: bytes, mime: str) -> str:
 
 def heat_map_png(values: Sequence[Sequence[float]]) -> str:
     """(rows, columns) from 0 to 1 -> one pixel each, as a data URI."""
-    values = np.asarray(values, dtype=np.float64)
-    picture = np.empty((*values.shape, 4), dtype=np.uint8)
+    shares = np.asarray(values, dtype=np.float64)
+    picture = np.empty((*shares.shape, 4), dtype=np.uint8)
     picture[..., :3] = HUE
-    picture[..., 3] = np.rint(255 * np.sqrt(np.clip(values, 0, 1)))  # small shares are seen, too
+    picture[..., 3] = np.rint(255 * np.sqrt(np.clip(shares, 0, 1)))  # small shares are seen, too
     return _png(picture)
 
 

@@ -52,7 +52,7 @@ def _cell(model: Measure | None, against: Sequence[Against]) -> Cell:
 def training_cells(experiment: Experiment) -> list[str]:
     """Updates, audio heard, loss on the valid set, wall time; dashes for what is not known."""
     done = experiment.done or {}
-    losses = [row["loss"] for row in experiment.history if row["dataset"] == "valid" and "loss" in row]
+    losses = [line.figures["loss"] for line in experiment.history if line.dataset == "valid" and "loss" in line.figures]
     return [
         f"{experiment.updates:,}" if experiment.updates else NONE,
         f"{experiment.heard_seconds / 3600:.1f} h" if experiment.heard_seconds else NONE,

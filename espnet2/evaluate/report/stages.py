@@ -1,6 +1,6 @@
 """exp/stages.tsv in, how long each stage of a recipe took out."""
 
-from itertools import pairwise
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,6 @@ def read_stages(path: Path) -> list[StageTime]:
     rows = [row for row in rows if len(row) == 4 and row[0].isdigit()]
     return [
         StageTime(row[1], row[2], row[3], None if following is None else int(following[0]) - int(row[0]))
-        for row, following in pairwise([*rows, None])
+        for row, following in zip_longest(rows, rows[1:])
         if row[2] != "end"
     ]

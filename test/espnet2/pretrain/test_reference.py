@@ -23,6 +23,7 @@ from espnet2.pretrain.reference import (
 from espnet2.pretrain.reference_make import add_reference, chosen_figures, make_reference, spread_points
 from espnet2.pretrain.traffic_light import TrafficLight
 from espnet2.tasks.config import resolve_config
+from espnet2.train.history import HistoryLine
 from espnet2.train.state import Validation
 from espnet2.utils.errors import UserError
 
@@ -193,7 +194,7 @@ def test_spread_is_measured_from_three_runs_and_assumed_from_fewer():
 
 def test_which_figures_are_kept():
     def history(**figures):
-        return [[{"dataset": "valid", "update": 1, **figures}]]
+        return [[HistoryLine("valid", 1, figures)]]
 
     assert chosen_figures(history(loss=1.0, loss_masked=1.0), False) == {"loss": "lower"}
     assert chosen_figures(history(loss=1.0), True) == {"loss": "near"}
