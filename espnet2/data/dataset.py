@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from espnet2.data.augment.augment import Augmenter, Clip
 from espnet2.data.augment.signal import Wave, labels_at_speed, played_samples, resampled, source_samples
 from espnet2.data.batch import Batch, Draw
 from espnet2.data.geometry import FrameGeometry
-from espnet2.data.labels.packed import NO_LABEL, frame_labels
+from espnet2.data.index import AudioIndex, JoinedIndex
+from espnet2.data.labels.packed import NO_LABEL, JoinedLabels, PackedLabels, frame_labels
 from espnet2.data.sampler import MicroBatch
 from espnet2.utils.errors import UserError
 
@@ -49,14 +50,14 @@ class _Crop(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SpeechDataset(torch.utils.data.Dataset):
+class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     """Makes Batches; holds no file open and no audio, so it travels to loader processes at no cost.
 
     The same description gives the same bytes in any process: all randomness comes from (seed, number, entry).
     """
 
-    index: Any  # AudioIndex or JoinedIndex
-    labels: Any  # PackedLabels or JoinedLabels with the same rows, or None
+    index: AudioIndex | JoinedIndex
+    labels: PackedLabels | JoinedLabels | None  # with the same rows
     draws: Mapping[str, Draw]  # loss entry -> its random part
     geometry: FrameGeometry
     normalize: str  # "none" or "utterance", see Frontend.normalize
@@ -83,7 +84,7 @@ class SpeechDataset(torch.utils.data.Dataset):
             name: draw(wav_lengths, utt_ids, self._generator(item.number, entry))
             for entry, (name, draw) in enumerate(self.draws.items())
         }
-        labels = None if self.labels is None else self._labels(item, crops, wav_lengths)
+        labels = self._labels(item, crops, wav_lengths)
         mixes = self.augment is not None and self.augment.config.mixing is not None
         batch = Batch(torch.from_numpy(wavs), wav_lengths, labels, utt_ids, draws, mixed=mixed if mixes else None)
         return Loaded(batch, item.number, int(wav_lengths.sum()))
@@ -95,7 +96,7 @@ class SpeechDataset(torch.utils.data.Dataset):
         """Where each clip lies in its utterance; starts are multiples of the frame hop, so that labels stay aligned."""
         lengths = np.asarray(self.index.num_samples[item.rows]).astype(np.int64)
         randoms = [self._random(item.number, int(row)) if self.augment else None for row in item.rows]
-        speeds = [self.augment.draw_speed(random) if self.augment else 1.0 for random in randoms]
+        speeds = [self.augment.draw_speed(random) if self.augment and random else 1.0 for random in randoms]
         played = [
             min(item.num_samples, played_samples(int(length), speed))
             for length, speed in zip(lengths, speeds, strict=True)
@@ -119,7 +120,7 @@ class SpeechDataset(torch.utils.data.Dataset):
     def _clip(self, crop: _Crop) -> Clip:
         """The audio of a crop, augmented, then normalised."""
         wav = self._read(crop.row, crop.start, crop.source_samples)
-        if self.augment is None:
+        if self.augment is None or crop.random is None:
             return Clip(self._normalized(wav, wav, crop.row), False)
         if crop.speed != 1.0:
             rate = self.index.sample_rate
@@ -158,27 +159,29 @@ class SpeechDataset(torch.utils.data.Dataset):
             mean = np.float32(mean + wav.mean(dtype=np.float64) - clean.mean(dtype=np.float64))
             before, after = clean.var(dtype=np.float64), wav.var(dtype=np.float64)
             variance *= after / before if before > 0 else 1.0
-        return (wav - mean) * np.float32(1.0 / np.sqrt(variance + NORMALIZE_EPSILON))
+        normalized: Wave = (wav - mean) * np.float32(1.0 / np.sqrt(variance + NORMALIZE_EPSILON))
+        return normalized
 
-    def _labels(self, item: MicroBatch, crops: list[_Crop], wav_lengths: Tensor) -> Tensor:
-        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended."""
+    def _labels(self, item: MicroBatch, crops: list[_Crop], wav_lengths: Tensor) -> Tensor | None:
+        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended. None without labels."""
+        given = self.labels
+        if given is None:
+            return None
         num_frames = self.geometry.output_lengths(item.num_samples)
-        labels = torch.from_numpy(np.stack([self._crop_labels(crop, num_frames) for crop in crops]))
+        labels = torch.from_numpy(np.stack([self._crop_labels(given, crop, num_frames) for crop in crops]))
         valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]
         return torch.where(valid, labels, NO_LABEL)
 
-    def _crop_labels(self, crop: _Crop, num_frames: int) -> NDArray[np.int64]:
+    def _crop_labels(self, given: PackedLabels | JoinedLabels, crop: _Crop, num_frames: int) -> NDArray[np.int64]:
         """(num_frames,) labels of one clip."""
-        place = {
-            "label_rate": self.labels.label_rate,
-            "geometry": self.geometry,
-            "start_sample": crop.start,
-            "num_frames": num_frames,
-        }
-        labels = self.labels.labels(crop.row)
-        if crop.speed == 1.0:
-            return frame_labels(labels, **place)
-        return labels_at_speed(labels, **place, speed=crop.speed)
+        align = frame_labels if crop.speed == 1.0 else partial(labels_at_speed, speed=crop.speed)
+        return align(
+            given.labels(crop.row),
+            label_rate=given.label_rate,
+            geometry=self.geometry,
+            start_sample=crop.start,
+            num_frames=num_frames,
+        )
 
 
 def seed_for(*parts: int) -> int:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # tables and label files need the arithmetic, not the two seconds that torch takes to load
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
-Count = TypeVar("Count", int, "torch.Tensor")  # also works on NumPy integer arrays
+Count = TypeVar("Count", int, "torch.Tensor", "NDArray[np.integer]")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -15,6 +16,20 @@ FORMAT_VERSION = 1
 INDEX_NAME = "index"  # the folder inside dump/<set>
 HASHED_TABLES = ("wav.scp", "utt2num_samples")  # what the index's hash covers
 UNKNOWN_LANGUAGE = "und"  # ISO 639-2 "undetermined": sets without utt2lang
+
+
+class IndexJson(TypedDict):
+    """Contents of index.json."""
+
+    format_version: int
+    num_utterances: int
+    total_samples: int
+    sample_rate: int  # Hz
+    languages: list[str]  # by the numbers in lang_ids.npy
+    root: str  # where relative paths start, seen from the index
+    hash: str  # of the contents of wav.scp and utt2num_samples
+    sources_hash: str  # of all tables
+    stamps: dict[str, list[int] | None]  # of `table_stamps`
 
 
 class StringColumn:
@@ -71,7 +86,7 @@ class AudioIndex:
             directory = directory / INDEX_NAME
         return cls(directory)
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type["AudioIndex"], tuple[Path]]:
         return AudioIndex, (self.directory,)
 
     def __len__(self) -> int:
@@ -109,7 +124,7 @@ class JoinedIndex:
         self.hash = parts[0].hash if len(parts) == 1 else hash_bytes(*(part.hash for part in parts))
         self.languages = sorted({language for part in parts for language in part.languages})
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[type["JoinedIndex"], tuple[list[AudioIndex]]]:
         return JoinedIndex, (self.parts,)
 
     def __len__(self) -> int:
@@ -189,10 +204,10 @@ def open_indexes(directories: Sequence[str | Path]) -> JoinedIndex:
     return JoinedIndex(parts)
 
 
-def _read_properties(directory: Path) -> dict:
+def _read_properties(directory: Path) -> IndexJson:
     dump_set = directory.parent
     try:
-        properties = json.loads((directory / "index.json").read_text(encoding="utf-8"))
+        properties: IndexJson = json.loads((directory / "index.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{directory}: no index here; run stage 6 for {dump_set}") from None
     except json.JSONDecodeError as error:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espnet2.data.index import FORMAT_VERSION, INDEX_NAME, UNKNOWN_LANGUAGE, table_stamps, tables_hash
+from espnet2.data.index import FORMAT_VERSION, INDEX_NAME, UNKNOWN_LANGUAGE, IndexJson, table_stamps, tables_hash
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file, write_json
 from espnet2.utils.kaldi_table import iterate_table
@@ -64,7 +64,7 @@ def build_index(dump_set: str | Path) -> Path:
         beside.mkdir(parents=True)
         num_rows = _count_lines(dump_set / "wav.scp")
         total_samples, languages = _write_columns(beside, _rows(dump_set), num_rows)
-        properties = {
+        properties: IndexJson = {
             "format_version": FORMAT_VERSION,
             "num_utterances": num_rows,
             "total_samples": total_samples,
@@ -103,7 +103,7 @@ def _optional_hash(path: Path) -> str:
     return hash_file(path) if path.exists() else ""
 
 
-def _is_current(target: Path, sources: str, sample_rate: int, root: str, stamps: dict) -> bool:
+def _is_current(target: Path, sources: str, sample_rate: int, root: str, stamps: dict[str, list[int] | None]) -> bool:
     """True when `target` was made from these contents; its stamps are brought up to date."""
     try:
         properties = json.loads((target / "index.json").read_text(encoding="utf-8"))
@@ -174,8 +174,8 @@ class _Languages:
     def of(self, utt_id: str) -> str:
         while self.current is not None and self.current[0] < utt_id:
             self.current = next(self.rows, None)
-        found = self.current is not None and self.current[0] == utt_id
-        return (self.current[1] if found else "") or UNKNOWN_LANGUAGE
+        language = self.current[1] if self.current is not None and self.current[0] == utt_id else ""
+        return language or UNKNOWN_LANGUAGE
 
 
 def _matching(table: Iterator[tuple[str, str]], utt_id: str, path: Path, number: int) -> str:
@@ -248,8 +248,8 @@ def _write_columns(directory: Path, rows: Iterator[Row], num_rows: int) -> tuple
     folder_column = _StringWriter(directory, "folders", len(folders))
     for folder in folders:
         folder_column.append(folder)
-    for column in (utt_ids, names, folder_column):
-        column.close()
+    for strings in (utt_ids, names, folder_column):
+        strings.close()
     for column in columns.values():
         column.flush()
     return total_samples, list(languages)

@@ -7,12 +7,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Generator, Iterable
-from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from espnet2.data.dataset import Loaded
+from espnet2.data.sampler import MicroBatch
 from espnet2.utils.errors import UserError
 
 # Forked loader processes start in milliseconds; others import PyTorch first, again at each validation.
@@ -24,7 +24,7 @@ LOST_BATCH_STATUS = 74  # EX_IOERR of sysexits.h
 
 
 def iterate_batches(
-    dataset: Dataset, stream: Iterable, *, num_workers: int, pin_memory: bool = False
+    dataset: Dataset[Loaded], stream: Iterable[MicroBatch], *, num_workers: int, pin_memory: bool = False
 ) -> Generator[Loaded, None, None]:
     """Load ahead in `num_workers` processes (0: in this one); the batches are the same for any number.
 
@@ -35,7 +35,7 @@ def iterate_batches(
         _Guarded(dataset),
         sampler=stream,
         batch_size=None,
-        collate_fn=_as_is,
+        collate_fn=_as_is,  # type: ignore[arg-type]  # torch has the type of a loader with a batch_size
         num_workers=num_workers,
         multiprocessing_context=START_METHOD if num_workers else None,
         pin_memory=pin_memory,
@@ -61,24 +61,24 @@ def iterate_batches(
             end_workers()
 
 
-class _Guarded(Dataset):
+class _Guarded(Dataset[Loaded | UserError]):
     """Hands a user's error over as a value: raised in a loader process it would arrive wrapped in a traceback."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset[Loaded]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, item: Any) -> Loaded | UserError:
+    def __getitem__(self, item: MicroBatch) -> Loaded | UserError:
         try:
             return self.dataset[item]
         except UserError as error:
             return error
 
 
-def _as_is(loaded: Any) -> Any:
+def _as_is(loaded: Loaded | UserError) -> Loaded | UserError:
     return loaded
 
 
-def _end_loader(error: Exception, item: Any) -> None:
+def _end_loader(error: Exception, item: object) -> None:
     """Say why a batch was lost, in words that `run_main` knows, and end this process."""
     print(f"loader: a batch could not be handed over ({error}); shared memory: {shared_memory()}", file=sys.stderr)
     sys.stderr.flush()
@@ -121,6 +121,7 @@ def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
     # A batch that cannot be handed over (shared memory is full) is dropped by the queue's thread, and the trainer would
     # wait for it for ever. A loader that ends is noticed.
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_loader)
+    queue = multiprocessing.queues.Queue
+    queue._on_queue_feeder_error = staticmethod(_end_loader)  # type: ignore[attr-defined]  # a hook without types
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)

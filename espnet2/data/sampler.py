@@ -157,7 +157,8 @@ def on_grid(lengths: NDArray[np.integer], step: int, *, shortest: bool) -> NDArr
     """Lengths rounded to multiples of `step`: down (`shortest`), or up, but not beyond the longest of all."""
     if shortest:
         return np.where(lengths < step, lengths, lengths // step * step)  # below one step they keep their length
-    return np.minimum(-(-lengths // step) * step, lengths.max(initial=0))
+    up: NDArray[np.integer] = np.minimum(-(-lengths // step) * step, lengths.max(initial=0))
+    return up
 
 
 def cut_shards(

@@ -62,23 +62,25 @@ class CtcObjective(Objective):
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Tokens of the transcripts."""
-        return {ENTRY: (batch.labels != NO_LABEL).sum().double()}
+        return {ENTRY: (_tokens(batch) != NO_LABEL).sum().double()}
 
     def log_probs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(batch, frames, symbols) log probabilities in float32, (batch,) valid frames."""
         every = (self.encoder.num_layers,)
         hidden, lengths = self.origin._extract(batch.wavs, batch.wav_lengths, every, None)
-        return self.output(self.dropout(hidden.last)).float().log_softmax(-1), lengths
+        scores: Tensor = self.output(self.dropout(hidden.output))
+        return scores.float().log_softmax(-1), lengths
 
     def forward(self, batch: Batch) -> Loss:
         """Sum over the tokens; what has too few frames counts nothing. In validation the error rate, too."""
         log_probs, lengths = self.log_probs(batch)
-        known = batch.labels != NO_LABEL
-        targets = batch.labels.masked_fill(~known, BLANK_ID)
+        tokens = _tokens(batch)
+        known = tokens != NO_LABEL
+        targets = tokens.masked_fill(~known, BLANK_ID)
         total = F.ctc_loss(
             log_probs.transpose(0, 1), targets, lengths, known.sum(1), BLANK_ID, reduction="sum", zero_infinity=True
         )
-        stats = {} if self.training else {"token_error_rate": _errors(log_probs, lengths, batch.labels, known)}
+        stats = {} if self.training else {"token_error_rate": _errors(log_probs, lengths, tokens, known)}
         return Loss((Term(ENTRY, total, known.sum()),), stats)
 
     def frozen_parameters(self, update: int) -> Iterable[nn.Parameter]:
@@ -91,6 +93,13 @@ class CtcObjective(Objective):
     def _feature_parameters(self) -> list[nn.Parameter]:
         """Of the frontend, below the projection to the encoder's width."""
         return [each for name, each in self.frontend.named_parameters() if not name.startswith(TUNED_PARTS)]
+
+
+def _tokens(batch: Batch) -> Tensor:
+    """(batch, tokens) ids."""
+    if batch.labels is None:
+        raise TypeError("a batch without transcripts")
+    return batch.labels
 
 
 def _errors(log_probs: Tensor, lengths: Tensor, labels: Tensor, known: Tensor) -> Ratio:

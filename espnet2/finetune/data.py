@@ -1,7 +1,7 @@
 """Sets with transcripts and a token list in, the utterances to tune and to test on, with their targets, out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +64,14 @@ class Targets:
         return (needed > 0) & (needed <= num_frames)
 
 
+@dataclass(frozen=True)
 class TranscribedDataset(SpeechDataset):
     """Batches whose labels are (batch, tokens) ids, NO_LABEL behind the end of a transcript."""
 
-    def _labels(self, item: MicroBatch, crops: Sequence, wav_lengths: Tensor) -> Tensor:
-        rows = [torch.from_numpy(self.labels.ids[row]) for row in item.rows.tolist()]
+    targets: Targets = field(default=Targets(()))  # of each row of the index
+
+    def _labels(self, item: MicroBatch, crops: Sequence[object], wav_lengths: Tensor) -> Tensor:
+        rows = [torch.from_numpy(self.targets.ids[row]) for row in item.rows.tolist()]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=NO_LABEL)
 
 
@@ -112,9 +115,9 @@ def make_tuning_data(
         seed=config.seed,
     )
     data = TrainingData(
-        TranscribedDataset(train.index, targets[0], *shared, TRAIN_STREAM, augment),
+        TranscribedDataset(train.index, None, *shared, TRAIN_STREAM, augment, targets[0]),
         sampler,
-        TranscribedDataset(valid.index, targets[1], *shared[:3], 0, VALID_STREAM),
+        TranscribedDataset(valid.index, None, *shared[:3], 0, VALID_STREAM, targets=targets[1]),
         shards_of(lengths[1], np.flatnonzero(fits[1]), _valid_samples(config, geometry.sample_rate)),
     )
     return data, notes

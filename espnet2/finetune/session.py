@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -110,7 +110,7 @@ def finetune(
         reporter.close()
 
 
-def describe_result(request: TuningRequest, figures: Mapping[str, Any]) -> str:
+def describe_result(request: TuningRequest, figures: Mapping[str, float]) -> str:
     """How good the last checkpoint is, and where to look."""
     names = {"wer": "word", "cer": "character", "per": "phone"}
     rates = ", ".join(f"{name} {100 * figures[key]:.1f} %" for key, name in names.items() if key in figures)
@@ -148,7 +148,7 @@ def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, token
         )
     ]
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    freezing = model.first.freezing
+    freezing = cast(CtcObjective, model.first).freezing
     features = freezing.frontend_updates
     return [
         f"fine-tuning {request.model}: {count_parameters(model):,} parameters, {trained:,} trained; "
@@ -162,7 +162,7 @@ def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, token
 @torch.no_grad()
 def _test(
     model: SSLModel, data: TrainingData, valid: Texts, tokens: CtcTokens, device: torch.device, run_dir: Path
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Decode the valid set greedily: texts to files, error rates out. Utterances that training could not use count."""
     rows = np.array([row for row, text in enumerate(valid.texts) if text])
     frames = data.valid.geometry.output_lengths(np.asarray(valid.index.num_samples))
@@ -170,10 +170,11 @@ def _test(
     longest = max(item.num_samples * len(item.rows) for item in data.valid_shards)
     shards = shards_of(np.asarray(valid.index.num_samples), rows, longest)
     heard: dict[int, str] = {}
+    objective = cast(CtcObjective, model.first)
     model.eval()
     with closing(iterate_batches(data.valid, shards, num_workers=0)) as batches:
         for item, loaded in zip(shards, batches, strict=True):
-            log_probs, lengths = model.first.log_probs(loaded.batch.to(device))
+            log_probs, lengths = objective.log_probs(loaded.batch.to(device))
             for row, best, count in zip(item.rows.tolist(), log_probs.argmax(-1).cpu(), lengths.tolist(), strict=True):
                 heard[row] = tokens.decode(best[:count].tolist())
     order = sorted(heard)

@@ -6,7 +6,7 @@ seeded by (seed, number of the micro-batch, row of the index): the same bytes fr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -101,7 +101,7 @@ class AugmentConfig(Config):
 
     @field_validator("noise", mode="before")
     @classmethod
-    def _accept_one(cls, value: Any) -> Any:
+    def _accept_one(cls, value: object) -> object:
         """One kind need not be written as a list."""
         return (value,) if isinstance(value, dict) else () if value is None else value
 
@@ -147,10 +147,10 @@ class Augmenter:
             partner: gives at most so many samples of another utterance.
         """
         config, is_mixed = self.config, False
-        if self.rooms and random.random() < config.reverb.probability:
+        if self.rooms and config.reverb and random.random() < config.reverb.probability:
             wav = reverberated(wav, self.rooms.draw_response(random))
         if config.mixing and random.random() < config.mixing.probability:
-            wav, is_mixed = self._mixed(wav, random, partner)
+            wav, is_mixed = self._mixed(config.mixing, wav, random, partner)
         for kind, files in zip(config.noise, self.noises, strict=True):
             if random.random() < kind.probability:
                 wav = _with_noise(wav, random, kind, files)
@@ -159,10 +159,13 @@ class Augmenter:
         return Clip(wav, is_mixed)
 
     def _mixed(
-        self, wav: Wave, random: np.random.Generator, partner: Callable[[np.random.Generator, int], Wave]
+        self,
+        mixing: MixingConfig,
+        wav: Wave,
+        random: np.random.Generator,
+        partner: Callable[[np.random.Generator, int], Wave],
     ) -> Clip:
         """A second utterance, or now and then a noise, over at most half of the clip."""
-        mixing = self.config.mixing
         longest = int(mixing.max_overlap * len(wav))
         if longest < 1:
             return Clip(wav, False)
@@ -180,7 +183,7 @@ class Augmenter:
         config, parts = self.config, []
         if config.speed:
             parts.append(f"speed {', '.join(f'{factor:g}' for factor in config.speed.factors)}")
-        if config.reverb:
+        if config.reverb and self.rooms:
             parts.append(f"{config.reverb.probability:.0%} in one of {len(self.rooms.entries):,} rooms")
         if config.mixing:
             text = f"{config.mixing.probability:.0%} mixed with another utterance"
@@ -227,12 +230,15 @@ def open_augmenter(config: AugmentConfig, sample_rate: int, num_utterances: int)
     mixing = config.mixing
     if mixing and num_utterances < 2:
         raise UserError("augment.mixing: the training sets hold one utterance; there is nothing to mix it with")
-    rooms = config.reverb and SoundFiles.open(
-        config.reverb.rir_scp, sample_rate, "augment.reverb.rir_scp", max_seconds=MAX_RESPONSE_SECONDS
-    )
-    mixed = mixing and mixing.noise_scp and SoundFiles.open(mixing.noise_scp, sample_rate, "augment.mixing.noise_scp")
+    rooms = mixed = None
+    if config.reverb:
+        rooms = SoundFiles.open(
+            config.reverb.rir_scp, sample_rate, "augment.reverb.rir_scp", max_seconds=MAX_RESPONSE_SECONDS
+        )
+    if mixing and mixing.noise_scp:
+        mixed = SoundFiles.open(mixing.noise_scp, sample_rate, "augment.mixing.noise_scp")
     noises = tuple(
         SoundFiles.open(kind.noise_scp, sample_rate, f"augment.noise.{number}.noise_scp")
         for number, kind in enumerate(config.noise)
     )
-    return Augmenter(config, rooms, mixed or None, noises)
+    return Augmenter(config, rooms, mixed, noises)

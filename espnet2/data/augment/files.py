@@ -106,7 +106,7 @@ class SoundFiles:
     def _read(self, audio: soundfile.SoundFile, number: int, num_samples: int) -> Wave:
         """The next `num_samples` samples at our rate."""
         step = audio.samplerate / self.sample_rate
-        wav = audio.read(math.ceil(num_samples * step), dtype="float32", always_2d=True)[:, 0]
+        wav: Wave = audio.read(math.ceil(num_samples * step), dtype="float32", always_2d=True)[:, 0]
         if len(wav) == 0 or not np.isfinite(wav).all():
             raise UserError(f"{self.scp}: '{self.names[number]}' ({self.entries[number]}): NaN, infinity or no samples")
         if audio.samplerate == self.sample_rate:

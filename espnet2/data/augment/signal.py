@@ -29,7 +29,7 @@ def from_db(decibels: float) -> float:
     >>> round(from_db(20.0), 6)
     10.0
     """
-    return 10.0 ** (decibels / 20.0)
+    return math.pow(10.0, decibels / 20.0)
 
 
 def overlaid(wav: Wave, other: Wave, *, start: int, ratio_db: float) -> Wave:
@@ -44,7 +44,7 @@ def overlaid(wav: Wave, other: Wave, *, start: int, ratio_db: float) -> Wave:
     """
     covered = wav[start : start + len(other)]
     wanted, present = power(covered) / from_db(ratio_db) ** 2, power(other)
-    mixed = wav.copy()
+    mixed: Wave = wav.copy()
     if wanted > 0.0 and present > 0.0:
         mixed[start : start + len(other)] += np.float32(math.sqrt(wanted / present)) * other
     return mixed

@@ -29,7 +29,7 @@ class Index(Protocol):
     def utt_id(self, row: int) -> str: ...
 
 
-def expected_counts(num_samples: np.ndarray, *, sample_rate: int, label_rate: int) -> np.ndarray:
+def expected_counts(num_samples: np.ndarray, *, sample_rate: int, label_rate: float) -> np.ndarray:
     """Frames of unpadded 25 ms windows at `label_rate` per second: (utterances,) samples -> (utterances,) int64.
 
     >>> expected_counts(np.array([16000, 399]), sample_rate=16000, label_rate=50)
@@ -88,7 +88,7 @@ def check_labels(
     statistics: LabelStatistics,
     index: Index,
     *,
-    label_rate: int,
+    label_rate: float,
     source: str,
     tolerance_labels: int = TOLERANCE_LABELS,
     max_missing_ratio: float = MAX_MISSING_RATIO,
@@ -137,7 +137,7 @@ def check_missing(
     )
 
 
-def _check_counts(counts: np.ndarray, index: Index, label_rate: int, source: str, tolerance_labels: int) -> None:
+def _check_counts(counts: np.ndarray, index: Index, label_rate: float, source: str, tolerance_labels: int) -> None:
     expected = expected_counts(index.num_samples, sample_rate=index.sample_rate, label_rate=label_rate)
     difference = counts - expected
     off = np.flatnonzero((np.abs(difference) > tolerance_labels) & (counts > 0))

@@ -7,14 +7,15 @@ import shutil
 import tempfile
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 
 from espnet2.data.geometry import FrameGeometry
+from espnet2.data.labels.card import LabelsJson
 from espnet2.text.token_list import identity_token_list
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import HASH_CHARACTERS, hash_bytes, write_json
@@ -27,9 +28,9 @@ BUFFER_LABELS = 1 << 20  # labels checked and written at a time
 class PackedLabels:
     """Frame labels of one set: row i belongs to row i of the set's index. Picklable; the arrays stay on disk."""
 
-    def __init__(self, directory: Path, card: Mapping[str, Any], flat: np.ndarray, offsets: np.ndarray) -> None:
+    def __init__(self, directory: Path, card: LabelsJson, flat: np.ndarray, offsets: np.ndarray) -> None:
         self.directory = directory
-        self.card = card  # the contents of labels.json
+        self.card = card
         self.flat = flat  # (all labels,) int16 or int32, memory-mapped
         self.offsets = offsets  # (utterances + 1,) int64, memory-mapped
 
@@ -42,7 +43,7 @@ class PackedLabels:
         """
         directory = Path(directory)
         try:
-            card = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
+            card: LabelsJson = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
             if card["format_version"] != FORMAT_VERSION:
                 raise UserError(f"{directory}: labels of another format version; run stage 5 again")
             flat, offsets = (np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("labels", "offsets"))
@@ -55,7 +56,7 @@ class PackedLabels:
             raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5")
         return cls(directory, card, np.asarray(flat), np.asarray(offsets))  # plain views: memmap slices are slow
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Callable[[Path], "PackedLabels"], tuple[Path]]:
         return PackedLabels.open, (self.directory,)
 
     def __len__(self) -> int:
@@ -106,7 +107,7 @@ class JoinedLabels:
 
     def __init__(self, parts: Sequence[PackedLabels]) -> None:
         self.parts = tuple(parts)
-        self._first_rows = np.cumsum([0, *(len(part) for part in self.parts)]).tolist()
+        self._first_rows: list[int] = np.cumsum([0, *(len(part) for part in self.parts)]).tolist()
         first = self.parts[0]
         self.num_classes = first.num_classes
         self.label_rate = first.label_rate
@@ -197,7 +198,7 @@ def pack_labels(
     num_classes: int,
     label_rate: float,
     index_hash: str,
-    source: Mapping[str, Any] | None = None,
+    source: Mapping[str, str] | None = None,
     source_hash: str = "",
     token_list_hash: str | None = None,
 ) -> PackedLabels:
@@ -232,8 +233,8 @@ def pack_labels(
         np.save(partial / "offsets.npy", np.frombuffer(offsets, dtype=np.int64))
         token_list_hash = token_list_hash or identity_token_list(num_classes).hash
         digest.update(f"{len(offsets)} {num_classes} {label_rate} {token_list_hash}".encode())
-        digest.update(np.frombuffer(offsets, dtype=np.int64))
-        card = {
+        digest.update(np.frombuffer(offsets, dtype=np.int64).data)
+        card: LabelsJson = {
             "format_version": FORMAT_VERSION,
             "num_classes": num_classes,
             "label_rate": float(label_rate),
@@ -254,7 +255,7 @@ def label_dtype(num_classes: int) -> np.dtype:
     return np.dtype("<i2" if num_classes <= np.iinfo(np.int16).max else "<i4")
 
 
-def _blocks(rows: Iterable[np.ndarray], offsets: array) -> Iterable[np.ndarray]:
+def _blocks(rows: Iterable[np.ndarray], offsets: "array[int]") -> Iterable[np.ndarray]:
     """Join rows into larger arrays; appends the end of each row to `offsets`."""
     block: list[np.ndarray] = []
     written = 0
@@ -268,14 +269,14 @@ def _blocks(rows: Iterable[np.ndarray], offsets: array) -> Iterable[np.ndarray]:
         yield np.concatenate(block)
 
 
-def _write_header(stream: Any, dtype: np.dtype, length: int) -> None:
+def _write_header(stream: BinaryIO, dtype: np.dtype, length: int) -> None:
     """NumPy pads the header of a one-dimensional array so that it keeps its size when the array grows."""
     header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
     np.lib.format.write_array_header_1_0(stream, header)
 
 
 @contextmanager
-def _replace_directory(directory: Path) -> Iterable[Path]:
+def _replace_directory(directory: Path) -> Iterator[Path]:
     """A new folder beside `directory`, renamed to it when the block ends without an error."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.partial.", dir=directory.parent))
