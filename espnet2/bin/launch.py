@@ -51,14 +51,26 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str
     return options, own, list(words[len(own) :])
 
 
+def without_hosts(words: Sequence[str]) -> list[str]:
+    """The options of one node: all but --host.
+
+    >>> without_hosts(["--wait_seconds", "9", "--host=h1:4,h2:4", "--master_port", "5"])
+    ['--wait_seconds', '9', '--master_port', '5']
+    >>> without_hosts(["--host", "h1,h2", "--nnodes", "2"])
+    ['--nnodes', '2']
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--host")
+    return parser.parse_known_args(words)[1]
+
+
 def main() -> int:
     """Entry point."""
     options, own, command = parse(sys.argv[1:])
     if options.host:
         from espnet2.launch.ssh_nodes import run_on_hosts
 
-        at = own.index("--host") if "--host" in own else None
-        return run_on_hosts(parse_hosts(options.host), LAUNCHER, own[:at] + own[at + 2 :], command)
+        return run_on_hosts(parse_hosts(options.host), LAUNCHER, without_hosts(own), command)
     for number in HANDLED:
         signal.signal(number, raise_stopped)
     if options.follow_stdin:

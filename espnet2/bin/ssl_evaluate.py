@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
@@ -68,7 +68,7 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
     return found
 
 
-def part_options(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+def part_options(words: Sequence[str]) -> dict[str, dict[str, object]]:
     """Options of single parts, by the name of the part.
 
     Raises:
@@ -80,7 +80,7 @@ def part_options(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     from espnet2.evaluate.parts import PARTS
     from espnet2.tasks.config import parse_overrides
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for keys, value in parse_overrides(words):
         if len(keys) != 2 or keys[0] not in PARTS:
             raise UserError(f"--options {'.'.join(keys)}: expected <part>.<key>=<value>; parts are {', '.join(PARTS)}")

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def _result_table(units: dict[str, Any], experiments: dict[str, Path]) -> list[s
     return lines
 
 
-def _training(row: dict[str, Any], experiments: dict[str, Path]) -> str:
+def _training(row: Mapping[str, Any], experiments: dict[str, Path]) -> str:
     """Updates, loss and masked accuracy on the valid set, and wall time; dashes for what was not trained."""
     if row["title"] not in experiments:
         return "- | - | - | -"
@@ -87,9 +88,9 @@ def _time_table(recipes: list[tuple[str, str]]) -> list[str]:
     """Wall time of each stage of the last run of each recipe."""
     lines = ["", "| recipe | stage | wall time |", "|---|---|--:|"] if recipes else []
     for title, path in recipes:
-        stages = [stage for stage in read_stages(Path(path)) if stage.seconds is not None]
-        lines += [f"| {title} | {each.number}: {each.title} | {format_seconds(each.seconds)} |" for each in stages]
-        lines.append(f"| {title} | all | {format_seconds(sum(each.seconds for each in stages))} |")
+        stages = [(stage, stage.seconds) for stage in read_stages(Path(path)) if stage.seconds is not None]
+        lines += [f"| {title} | {stage.number}: {stage.title} | {format_seconds(took)} |" for stage, took in stages]
+        lines.append(f"| {title} | all | {format_seconds(sum(took for _, took in stages))} |")
     return lines
 
 

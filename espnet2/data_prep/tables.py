@@ -162,7 +162,8 @@ def _write_by_utterance(work: Path, folder: Path, optional: _Optional) -> int:
     names += [name for name, wanted in (("segments", optional.segments), ("phones.ctm", optional.phones)) if wanted]
     streams = {name: open(work / "tables" / name, "w", encoding="utf-8", newline="\n") for name in names}  # noqa: SIM115
     streams |= {name: open(work / name, "w", encoding="utf-8", newline="\n") for name in ("recordings", "speakers")}  # noqa: SIM115
-    count, previous, duplicates = 0, None, []
+    count, previous = 0, None
+    duplicates: list[str] = []
     try:
         for utt_id, speaker, wav, text, language, start, end, recording, gender, phones in _fields(work / "rows"):
             count += 1

@@ -119,7 +119,7 @@ def _with_weight_norm(weight: Tensor) -> dict[str, Tensor]:
 
 def _split(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`qkv` as its three parts."""
-    parts = {}
+    parts: dict[str, Tensor] = {}
     for name, value in state.items():
         before, found, after = name.partition(".attention.qkv.")
         if found:

@@ -53,8 +53,8 @@ def normalised(model: SSLModel, wav: Tensor) -> Tensor:
 def our_states(model: SSLModel, wav: Tensor) -> States:
     """Layers 0 to the top, and "last", of one utterance (samples,) scaled as in training."""
     frames = model.frontend(wav[None], None)
-    hidden = model.encoder(frames.projected, None, layers=range(model.encoder.num_layers + 1))
-    return {**{layer: value[0] for layer, value in hidden.layers.items()}, "last": hidden.last[0]}
+    hidden = model.encoder(frames.inputs, None, layers=range(model.encoder.num_layers + 1))
+    return {**{layer: value[0] for layer, value in hidden.layers.items()}, "last": hidden.output[0]}
 
 
 def layer_norm(wav: Tensor) -> Tensor:

@@ -34,9 +34,17 @@ class Part:
         value = self.state.get(self.prefix + name)
         return None if value is None else value.float()
 
+    def need(self, name: str) -> Tensor:
+        """One of its weights.
+
+        Raises:
+            KeyError: it does not have it.
+        """
+        return self.state[self.prefix + name].float()
+
     def linear(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
-        return F.linear(x, self.get("weight"), self.get("bias"))
+        return F.linear(x, self.need("weight"), self.get("bias"))
 
     def norm(self, x: Tensor, eps: float = BLOCK_EPS) -> Tensor:
         """LayerNorm of (..., width)."""
@@ -44,11 +52,11 @@ class Part:
 
     def conv(self, x: Tensor, **options: int) -> Tensor:
         """(frames, inputs) -> (frames, outputs)."""
-        return F.conv1d(x.T[None], self.get("weight"), self.get("bias"), **options)[0].T
+        return F.conv1d(x.T[None], self.need("weight"), self.get("bias"), **options)[0].T
 
     def depthwise(self, x: Tensor) -> Tensor:
         """(frames, channels), each channel with its own kernel; as many frames as before."""
-        return self.conv(x, padding=self.get("weight").size(-1) // 2, groups=x.size(1))
+        return self.conv(x, padding=self.need("weight").size(-1) // 2, groups=x.size(1))
 
 
 @torch.no_grad()
@@ -92,7 +100,7 @@ def _frontend(part: Part, settings: Mapping[str, Any], wav: Tensor) -> Tensor:
         layer = part.below(f"layers.{number}")
         x, norm = layer.below("conv").conv(x, stride=stride), layer.below("layer_norm")
         if norm.get("weight") is not None and settings["frontend_conf.norm_mode"] == "group_norm":
-            weight, bias = norm.get("weight"), norm.get("bias")
+            weight, bias = norm.need("weight"), norm.get("bias")
             x = F.group_norm(x.T[None], len(weight), weight, bias, TORCH_EPS)[0].T
         elif norm.get("weight") is not None:
             x = norm.norm(x, TORCH_EPS)
@@ -102,9 +110,10 @@ def _frontend(part: Part, settings: Mapping[str, Any], wav: Tensor) -> Tensor:
 
 def _positions(part: Part, x: Tensor) -> Tensor:
     """Convolution whose kernel positions have a length each, cut to as many frames as before, and GELU."""
-    lengths, directions = part.get("parametrizations.weight.original0"), part.get("parametrizations.weight.original1")
-    if directions is None:  # of torch before 2.1
-        lengths, directions = part.get("weight_g"), part.get("weight_v")
+    if part.get("parametrizations.weight.original1") is None:  # of torch before 2.1
+        lengths, directions = part.need("weight_g"), part.need("weight_v")
+    else:
+        lengths, directions = (part.need(f"parametrizations.weight.original{number}") for number in (0, 1))
     weight = directions * (lengths / directions.square().sum((0, 1), keepdim=True).sqrt())
     dim, width, kernel = weight.shape
     found = F.conv1d(x.T[None], weight, part.get("bias"), padding=kernel // 2, groups=dim // width)[0].T
@@ -164,10 +173,10 @@ def _attention(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor |
     if offsets is None:
         scores = query @ key.transpose(1, 2)
     else:
-        placed = (query + part.get("pos_bias_v")[:, None]) @ heads("linear_pos", offsets).transpose(1, 2)
+        placed = (query + part.need("pos_bias_v")[:, None]) @ heads("linear_pos", offsets).transpose(1, 2)
         frame = torch.arange(num_frames)
         rows = num_frames - 1 - frame[:, None] + frame  # row r is the distance num_frames - 1 - r
-        content = (query + part.get("pos_bias_u")[:, None]) @ key.transpose(1, 2)
+        content = (query + part.need("pos_bias_u")[:, None]) @ key.transpose(1, 2)
         scores = content + placed.gather(2, rows.expand(num_heads, -1, -1))
     mixed = (scores / math.sqrt(query.size(-1))).softmax(-1) @ value
     return part.below("linear_out").linear(mixed.transpose(0, 1).flatten(1))

@@ -33,10 +33,10 @@ class _Graph(nn.Module):
         if self.scaled:
             centred = wavs - wavs.mean(1, keepdim=True)
             wavs = centred / (centred.square().mean(1, keepdim=True) + VARIANCE_FLOOR).sqrt()
-        projected = self.frontend(wavs, None).projected
+        inputs = self.frontend(wavs, None).inputs
         numbers = range(self.encoder.num_layers + 1)
-        hidden = self.encoder(projected, None, layers=numbers)
-        return torch.stack([hidden.layers[number] for number in numbers]), hidden.last
+        hidden = self.encoder(inputs, None, layers=numbers)
+        return torch.stack([hidden.layers[number] for number in numbers]), hidden.output
 
 
 def write(source: Source, folder: Path) -> list[str]:
@@ -69,7 +69,7 @@ def run(folder: Path) -> OtherSide:
 
     def states(wav: Tensor) -> States:
         layers, last = session.run(None, {"wavs": wav[None].numpy()})
-        found = {number: torch.from_numpy(layer[0]) for number, layer in enumerate(layers)}
+        found: dict[int | str, Tensor] = {number: torch.from_numpy(layer[0]) for number, layer in enumerate(layers)}
         return {**found, "last": torch.from_numpy(last[0])}
 
     return OtherSide(states, lambda wav: wav, scales=True)

@@ -28,17 +28,16 @@ def write(source: Source, folder: Path) -> list[str]:
         Names of weights that the format does not hold.
     """
     layout = to_layout(source, find_form(source, TITLE, FORMS))
+    weights: dict[str, object] = dict(layout.weights)
+    if layout.kind == "data2vec":  # its class takes a teacher out of the file, and has no head left then
+        weights = {name: value for name, value in weights.items() if not name.startswith("final_proj")} | {"_ema": {}}
+    content: dict[str, object]
     if layout.kind == "wavlm":  # as Microsoft published it
-        content = {"cfg": layout.model | {"normalize": layout.task["normalize"]}, "model": layout.weights}
+        content = {"cfg": layout.model | {"normalize": layout.task["normalize"]}, "model": weights}
     else:
-        content = {"task_cfg": layout.task, "model_cfg": layout.model, "model_weight": layout.weights}
+        content = {"task_cfg": layout.task, "model_cfg": layout.model, "model_weight": weights}
     if layout.kind == "hubert":
         content["dictionaries_symbols"] = [layout.symbols]
-    if layout.kind == "data2vec":
-        unused = [name for name in layout.weights if name.startswith("final_proj")]
-        layout.weights["_ema"] = {}  # its class takes a teacher out of the file, and has no head left then
-        for name in unused:
-            del layout.weights[name]
     torch.save(content, folder / MODEL)
     return layout.left_out
 

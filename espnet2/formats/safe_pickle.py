@@ -23,8 +23,8 @@ REBUILDERS = {
     ("torch", "Size"): torch.Size,
     ("torch._utils", "_rebuild_parameter"): lambda data, requires_grad, hooks: data,
     ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): lambda *arguments: torch._utils._rebuild_tensor_v2(
-        *arguments[:4], False, collections.OrderedDict()
+    ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, size, stride, *_: torch._utils._rebuild_tensor_v2(
+        storage, offset, size, stride, False, collections.OrderedDict()
     ),
 }
 DAMAGE = (RuntimeError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError)

@@ -52,10 +52,9 @@ def find_place(environment: Mapping[str, str], num_nodes: int, *, port: int | No
     if len(hosts) > 1 and environment.get("CLUSTER_NODE_RANK"):  # run.pl says one host, also inside another's job
         rank = int(environment["CLUSTER_NODE_RANK"])
         return _checked("CLUSTER_HOSTS", hosts, rank, num_nodes, port or job_port(environment.get("CLUSTER_JOB", "0")))
-    for name, job, hosts, rank in _schedulers(environment):
-        if rank is None:
-            rank = _own_position(name, hosts)
-        return _checked(name, hosts, rank, num_nodes, port or job_port(job))
+    for name, job, listed, position in _schedulers(environment):
+        rank = _own_position(name, listed) if position is None else position
+        return _checked(name, listed, rank, num_nodes, port or job_port(job))
     raise UserError(
         f"--nnodes {num_nodes}: no list of hosts. Inside a job of Slurm, Grid Engine, PBS or LSF the list is in the "
         "environment; elsewhere give --host h1:4,h2:4 (by ssh), or start it on each node with its number from 0 in "

@@ -47,8 +47,8 @@ class Meeting:
             return
         # Node 0 waits for the slowest; whoever came first waits as long, and longer.
         self.store.wait([f"go/{attempt}"], timedelta(seconds=2 * self.wait_seconds))
-        if missing := self.store.get(f"go/{attempt}").decode():
-            raise UserError(f"node {rank} ({hosts[rank]}) is here, but node(s) {missing} did not come; see node 0")
+        if absent := self.store.get(f"go/{attempt}").decode():
+            raise UserError(f"node {rank} ({hosts[rank]}) is here, but node(s) {absent} did not come; see node 0")
 
     def report(self, attempt: int, status: int) -> int:
         """Tell the others that this node has ended badly; the status of the first that did, the same on all nodes."""

@@ -28,8 +28,8 @@ def meet(rank: int, world_size: int) -> dist.Store:
     serve = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     try:
         timeout = timedelta(seconds=seconds)
-        store = dist.TCPStore(address, port, None, serve, timeout, wait_for_workers=False, multi_tenant=True)
-        store = dist.PrefixStore("espnet2", store)
+        server = dist.TCPStore(address, port, None, serve, timeout, wait_for_workers=False, multi_tenant=True)
+        store = dist.PrefixStore("espnet2", server)
         store.set(f"host/{rank}", socket.gethostname())
         if rank == 0:
             store.set("missing", " ".join(map(str, _missing(store, "host", world_size, seconds))))

@@ -68,7 +68,7 @@ def follow_stdin() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _start(host: str, words: list[str], environment: dict[str, str]) -> subprocess.Popen:
+def _start(host: str, words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     if host in LOCAL_NAMES or host == socket.gethostname():
         return subprocess.Popen(words, env={**os.environ, **environment}, stdin=subprocess.PIPE, start_new_session=True)
     passed = {name: value for name, value in os.environ.items() if name in PASSED or name.startswith(PASSED_PREFIXES)}
@@ -77,7 +77,9 @@ def _start(host: str, words: list[str], environment: dict[str, str]) -> subproce
     return subprocess.Popen([*SSH, host, remote], stdin=subprocess.PIPE, start_new_session=True)
 
 
-def _tell(process: subprocess.Popen, line: str) -> None:
+def _tell(process: subprocess.Popen[bytes], line: str) -> None:
+    if process.stdin is None:
+        raise TypeError("a process without a pipe cannot be told anything")
     try:
         process.stdin.write(f"{line}\n".encode())
         process.stdin.flush()
@@ -85,7 +87,7 @@ def _tell(process: subprocess.Popen, line: str) -> None:
         pass  # it has ended
 
 
-def _wait(hosts: Sequence[str], processes: Sequence[subprocess.Popen]) -> int:
+def _wait(hosts: Sequence[str], processes: Sequence[subprocess.Popen[bytes]]) -> int:
     """Wait for all; when one has ended badly the others get a while, then the end of their standard input."""
     statuses: dict[int, int] = {}  # in the order of their ends
     deadline = None

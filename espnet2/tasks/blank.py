@@ -1,7 +1,6 @@
 """A build that only waits for trained weights in, the same parts without the second that drawing them takes out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -16,8 +15,12 @@ class WithoutDraws(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self, function: Callable, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self,
+        function: Callable[..., object],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
         """Leave out what draws from torch's global generator."""
         if function in DRAWS and (kwargs or {}).get("generator") is None:
             return args[0]

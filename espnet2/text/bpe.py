@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from espnet2.text.token_list import SPECIALS
 from espnet2.utils.errors import UserError
@@ -48,7 +49,7 @@ def train_bpe(
             input_sentence_size=MAX_SENTENCES,
             user_defined_symbols=list(non_linguistic_symbols),
             minloglevel=2,  # errors only
-            **options,
+            **cast(dict[str, Any], options),  # sentencepiece names some of them in its types
         )
     except (RuntimeError, OSError) as error:  # "Internal: file.cc(12) [condition] What is wrong. Which option helps."
         reason = str(error).rsplit("] ", 1)[-1].split(" Increase ")[0].strip()

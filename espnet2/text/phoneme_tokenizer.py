@@ -4,6 +4,7 @@ Each method is a package of its own; what is not installed is named with the com
 """
 
 import re
+from typing import Protocol
 
 from espnet2.text.tokenizer import make_tokenizer
 from espnet2.utils.errors import UserError
@@ -32,6 +33,18 @@ WORD_BREAK = "|"  # between words of espeak-ng, as ESPnet's phones have it
 STRESS_AND_PUNCTUATION = re.compile(r"([ˈˌ,.;:!?¡¿—…\"«»“”|])")
 
 
+class OpenJTalk(Protocol):
+    """What is used of the package pyopenjtalk."""
+
+    def g2p(self, text: str) -> str: ...
+
+
+class Phonemizer(Protocol):
+    """What is used of a backend of the package phonemizer."""
+
+    def phonemize(self, text: list[str], *, separator: object, strip: bool) -> list[str]: ...
+
+
 class PhonemeTokenizer:
     """Text -> phones.
 
@@ -46,7 +59,7 @@ class PhonemeTokenizer:
     def __init__(self, g2p_type: str | None, non_linguistic_symbols: object = None, space_symbol: str = "<space>"):
         self.g2p_type = g2p_type or "none"
         self.space_symbol = space_symbol
-        self.phonemizer = None
+        self.phonemizer: Phonemizer | None = None
         if self.g2p_type.startswith(ESPEAK):
             self.phonemizer = _espeak(self.g2p_type.removeprefix(ESPEAK))
         elif self.g2p_type not in CHOICES:
@@ -71,6 +84,8 @@ class PhonemeTokenizer:
             return [phone for place, word in enumerate(words) for phone in ([self.space_symbol] * (place > 0) + word)]
         if self.g2p_type == "pyopenjtalk":
             return _import_pyopenjtalk().g2p(line).split()
+        if self.phonemizer is None:
+            raise TypeError(f"g2p {self.g2p_type} has no backend")
         return _espeak_phones(self.phonemizer, line)
 
     def tokens2text(self, tokens: list[str]) -> str:
@@ -78,15 +93,16 @@ class PhonemeTokenizer:
         return "".join(tokens)
 
 
-def _import_pyopenjtalk() -> object:
+def _import_pyopenjtalk() -> OpenJTalk:
     try:
         import pyopenjtalk
     except ImportError:
         raise UserError("g2p pyopenjtalk needs a package: pip install pyopenjtalk") from None
-    return pyopenjtalk
+    found: OpenJTalk = pyopenjtalk
+    return found
 
 
-def _espeak(language: str) -> object:
+def _espeak(language: str) -> Phonemizer:
     """The backend of phonemizer for a language; espeak-ng's library is espeakng-loader's where that is installed."""
     if language not in ESPEAK_LANGUAGES:
         raise UserError(
@@ -104,10 +120,11 @@ def _espeak(language: str) -> object:
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
     except ImportError:
         pass  # the system's library is looked for
-    return EspeakBackend(ESPEAK_LANGUAGES[language], with_stress=True, preserve_punctuation=True)
+    backend: Phonemizer = EspeakBackend(ESPEAK_LANGUAGES[language], with_stress=True, preserve_punctuation=True)
+    return backend
 
 
-def _espeak_phones(phonemizer: object, line: str) -> list[str]:
+def _espeak_phones(phonemizer: Phonemizer, line: str) -> list[str]:
     """Phones, stress marks and punctuation of a text, each a token."""
     from phonemizer.separator import Separator
 

@@ -29,6 +29,8 @@ def make_vocabulary(
         UserError: as `train_bpe` and `make_tokenizer`.
     """
     if token_type == "bpe":
+        if bpe_model is None:
+            raise TypeError("token type bpe needs a place for its model")
         return train_bpe(
             sentences(),
             bpe_model,

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from espnet2.data.index import AudioIndex
+from espnet2.data.index import AudioIndex, JoinedIndex
 from espnet2.units import sampling
 from espnet2.units.alignment import find_phones, read_phones
 from espnet2.units.features import FeatureExtractor, map_features
@@ -20,7 +19,7 @@ from espnet2.utils.errors import UserError
 class AlignedSet:
     """The utterances of a set that are compared, and their phones."""
 
-    index: AudioIndex
+    index: AudioIndex | JoinedIndex
     rows: np.ndarray  # (utterances,) of the index
     frame_counts: np.ndarray  # (utterances,) frames that every row of the table has
     phones: np.ndarray | None  # (all frames,) ids, NO_PHONE where none is; None without alignments
@@ -34,7 +33,8 @@ class AlignedSet:
         return np.split(frames, np.cumsum(self.frame_counts)[:-1])
 
 
-class RateChange(NamedTuple):
+@dataclass(frozen=True)
+class RateChange:
     """How frames of one rate are compared at another: every n-th is kept, or each is repeated. Nothing is averaged."""
 
     keep_every: int

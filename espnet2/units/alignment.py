@@ -246,7 +246,7 @@ def _runs(frames: Sequence[str]) -> list[tuple[float, float, str]]:
     values = np.array(frames)
     bounds = np.flatnonzero(np.r_[True, values[1:] != values[:-1], True])
     rate = TSV_FRAMES_PER_SECOND
-    return [(int(a) / rate, int(b) / rate, frames[a]) for a, b in pairwise(bounds)]
+    return [(int(a) / rate, int(b) / rate, frames[int(a)]) for a, b in pairwise(bounds)]
 
 
 def _collect(rows: Iterable[tuple[str, Sequence[tuple[float, float, str]]]], place: str) -> Alignments:

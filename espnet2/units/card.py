@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from espnet2.units.source import FeatureSource
 from espnet2.utils.errors import UserError
@@ -124,7 +124,7 @@ def load_kmeans(directory: str | Path) -> tuple[Tensor, KMeansCard]:
     return centroids, card
 
 
-def check_card(directory: str | Path, card: KMeansCard, wanted: Mapping[str, Any]) -> None:
+def check_card(directory: str | Path, card: KMeansCard, wanted: Mapping[str, object]) -> None:
     """Refuse a k-means that was made otherwise than wanted.
 
     Args:

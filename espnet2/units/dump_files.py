@@ -55,8 +55,10 @@ class DumpFiles(AbstractContextManager):
         return self
 
     def __exit__(self, *error: object) -> None:
-        for stream in (*self.data, self.journal):
+        for stream in self.data:
             stream.close()
+        if self.journal is not None:
+            self.journal.close()
 
     def _read_journal(self) -> list[dict[str, Any]]:
         """Finished utterances of a stopped job; none where it did something else. A line cut short ends them."""
@@ -143,7 +145,7 @@ class DumpFiles(AbstractContextManager):
             path.replace(final)
         return count, [str(path) for path in paths]
 
-    def _note(self, entry: Mapping[str, Any]) -> None:
+    def _note(self, entry: Mapping[str, object]) -> None:
         self.entries.append(dict(entry))
         print(json.dumps(entry), file=self.journal, flush=True)
 

@@ -2,8 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -243,7 +243,7 @@ class LayerFeatures(FeatureExtractor):
 
 def map_features(
     index: AudioIndex | JoinedIndex,
-    rows: Sequence[int],
+    rows: Iterable[int],
     extractor: FeatureExtractor,
     function: Callable[[int, Tensor], Result],
 ) -> Iterator[Result]:
@@ -259,7 +259,7 @@ def map_features(
     windows = list(_windows(index, rows))
     with ThreadPoolExecutor(READERS) as pool:
 
-        def submit(number: int) -> list:
+        def submit(number: int) -> list[Future[Tensor]]:
             part = windows[number] if number < len(windows) else []
             return [pool.submit(load_wav, index, row, normalize=extractor.normalize) for row in part]
 
@@ -271,7 +271,7 @@ def map_features(
                 yield function(row, features)
 
 
-def _windows(index: AudioIndex | JoinedIndex, rows: Sequence[int]) -> Iterator[list[int]]:
+def _windows(index: AudioIndex | JoinedIndex, rows: Iterable[int]) -> Iterator[list[int]]:
     limit = WINDOW_BATCHES * BATCH_SECONDS * index.sample_rate
     window: list[int] = []
     total = 0

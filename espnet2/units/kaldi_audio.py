@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -105,7 +105,7 @@ class _Samples:
         self.scratch, self.limit = scratch, limit
         self.blocks: list[np.ndarray] = []
         self.count = 0
-        self.spool = None
+        self.spool: IO[bytes] | None = None
 
     def add(self, block: np.ndarray) -> None:
         """(samples,) int16."""

@@ -140,13 +140,16 @@ class _Fit:
         """The best of several k-means++ starts after a few passes: (clusters, dim)."""
         size = _start_frames(len(self.sample), num_clusters)
         part = self.sample[:size].to(self.device)
-        best, lowest = None, math.inf
+        best: Tensor | None = None
+        lowest = math.inf
         for number in range(1, num_starts + 1):
             centroids = plus_plus(part, num_clusters, self.generator)
             centroids, inertia, _ = self.lloyd(centroids, size, 0.0, START_PASSES)
             self.tell(f"start {number} of {num_starts}: inertia {inertia:.5g} on {size} frames", always=True)
             if inertia < lowest:
                 best, lowest = centroids, inertia
+        if best is None:
+            raise ValueError("no start has a finite inertia")
         return best
 
     def lloyd(self, centroids: Tensor, size: int, tolerance: float, max_passes: int) -> tuple[Tensor, float, int]:

@@ -4,7 +4,6 @@ import argparse
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.units.sampling import SamplePlan, fingerprint, plan_sample
@@ -26,7 +25,7 @@ class SampleRequest:
     seed: int
 
     @property
-    def wanted(self) -> dict[str, Any]:
+    def wanted(self) -> dict[str, object]:
         """Fields of a k-means card that these options decide."""
         return {
             **self.source.identity,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class FeatureShard:
         return count
 
 
-def write_array_header(stream, num_frames: int, dim: int) -> None:
+def write_array_header(stream: IO[bytes], num_frames: int, dim: int) -> None:
     """NumPy pads the header of an array so that it keeps its size while the first axis grows."""
     np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": (num_frames, dim)})
 
@@ -126,7 +127,7 @@ class Sample:
                     f"{shard.frames_path}: missing, or made with other data or options; "
                     f"run ssl_sample_features --job {shard.job} --num_jobs {len(shards)} again"
                 )
-        cards = [read_json(shard.card_path) for shard in shards]
+        cards = [card for shard in shards if (card := read_json(shard.card_path)) is not None]
         num_frames = sum(card["num_frames"] for card in cards)
         return cls(shards, num_frames, cards[0]["dim"], cards[0]["frame_rate"])
 

@@ -154,24 +154,24 @@ def _bpe(table: Path, card: UnitCard, options: TokenOptions) -> Bpe | None:
     about = {**wanted, "num_pieces": options.num_pieces, "table": hash_file(table)}
     if read_json(path.with_suffix(".json")) != about or not path.is_file():
         path.with_suffix(".json").unlink(missing_ok=True)
-        _learn(table, path, card, options)
+        _learn(table, path, card, options.num_pieces, deduplicate=options.deduplicate)
         write_json(path.with_suffix(".json"), about)
     return _open_bpe(path, card, wanted)
 
 
-def _learn(table: Path, path: Path, card: UnitCard, options: TokenOptions) -> None:
+def _learn(table: Path, path: Path, card: UnitCard, num_pieces: int, *, deduplicate: bool) -> None:
     least = card.num_units + 3
-    if options.num_pieces <= least:
-        raise UserError(f"--nbpe {options.num_pieces}: {card.num_units} units and 3 control pieces need more")
+    if num_pieces <= least:
+        raise UserError(f"--nbpe {num_pieces}: {card.num_units} units and 3 control pieces need more")
     heard = np.zeros(card.num_units, dtype=bool)
     for _, units in iterate_units(table, card.num_units):
         heard[units] = True
     rows = (units for _, units in iterate_units(table, card.num_units) if len(units))
-    sentences = (characters(run_lengths(units)[0] if options.deduplicate else units) for units in rows)
+    sentences = (characters(run_lengths(units)[0] if deduplicate else units) for units in rows)
     train_bpe(
         sentences,
         path,
-        num_pieces=options.num_pieces,
+        num_pieces=num_pieces,
         model_type="bpe",
         non_linguistic_symbols=characters(np.flatnonzero(~heard)),  # a piece by themselves: another set may have them
         normalization_rule_name="identity",  # nothing here is a space, a script or a letter

@@ -1,6 +1,6 @@
 """The phone or word transcripts of a dump folder, where it has some."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from espnet2.text.ctc import TextRules
@@ -34,7 +34,7 @@ def read_texts(dump_set: Path, rules: TextRules, alignments: Path | None) -> dic
     return {utt_id: prepare(text) for utt_id, text in read_table(path).items()}
 
 
-def _spoken(phones: Sequence[str]) -> list[str]:
+def _spoken(phones: Iterable[str]) -> list[str]:
     return [phone for phone in phones if phone.lower() not in SILENCES]
 
 

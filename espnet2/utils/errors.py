@@ -12,7 +12,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 _MEMORY = "out of memory: lower batch_bins, max_bins_per_gpu, num_workers or nj, or ask the queue for more"
 _THREADS = "no more threads or processes: lower num_threads, num_workers or nj, or raise the limit (ulimit -u)"
@@ -46,7 +45,7 @@ class UserError(Exception):
     """Something the user can mend: the message says what, where, what was expected and what to do."""
 
 
-def run_main(main: Callable[[], Any]) -> None:
+def run_main(main: Callable[[], object]) -> None:
     """Run an entry point; exit 2 with one message on a `UserError`, 130 on Ctrl-C.
 
     Args:

@@ -5,15 +5,23 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 HASH_CHARACTERS = 16  # 64 bits: no chance collision among the artefacts of one experiment
 
 
+@overload
+def atomic_write(path: str | Path, mode: Literal["w"] = "w") -> AbstractContextManager[IO[str]]: ...
+
+
+@overload
+def atomic_write(path: str | Path, mode: Literal["wb"]) -> AbstractContextManager[IO[bytes]]: ...
+
+
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+def atomic_write(path: str | Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """Open a file beside `path`; flush, fsync and rename it to `path` when the block ends without an error.
 
     Args:
@@ -22,13 +30,13 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if mode == "wb" else ("utf-8", "\n")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         umask = os.umask(0)
         os.umask(umask)
         os.fchmod(handle, 0o666 & ~umask)  # mkstemp makes private files; a cluster's other users read ours
-        with os.fdopen(handle, mode, **text) as stream:
+        with os.fdopen(handle, mode, encoding=encoding, newline=newline) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -38,7 +46,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
         raise
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: object) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
     with atomic_write(path) as stream:
         json.dump(value, stream, indent=2, sort_keys=True, ensure_ascii=False)
@@ -64,14 +72,15 @@ def hash_file(path: str | Path) -> str:
     return digest.hexdigest()[:HASH_CHARACTERS]
 
 
-def hash_value(value: Any) -> str:
+def hash_value(value: object) -> str:
     """The hash of anything JSON can hold, independent of the order of keys."""
     return hash_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
-def read_json(path: Path) -> dict | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     """The contents of a JSON file; None where there is none, or it was cut short."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return contents
     except (FileNotFoundError, json.JSONDecodeError):
         return None

@@ -12,7 +12,7 @@ Part = TypeVar("Part")
 
 def part_names(package: str, helpers: tuple[str, ...] = ("base",)) -> list[str]:
     """The parts of a package: one file each, without the helper modules that live beside them."""
-    folder = Path(import_module(package).__file__).parent
+    folder = Path(import_module(package).__path__[0])
     return sorted(path.stem for path in folder.glob("[a-z]*.py") if path.stem not in helpers)
 
 

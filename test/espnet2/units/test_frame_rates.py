@@ -27,7 +27,7 @@ def evaluate(corpus, rows, **options):
     ("own", "wanted", "change"), [(50, 50, (1, 1)), (100, 50, (2, 1)), (25, 50, (1, 2)), (12.5, 50, (1, 4))]
 )
 def test_whole_multiples_are_kept_or_repeated(own, wanted, change):
-    assert RateChange.between(own, wanted) == change
+    assert RateChange.between(own, wanted) == RateChange(*change)
 
 
 @pytest.mark.parametrize(("own", "wanted"), [(50, 40), (40, 50), (75, 50), (33.3, 100)])
