@@ -51,7 +51,7 @@ test-interop:  ## exported models in fresh environments that hold only the other
 	$(setup_test)
 	$(pytest) -m interop
 
-lint:  ## ruff, shellcheck, links, house rules
+lint:  ## ruff, mypy, shellcheck, links, house rules
 	$(setup_test)
 	$(venv)/ruff check .
 	$(pytest) -q test/contracts

@@ -7,7 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Only for a tree without git; otherwise .gitignore decides.
 GENERATED_FOLDERS = {
-    ".git", "venv", "__pycache__", ".pytest_cache", ".ruff_cache", "data", "dump", "exp", "downloads", "build", "dist",
+    ".git", "venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache", "data", "dump", "exp", "downloads",
+    "build", "dist",
 }  # fmt: skip
 GENERATED_FILES = {"setup_env.log", "setup_env.lock"}
 
