@@ -137,7 +137,8 @@ def table(section: Section) -> list[str]:
         tags = f" *({', '.join(tag.value for tag in tags_of(field))})*" if tags_of(field) else ""
         lines.append(row(f"`{name}`", values_of(field), default_of(field), escaped(text) + tags))
         path = f"{section.path}{name}"
-        inner += [Section(path, each, path=f"{path}.") for each in sections_in(field.annotation)]
+        if not name.endswith("conf"):  # another key names their class: each of these has a table of its own
+            inner += [Section(path, each, path=f"{path}.") for each in sections_in(field.annotation)]
     for each in inner:
         lines += ["", f"### {each.title}", "", *first_paragraph(each.config), *table(each)]
     return lines

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from espnet2.tasks.config import parse_overrides
 from espnet2.text.ctc import TextRules
 from espnet2.train.config import TrainConfig
+from espnet2.train.optimizer import AdamWConfig
 from espnet2.utils.config import load_yaml, parse_config
 from espnet2.utils.errors import UserError
 
@@ -19,7 +20,9 @@ class FinetuneConfig(TrainConfig):
     `max_seconds` leaves longer utterances out here: half an utterance does not fit its transcript.
     """
 
-    optim_conf: dict[str, Any] = Field({"lr": 5.0e-5, "weight_decay": 0.0}, description="as in training")
+    optim_conf: AdamWConfig = Field(
+        {"lr": 5.0e-5, "weight_decay": 0.0}, validate_default=True, description="as in training"
+    )
     scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field("tristage")
     freeze_encoder_updates: int | None = Field(
         None, ge=0, description="only the output layer learns so long (default: a tenth of max_update)"

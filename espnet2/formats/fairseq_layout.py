@@ -10,6 +10,8 @@ from torch import Tensor
 from espnet2.formats import names
 from espnet2.formats.canonical import old_weight_norm, rename
 from espnet2.formats.forms import Source, conv_layers, is_pre_norm
+from espnet2.ssl.objective.hubert import HubertConfig
+from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 
 HEADLESS = ("wavlm", "data2vec")  # no place for our heads in these
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")  # the first entries of every dictionary of fairseq
@@ -47,10 +49,13 @@ def to_layout(source: Source, form: str) -> Layout:
         return _data2vec2(source, weights)
     norm = source.frontend.norm
     table = names.fairseq_hubert(norm) if kind == "hubert" else names.fairseq(norm, stack=kind == "data2vec")
-    model = _model_settings(source)
+    model, symbols = _model_settings(source), []
     if kind == "hubert":
-        model |= {"label_rate": source.model.frontend.geometry.frame_rate, "final_dim": source.conf["label_dim"]}
-        model |= {"untie_final_proj": False, "logit_temp": source.conf["temperature"]}
+        conf = source.conf
+        assert isinstance(conf, HubertConfig) and conf.num_classes is not None
+        symbols = [*SPECIAL_SYMBOLS, *map(str, range(conf.num_classes))]
+        model |= {"label_rate": source.model.frontend.geometry.frame_rate, "final_dim": conf.label_dim}
+        model |= {"untie_final_proj": False, "logit_temp": conf.temperature}
         embeddings = weights["objective.head.label_embeddings"]
         special = torch.zeros(len(SPECIAL_SYMBOLS), embeddings.size(1))
         weights["objective.head.label_embeddings"] = torch.cat([special, embeddings])
@@ -66,7 +71,6 @@ def to_layout(source: Source, form: str) -> Layout:
         table = {ours: theirs for ours, theirs in table.items() if not ours.startswith("objective.head.")}
     renamed, left = rename(weights, table)
     renamed |= _idle_projections(source, kind, renamed)
-    symbols = [*SPECIAL_SYMBOLS, *map(str, range(source.conf["num_classes"]))] if kind == "hubert" else []
     return Layout(kind, _task_settings(source, kind), model, old_weight_norm(renamed), left, symbols)
 
 
@@ -99,10 +103,11 @@ def _quantizer_settings(source: Source) -> dict[str, Any]:
     conf = source.conf
     if source.objective != "wav2vec2":
         return {"quantize_targets": False, "final_dim": 1}
+    assert isinstance(conf, Wav2Vec2Config)
     return {
-        "quantize_targets": True, "latent_vars": conf["num_codes"], "latent_groups": conf["num_groups"],
-        "latent_dim": conf["code_dim"], "final_dim": conf["final_dim"], "num_negatives": conf["num_negatives"],
-        "logit_temp": conf["temperature"],
+        "quantize_targets": True, "latent_vars": conf.num_codes, "latent_groups": conf.num_groups,
+        "latent_dim": conf.code_dim, "final_dim": conf.final_dim, "num_negatives": conf.num_negatives,
+        "logit_temp": conf.temperature,
     }  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -12,13 +11,12 @@ import torch
 from torch import Tensor
 
 from espnet2.formats.canonical import to_canonical
-from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.stack import StackConfig
 from espnet2.ssl.encoder.transformer import TransformerEncoder
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.config import SSLConfig
-from espnet2.utils.config import Config, parse_config
+from espnet2.utils.config import Config
 from espnet2.utils.errors import UserError
 
 # (encoder, position, attention_position) -> the architecture
@@ -61,18 +59,21 @@ class Source:
         return self.config.entries()[self.entry].name
 
     @property
-    def conf(self) -> dict[str, Any]:
-        """The objective's own keys."""
+    def conf(self) -> Config:
+        """Of the objective that trained it."""
         return self.config.entries()[self.entry].conf
 
-    @cached_property
+    @property
     def frontend(self) -> ConvFrontend.Config:
         """Read only after `find_form`."""
-        return parse_config(ConvFrontend.Config, self.config.frontend_conf, "frontend_conf")
+        assert isinstance(self.config.frontend_conf, ConvFrontend.Config), self.config.frontend
+        return self.config.frontend_conf
 
-    @cached_property
+    @property
     def encoder(self) -> StackConfig:
-        return parse_config(encoder_class(self.config.encoder).Config, self.config.encoder_conf, "encoder_conf")
+        """All encoders so far are stacks."""
+        assert isinstance(self.config.encoder_conf, StackConfig), self.config.encoder
+        return self.config.encoder_conf
 
     def weights(self, *, qkv: bool = False) -> dict[str, Tensor]:
         """Under canonical names, in float32; a model that hides frames without a learned vector gets zeros for it."""

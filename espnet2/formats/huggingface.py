@@ -14,6 +14,7 @@ from espnet2.formats.compare import OtherSide, States
 from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library, nothing_lacks
 from espnet2.formats.incoming import Foreign, frontend_values, model_values, require
 from espnet2.formats.safe_pickle import load_foreign, only_tensors
+from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 from espnet2.utils.errors import UserError
 
 TITLE = "Hugging Face transformers"
@@ -123,11 +124,12 @@ def _settings(source: Source, form: str) -> dict[str, Any]:
             "hidden_act": "swish", "conformer_conv_dropout": encoder.dropout,
         }  # fmt: skip
     if source.objective == "wav2vec2":
+        assert isinstance(conf, Wav2Vec2Config)
         settings |= {
-            "num_codevectors_per_group": conf["num_codes"], "num_codevector_groups": conf["num_groups"],
-            "codevector_dim": conf["code_dim"], "proj_codevector_dim": conf["final_dim"],
-            "feat_quantizer_dropout": conf["dropout_features"], "num_negatives": conf["num_negatives"],
-            "contrastive_logits_temperature": conf["temperature"], "diversity_loss_weight": conf["diversity_weight"],
+            "num_codevectors_per_group": conf.num_codes, "num_codevector_groups": conf.num_groups,
+            "codevector_dim": conf.code_dim, "proj_codevector_dim": conf.final_dim,
+            "feat_quantizer_dropout": conf.dropout_features, "num_negatives": conf.num_negatives,
+            "contrastive_logits_temperature": conf.temperature, "diversity_loss_weight": conf.diversity_weight,
         }  # fmt: skip
     return settings
 

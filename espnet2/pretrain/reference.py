@@ -69,7 +69,7 @@ class Subject:
 
 def describe_subject(config: SSLConfig, inputs: Inputs, max_update: int) -> Subject:
     """The subject of a run."""
-    layer = probed_layer(config.probe, config.encoder_conf["num_layers"])
+    layer = probed_layer(config.probe, config.encoder_conf.num_layers)
     probe = {**config.probe.model_dump(mode="json", exclude={"enabled"}), "layer": layer}
     return Subject(relevant_keys(config), describe_data(inputs), probe, max_update)
 

@@ -10,6 +10,7 @@ from typing import Any
 from espnet2.models.load import LoadedModel, load_model
 from espnet2.publish.card import CARD, FORMAT_VERSION, README, describe_data, describe_model, read_results, readme
 from espnet2.publish.pack import pack_model
+from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.portable import without_paths
 from espnet2.units.card import KMeansCard, load_kmeans, read_card, save_kmeans
 from espnet2.units.carried import FOLDER, carried_kmeans, is_of, model_hashes
@@ -99,7 +100,8 @@ def _check_targets(targets: Path, loaded: LoadedModel) -> None:
     card = read_card(targets)
     if card is None:
         raise UserError(f"{targets}: no finished k-means there")
-    wanted = {entry.conf["num_classes"] for entry in loaded.config.loss if entry.conf.get("num_classes")}
+    confs = [entry.conf for entry in loaded.config.loss]
+    wanted = {conf.num_classes for conf in confs if isinstance(conf, LabelledConfig) and conf.num_classes}
     if wanted and card.num_clusters not in wanted:
         raise UserError(
             f"{targets}: has {card.num_clusters} clusters, but the model was trained on {sorted(wanted)[0]} classes; "

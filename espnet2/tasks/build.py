@@ -1,6 +1,8 @@
 """A config in, an SSLModel of all its parts out: the only file that knows all parts."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -14,15 +16,15 @@ from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.mel import MelSettings
 from espnet2.ssl.objective import objective_class
-from espnet2.ssl.objective.base import Context, Objective
+from espnet2.ssl.objective.base import Context, LabelledConfig, Objective
 from espnet2.tasks.config import LossEntry, SSLConfig
-from espnet2.utils.config import parse_config
+from espnet2.utils.config import Config, parse_config
 from espnet2.utils.errors import UserError
 
 
 def needs_labels(config: SSLConfig) -> bool:
     """Whether any loss entry trains on labels."""
-    return any(objective_class(entry.name).needs_labels for entry in config.loss)
+    return any(isinstance(entry.conf, LabelledConfig) for entry in config.loss)
 
 
 def with_num_classes(config: SSLConfig, num_classes: int | None) -> SSLConfig:
@@ -33,26 +35,27 @@ def with_num_classes(config: SSLConfig, num_classes: int | None) -> SSLConfig:
     """
     loss = []
     for entry in config.loss:
-        if objective_class(entry.name).needs_labels:
-            entry = entry.model_copy(update={"conf": {**entry.conf, "num_classes": _agreed(entry, num_classes)}})
+        if isinstance(entry.conf, LabelledConfig):
+            entry = entry.model_copy(update={"conf": _agreed(entry.name, entry.conf, num_classes)})
         loss.append(entry)
     return config.model_copy(update={"loss": tuple(loss)})
 
 
-def _agreed(entry: LossEntry, num_classes: int | None) -> int:
-    """The number of classes of an entry, from its conf and from the labels."""
-    own = entry.conf.get("num_classes")
-    if own is None and num_classes is None:
+def _agreed(name: str, conf: LabelledConfig, num_classes: int | None) -> LabelledConfig:
+    """The conf of an entry with its number of classes: its own, that of the labels, or both if they agree."""
+    configured = conf.num_classes
+    if configured is None and num_classes is None:
         raise UserError(
-            f"loss ({entry.name}): needs labels; run stage 5 (or pass --train_labels and --valid_labels), "
+            f"loss ({name}): needs labels; run stage 5 (or pass --train_labels and --valid_labels), "
             "or set conf: num_classes to build the model without data"
         )
-    if None not in (own, num_classes) and own != num_classes:
+    if None not in (configured, num_classes) and configured != num_classes:
         raise UserError(
-            f"loss ({entry.name}): num_classes is {own}, but the labels have {num_classes} classes; "
+            f"loss ({name}): num_classes is {configured}, but the labels have {num_classes} classes; "
             "leave num_classes out, or make the labels anew with as many clusters"
         )
-    return own if num_classes is None else num_classes
+    values = {**dict(conf), "num_classes": num_classes if configured is None else configured}
+    return parse_config(type(conf), values, f"loss ({name}) conf")  # labels of a single class are refused here
 
 
 def build(config: SSLConfig, num_classes: int | None = None) -> SSLModel:
@@ -62,14 +65,11 @@ def build(config: SSLConfig, num_classes: int | None = None) -> SSLModel:
         num_classes: of the labels; None takes the config's.
 
     Raises:
-        UserError: as `with_num_classes`, or a section of the config is wrong.
+        UserError: as `with_num_classes`, or parts that do not go together.
     """
     config = with_num_classes(config, num_classes)
-    encoder_type = encoder_class(config.encoder)
-    encoder = encoder_type(parse_config(encoder_type.Config, config.encoder_conf, "encoder_conf"))
-    frontend_type = frontend_class(config.frontend)
-    frontend_config = parse_config(frontend_type.Config, config.frontend_conf, "frontend_conf")
-    frontend = frontend_type(frontend_config, encoder.dim)
+    encoder = encoder_class(config.encoder)(config.encoder_conf)
+    frontend = frontend_class(config.frontend)(config.frontend_conf, encoder.dim)
     _check_projection(config, frontend)
     objectives = {name: _objective(name, entry, frontend, encoder) for name, entry in config.entries().items()}
     return SSLModel(frontend, encoder, objectives, {name: entry.weight for name, entry in config.entries().items()})
@@ -86,16 +86,16 @@ def _check_projection(config: SSLConfig, frontend: Frontend) -> None:
 
 def statistics_settings(config: SSLConfig) -> MelSettings | None:
     """The mel frames that stage 6 has to gather statistics of; None where the frontend needs none."""
-    frontend_type = frontend_class(config.frontend)
     with torch.device("meta"):
-        frontend = frontend_type(parse_config(frontend_type.Config, config.frontend_conf, "frontend_conf"), 1)
+        frontend = frontend_class(config.frontend)(config.frontend_conf, 1)
     return frontend.statistics_settings
 
 
 def _objective(name: str, entry: LossEntry, frontend: Frontend, encoder: Encoder) -> Objective:
-    cls = objective_class(entry.name)
-    context = Context(name, frontend.geometry, entry.conf.get("num_classes") if cls.needs_labels else None)
-    return cls(parse_config(cls.Config, entry.conf, f"loss ({name}) conf"), frontend, encoder, context)
+    num_classes = entry.conf.num_classes if isinstance(entry.conf, LabelledConfig) else None
+    context = Context(name, frontend.geometry, num_classes)
+    make = cast(Callable[[Config, Frontend, Encoder, Context], Objective], objective_class(entry.name))
+    return make(entry.conf, frontend, encoder, context)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:

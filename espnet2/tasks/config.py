@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
 
 from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.encoder.base import EncoderConfig
 from espnet2.ssl.frontend import frontend_class
 from espnet2.ssl.objective import objective_class
 from espnet2.train.config import TrainConfig
-from espnet2.utils.config import Config, load_yaml, parse_config, parse_yaml
+from espnet2.utils.config import Config, load_yaml, parse_config, parse_section, parse_yaml
 from espnet2.utils.errors import UserError
 from espnet2.utils.recipe import find_in_recipe
 
@@ -30,17 +31,42 @@ class LossEntry(Config):
 
     name: str = Field(description="the file espnet2/ssl/objective/<name>.py")
     weight: float = Field(1.0, gt=0, description="of this loss in the sum")
-    conf: dict[str, Any] = Field({}, description="keys of the objective's Config")
+    conf: SerializeAsAny[Config] = Field({}, validate_default=True, description="keys of the objective's Config")
+
+    @field_validator("conf", mode="before")
+    @classmethod
+    def _parse_conf(cls, value: object, info: ValidationInfo) -> Config:
+        if "name" not in info.data:  # it is no text, which is said already
+            return Config()
+        return parse_section(objective_class(info.data["name"]).Config, value, f"loss ({info.data['name']}) conf")
 
 
 class SSLConfig(TrainConfig):
     """The whole training config: the model's sections here, the training keys in `TrainConfig`."""
 
     frontend: str = Field("conv", description="the file espnet2/ssl/frontend/<name>.py")
-    frontend_conf: dict[str, Any] = Field({}, description="keys of the frontend's Config")
+    frontend_conf: SerializeAsAny[Config] = Field(
+        {}, validate_default=True, description="keys of the frontend's Config"
+    )
     encoder: str = Field("transformer", description="the file espnet2/ssl/encoder/<name>.py")
-    encoder_conf: dict[str, Any] = Field({}, description="keys of the encoder's Config")
+    encoder_conf: SerializeAsAny[EncoderConfig] = Field(
+        {}, validate_default=True, description="keys of the encoder's Config"
+    )
     loss: tuple[LossEntry, ...] = Field(min_length=1, description="one objective, or several that share the encoder")
+
+    @field_validator("frontend_conf", mode="before")
+    @classmethod
+    def _parse_frontend(cls, value: object, info: ValidationInfo) -> Config:
+        if "frontend" not in info.data:  # it is no text, which is said already
+            return Config()
+        return parse_section(frontend_class(info.data["frontend"]).Config, value, "frontend_conf")
+
+    @field_validator("encoder_conf", mode="before")
+    @classmethod
+    def _parse_encoder(cls, value: object, info: ValidationInfo) -> EncoderConfig:
+        if "encoder" not in info.data:
+            return EncoderConfig()
+        return parse_section(encoder_class(info.data["encoder"]).Config, value, "encoder_conf")
 
     @classmethod
     def filled(cls, values: Mapping[str, Any]) -> "SSLConfig":
@@ -97,20 +123,7 @@ def resolve_config(values: Mapping[str, Any], where: str = "config") -> SSLConfi
         UserError: an unknown key or part, or a wrong value; the message starts with `where`.
     """
     _check_loss(values.get("loss"), where)
-    config = parse_config(SSLConfig, _without_empty_sections(values), where)
-    frontend = parse_config(frontend_class(config.frontend).Config, config.frontend_conf, f"{where}: frontend_conf")
-    encoder = parse_config(encoder_class(config.encoder).Config, config.encoder_conf, f"{where}: encoder_conf")
-    loss = []
-    for entry in config.loss:
-        conf = parse_config(objective_class(entry.name).Config, entry.conf, f"{where}: loss ({entry.name}) conf")
-        loss.append(entry.model_copy(update={"conf": conf.model_dump(mode="json")}))
-    return config.model_copy(
-        update={
-            "frontend_conf": frontend.model_dump(mode="json"),
-            "encoder_conf": encoder.model_dump(mode="json"),
-            "loss": tuple(loss),
-        }
-    )
+    return parse_config(SSLConfig, _without_empty_sections(values), where)
 
 
 def dump_config(config: SSLConfig) -> str:

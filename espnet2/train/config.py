@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from espnet2.data.augment.augment import AugmentConfig
-from espnet2.train.optimizer import optimizer_config
-from espnet2.train.scheduler import schedule_config
-from espnet2.utils.config import Config, Tag, parse_config, tagged
+from espnet2.train.optimizer import AdamWConfig, optimizer_config
+from espnet2.train.scheduler import ScheduleConfig, schedule_config
+from espnet2.utils.config import Config, Tag, parse_config, parse_section, tagged
 from espnet2.utils.errors import UserError
 
 _RESUME, _CURVE = tagged(Tag.FREE_ON_RESUME), tagged(Tag.NO_CURVE)
@@ -81,11 +81,15 @@ class TrainConfig(Config):
 
     # optimisation
     optim: Literal["adamw"] = Field("adamw", description="decoupled weight decay")
-    optim_conf: dict[str, Any] = Field({}, description="lr, betas, eps, weight_decay, decay_norm_and_bias")
+    optim_conf: AdamWConfig = Field(
+        {}, validate_default=True, description="lr, betas, eps, weight_decay, decay_norm_and_bias"
+    )
     scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field(
         "linear", description="curve of the learning rate over the run"
     )
-    scheduler_conf: dict[str, Any] = Field({}, description="keys of that curve: warmup_steps, final_factor, ...")
+    scheduler_conf: SerializeAsAny[ScheduleConfig] = Field(
+        {}, validate_default=True, description="keys of that curve: warmup_steps, final_factor, ..."
+    )
     grad_clip: float = Field(10.0, gt=0, description="largest global L2 norm of the gradient")
     max_nonfinite: int = Field(
         20, ge=1, description="non-finite updates in a row after which the run stops", json_schema_extra=_FREE
@@ -142,17 +146,17 @@ class TrainConfig(Config):
         """
         return parse_config(cls, values, "config")
 
-    @field_validator("optim_conf")
+    @field_validator("optim_conf", mode="before")
     @classmethod
-    def _check_optim(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _parse_optim(cls, value: object, info: ValidationInfo) -> AdamWConfig:
         name = info.data.get("optim", "adamw")
-        return parse_config(optimizer_config(name), value, f"optim_conf ({name})").model_dump()
+        return parse_section(optimizer_config(name), value, f"optim_conf ({name})")
 
-    @field_validator("scheduler_conf")
+    @field_validator("scheduler_conf", mode="before")
     @classmethod
-    def _check_scheduler(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _parse_scheduler(cls, value: object, info: ValidationInfo) -> ScheduleConfig:
         name = info.data.get("scheduler", "linear")
-        return parse_config(schedule_config(name), value, f"scheduler_conf ({name})").model_dump()
+        return parse_section(schedule_config(name), value, f"scheduler_conf ({name})")
 
     @field_validator("init_param", "freeze_param", mode="before")
     @classmethod

@@ -19,7 +19,7 @@ class AdamWConfig(Config):
     decay_norm_and_bias: bool = Field(True, description="also decay biases and norm weights, as fairseq does")
 
 
-def optimizer_config(name: str) -> type[Config]:
+def optimizer_config(name: str) -> type[AdamWConfig]:
     """The config class of an optimizer."""
     return {"adamw": AdamWConfig}[name]
 

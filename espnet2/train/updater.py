@@ -13,9 +13,9 @@ from espnet2.ssl.objective.base import Loss
 from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import Ranks, Replica
 from espnet2.train.meter import Meter, tally
-from espnet2.train.optimizer import AdamWConfig, build_optimizer, clip_gradients
+from espnet2.train.optimizer import build_optimizer, clip_gradients
 from espnet2.train.precision import Precision
-from espnet2.train.scheduler import schedule_config, schedule_steps
+from espnet2.train.scheduler import schedule_steps
 
 FORWARD_STREAM = 2  # keeps the seeds of dropout apart from the loader's (dataset.TRAIN_STREAM, VALID_STREAM)
 
@@ -60,15 +60,13 @@ class Updater:
                 for block in encoder.blocks:
                     block.compile()
         self.replica = Replica(model, ranks, shard=config.fsdp)
-        self.optimizer = build_optimizer(model, AdamWConfig(**config.optim_conf))
-        self.schedule = schedule_config(config.scheduler)(**config.scheduler_conf)
-        self.schedule_steps = schedule_steps(self.schedule, max_update)
+        self.optimizer = build_optimizer(model, config.optim_conf)
+        self.schedule_steps = schedule_steps(config.scheduler_conf, max_update)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def learning_rate(self, update: int) -> float:
         """Of optimizer step `update` (1-based)."""
-        highest: float = self.config.optim_conf["lr"]
-        return highest * self.schedule.factor(update, self.schedule_steps)
+        return self.config.optim_conf.lr * self.config.scheduler_conf.factor(update, self.schedule_steps)
 
     def launch(self, batches: Sequence[Prepared], update: int) -> Launched:
         """Compute the clipped gradient of one update without waiting for the device."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from espnet2.utils.errors import UserError
 from espnet2.utils.recipe import find_in_recipe
@@ -24,6 +25,7 @@ class Config(BaseModel):
 
 
 ConfigType = TypeVar("ConfigType", bound=Config)
+WRONG_SECTION = "wrong_section"  # the type of an error whose text is finished, but for the name of the file
 
 
 class Tag(str, Enum):
@@ -110,10 +112,41 @@ def parse_config(cls: type[ConfigType], values: Mapping[str, Any] | None, where:
     try:
         return cls.model_validate(dict(values or {}))
     except ValidationError as error:
-        raise UserError("\n".join(_explain(cls, where, problem) for problem in error.errors())) from None
+        raise UserError(_explain_all(cls, where, error)) from None
+
+
+def parse_section(cls: type[ConfigType], value: object, section: str) -> ConfigType:
+    """In a "before" validator, make a `cls` of a section whose class another key names; one made already stays.
+
+    Args:
+        value: as YAML gives it, or a `cls`.
+        section: named in the error, such as "encoder_conf"; `parse_config` puts the file before it.
+
+    Raises:
+        PydanticCustomError: what is wrong inside, in the words of `parse_config`.
+        ValueError: `value` is no section.
+    """
+    if isinstance(value, cls):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("Input should be a valid dictionary")
+    try:
+        return cls.model_validate(dict(value))
+    except ValidationError as error:
+        raise PydanticCustomError(WRONG_SECTION, "{lines}", {"lines": _explain_all(cls, section, error)}) from None
+
+
+def _explain_all(cls: type[Config], where: str, error: ValidationError) -> str:
+    """One line per mistake; a list that is too short only because its entries are wrong is none."""
+    problems = error.errors()
+    inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+    told = [problem for problem in problems if not (problem["type"] == "too_short" and problem["loc"] in inner)]
+    return "\n".join(_explain(cls, where, problem) for problem in told)
 
 
 def _explain(cls: type[Config], where: str, problem: Mapping[str, Any]) -> str:
+    if problem["type"] == WRONG_SECTION:
+        return "\n".join(f"{where}: {line}" for line in problem["msg"].splitlines())
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(cls, problem["loc"][:-1]))

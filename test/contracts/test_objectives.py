@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.objective import objective_class, objective_names
+from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.config import resolve_config
 from espnet2.utils.errors import UserError
 
@@ -30,6 +31,11 @@ def model(request):
 @pytest.fixture(params=objective_names())
 def conv_model(request):
     return tiny_model(request.param, frontend="conv")
+
+
+@pytest.mark.parametrize("name", objective_names())
+def test_what_needs_labels_has_a_key_for_their_number(name):
+    assert objective_class(name).needs_labels == issubclass(objective_class(name).Config, LabelledConfig)
 
 
 def test_loss_reaches_every_parameter_of_the_shared_parts(conv_model):

@@ -108,7 +108,7 @@ def test_every_config_builds(name: str) -> None:
     assert re.fullmatch(r"train_[a-z0-9]+_[a-z0-9_]+\.yaml", Path(name).name), "expected train_<objective>_<size>.yaml"
     config = load_config(ROOT / name)
     with torch.device("meta"):
-        model = build(config, num_classes=config.loss[0].conf.get("num_classes") or 100)
+        model = build(config, num_classes=getattr(config.loss[0].conf, "num_classes", None) or 100)
     assert count_parameters(model) > 0
     assert config.max_update or config.max_epoch
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from espnet2.utils.config import Config
@@ -28,13 +29,20 @@ class Hidden(NamedTuple):
         return self.last
 
 
+class EncoderConfig(Config):
+    """The keys of `encoder_conf` that every encoder has; the defaults are HuBERT Base."""
+
+    num_layers: int = Field(12, gt=0, description="blocks")
+    dim: int = Field(768, gt=0, description="width of frames between the blocks")
+
+
 class Encoder(nn.Module, ABC):
     """A stack of blocks with one entry point: sharding and compilation hook into `forward` only.
 
     One file `espnet2/ssl/encoder/<name>.py` holds one subclass, made as `cls(config)`, and its `Config`.
     """
 
-    Config: ClassVar[type[Config]]
+    Config: ClassVar[type[EncoderConfig]]
     blocks: nn.ModuleList  # compiled and sharded one by one
     dim: int
     num_layers: int

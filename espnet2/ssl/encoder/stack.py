@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.encoder.base import Encoder, Hidden, check_layers, require_keep
+from espnet2.ssl.encoder.base import Encoder, EncoderConfig, Hidden, check_layers, require_keep
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import (
     AttentionPositionConfig,
@@ -26,11 +26,9 @@ POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0:
 _TRAINED = tagged(Tag.HOW_TRAINED)
 
 
-class StackConfig(AttentionPositionConfig):
+class StackConfig(EncoderConfig, AttentionPositionConfig):
     """The keys of `encoder_conf` that every stack has; the defaults are HuBERT Base."""
 
-    num_layers: int = Field(12, gt=0, description="blocks")
-    dim: int = Field(768, gt=0, description="width of frames between the blocks")
     num_heads: int = Field(12, gt=0, description="of the attention; divides `dim`")
     ffn_dim: int = Field(3072, gt=0, description="width inside the feed-forward part")
     dropout: float = Field(

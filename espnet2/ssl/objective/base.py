@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from espnet2.data.batch import Batch, Draw
@@ -56,6 +57,12 @@ class Context:
     num_classes: int | None = None  # size of the label set, None without labels
 
 
+class LabelledConfig(Config):
+    """`conf` of an objective that trains on labels."""
+
+    num_classes: int | None = Field(None, ge=2, description="clusters; left out: as many as the labels have")
+
+
 class Objective(nn.Module, ABC):
     """A pre-training method.
 
@@ -66,7 +73,7 @@ class Objective(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Config]]
-    needs_labels: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False  # True: its Config is a LabelledConfig
     projects_features: ClassVar[bool] = False  # has its own input projection: the config says `project: false`
     target_moves: ClassVar[bool] = False  # a teacher is the target: test for collapse, not for a falling loss
 

@@ -15,8 +15,7 @@ from espnet2.ssl.modules.heads import CosineHead
 from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.penalty import mean_square
 from espnet2.ssl.modules.span_mask import HubertDraw
-from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
-from espnet2.utils import config
+from espnet2.ssl.objective.base import Context, LabelledConfig, Loss, Objective, Ratio, Term
 from espnet2.utils.errors import UserError
 
 # Signs of a collapse (fairseq #5534: the loss jumps to the labels' own entropy and stays there).
@@ -25,10 +24,9 @@ LEARNED_ACCURACY = 0.1  # about what the most frequent of 100 labels gives
 KEPT_SHARE = 0.5  # healthy runs keep far more of their best accuracy
 
 
-class HubertConfig(config.Config):
+class HubertConfig(LabelledConfig):
     """`conf` of `name: hubert`; the defaults are HuBERT Base."""
 
-    num_classes: int | None = Field(None, ge=2, description="clusters; left out: as many as the labels have")
     mask_prob: float = Field(0.8, gt=0, le=1, description="expected share of masked frames if spans did not overlap")
     mask_span: int = Field(10, gt=0, description="frames")
     mask_min_spans: int = Field(2, ge=0, description="per utterance")

@@ -114,9 +114,9 @@ def test_training_starts_from_it(tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text("loss: [{name: hubert, conf: {num_classes: 7}}]\n")
     config = load_training_config(path, ["--init_from", f"espnet:{file}"])
-    assert config.encoder_conf["position_join"] == "replace" and config.encoder_conf["norm_eps"] == 1e-12
-    assert config.encoder_conf["outer_norms"] == "none" and config.encoder_conf["activation"] == "relu"
-    assert config.frontend_conf["projection_norm"] is False and config.frontend_conf["feature_grad_mult"] == 0.1
+    assert config.encoder_conf.position_join == "replace" and config.encoder_conf.norm_eps == 1e-12
+    assert config.encoder_conf.outer_norms == "none" and config.encoder_conf.activation == "relu"
+    assert config.frontend_conf.projection_norm is False and config.frontend_conf.feature_grad_mult == 0.1
     model = build(config)
     copied = load_whole(model, config.init_from)
     assert {name for name in model.state_dict() if not name.startswith("objectives.")} <= copied

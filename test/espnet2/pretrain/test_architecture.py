@@ -46,9 +46,9 @@ def transformers_model(folder: Path) -> Path:
 def test_architecture_and_weights_come_from_the_model(tmp_path):
     source = write_experiment(tmp_path / "exp", frontend="conv", encoder_conf={"norm": "pre", "dropout": 0.3}, seed=5)
     config = load_training_config(write_config(tmp_path), ["--init_from", str(source)])
-    assert (config.encoder_conf["norm"], config.encoder_conf["dim"]) == ("pre", 16)
-    assert config.frontend_conf["channels"] == FRONTENDS["conv"]["channels"]
-    assert config.encoder_conf["dropout"] == 0.1  # how it is trained is the new config's own
+    assert (config.encoder_conf.norm, config.encoder_conf.dim) == ("pre", 16)
+    assert config.frontend_conf.channels == FRONTENDS["conv"]["channels"]
+    assert config.encoder_conf.dropout == 0.1  # how it is trained is the new config's own
     model = build(config)
     copied = load_whole(model, config.init_from)
     theirs = load_model(source).model.state_dict()
@@ -99,7 +99,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
 def test_a_model_of_transformers_is_a_start_and_a_teacher(tmp_path, cache):
     folder = transformers_model(tmp_path / "hubert")
     config = load_training_config(write_config(tmp_path, init_from=folder))
-    assert (config.encoder_conf["position_kernel"], config.frontend_conf["channels"]) == (8, 8)
+    assert (config.encoder_conf.position_kernel, config.frontend_conf.channels) == (8, 8)
     model = build(config)
     assert {f"encoder.{name}" for name in model.encoder.state_dict()} <= load_whole(model, str(folder))
     source = resolve_source("espnet_hubert", 2, str(folder))

@@ -7,8 +7,12 @@ from tiny_model import NUM_CLASSES, noise_batch, tiny_config, tiny_model
 from tiny_units import write_experiment
 
 from espnet2.models.load import load_model, load_untrained
+from espnet2.ssl.encoder import encoder_class
+from espnet2.ssl.frontend import frontend_class
+from espnet2.ssl.objective import objective_class
 from espnet2.tasks.build import build, needs_labels, with_num_classes
 from espnet2.tasks.config import dump_config, load_config, parse_overrides, resolve_config
+from espnet2.train.scheduler import schedule_config
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
 
@@ -32,6 +36,10 @@ def test_every_template_config_resolves_and_comes_back_from_its_dump(root, write
         config = load_config(path)
         assert load_config(write(dump_config(config))) == config
         assert needs_labels(config) == path.name.startswith(("train_hubert", "train_wavlm"))
+        assert type(config.encoder_conf) is encoder_class(config.encoder).Config
+        assert type(config.frontend_conf) is frontend_class(config.frontend).Config
+        assert type(config.scheduler_conf) is schedule_config(config.scheduler)
+        assert [type(entry.conf) for entry in config.loss] == [objective_class(e.name).Config for e in config.loss]
 
 
 def test_mini_is_the_trial_that_worked(root):
@@ -39,7 +47,7 @@ def test_mini_is_the_trial_that_worked(root):
     model = build(config, 100)
     assert model.frontend.geometry.layers == ((400, 160), (2, 2))
     assert (model.encoder.dim, model.encoder.num_layers) == (192, 3)
-    assert config.optim_conf["lr"] == 1.5e-3 and config.batch_bins == 160_000
+    assert config.optim_conf.lr == 1.5e-3 and config.batch_bins == 160_000
     assert model.first.draw.mask_span == 5
     assert model(noise_batch(model))["hubert"].terms[0].total.isfinite()
 
@@ -82,9 +90,9 @@ def test_overrides_reach_every_section(root):
         "--encoder_conf.num_layers 2 --loss 0.conf.mask_span=7 hubert.weight=0.5 --frontend_conf num_mels=40 --seed 3"
     )
     config = load_config(root / MINI, words.split())
-    assert config.encoder_conf["num_layers"] == 2 and config.encoder_conf["dim"] == 192
-    assert config.loss[0].conf["mask_span"] == 7 and config.loss[0].weight == 0.5
-    assert config.frontend_conf["num_mels"] == 40 and config.seed == 3
+    assert config.encoder_conf.num_layers == 2 and config.encoder_conf.dim == 192
+    assert config.loss[0].conf.mask_span == 7 and config.loss[0].weight == 0.5
+    assert config.frontend_conf.num_mels == 40 and config.seed == 3
 
 
 @pytest.mark.parametrize(
@@ -99,6 +107,13 @@ def test_overrides_reach_every_section(root):
         ("--encoder_conf num_layers=two", "encoder_conf: 'num_layers' is 'two'"),
         ("--encoder transfomer", "unknown encoder 'transfomer'; did you mean 'transformer'"),
         ("--frontend mel", "unknown frontend 'mel'.*known are conv, fbank"),
+        ("--frontend 3", "'frontend' is 3: Input should be a valid string"),
+        ("--optim_conf lrr=1", r"train.yaml: optim_conf \(adamw\): unknown key 'lrr'; did you mean 'lr'"),
+        (
+            "--scheduler tristage --scheduler_conf hold=1",
+            r"train.yaml: scheduler_conf \(tristage\): unknown key 'hold'",
+        ),
+        ("--encoder_conf 3", "train.yaml: 'encoder_conf' is 3: Input should be a valid dictionary"),
     ],
 )
 def test_wrong_overrides_name_the_key_and_the_nearest(write, root, words, message):
@@ -107,13 +122,31 @@ def test_wrong_overrides_name_the_key_and_the_nearest(write, root, words, messag
         load_config(path, words.split())
 
 
+def test_all_mistakes_are_told_at_once_and_no_other(write, root):
+    words = "--max_updates 5 --encoder_conf dimm=3 heads=2 --loss hubert.conf.mask_span=0 --optim_conf lr=-1"
+    path = write((root / MINI).read_text())
+    with pytest.raises(UserError) as caught:
+        load_config(path, words.split())
+    lines = str(caught.value).splitlines()
+    told = ["optim_conf (adamw): 'lr'", "encoder_conf: unknown key 'dimm'", "encoder_conf: unknown key 'heads'"]
+    told += ["loss (hubert) conf: 'mask_span'", "unknown key 'max_updates'"]
+    assert len(lines) == len(told), lines
+    for line, text in zip(lines, told, strict=True):
+        assert line.startswith(f"{path}: {text}"), line
+
+
+def test_labels_of_a_single_class_are_refused():
+    with pytest.raises(UserError, match=r"loss \(hubert\) conf: 'num_classes' is 1"):
+        with_num_classes(resolve_config({"loss": [{"name": "hubert"}]}), 1)
+
+
 def test_scientific_notation_is_a_number(write):
     config = load_config(write("loss: [{name: hubert}]\noptim_conf: {lr: 5e-4, eps: 1.0e-6}\nbatch_bins: 1_000\n"))
-    assert config.optim_conf["lr"] == 5e-4 and config.batch_bins == 1000
+    assert config.optim_conf.lr == 5e-4 and config.batch_bins == 1000
 
 
 def test_empty_sections_mean_defaults(write):
-    assert load_config(write("loss: [{name: hubert}]\nencoder_conf:\n")).encoder_conf["num_layers"] == 12
+    assert load_config(write("loss: [{name: hubert}]\nencoder_conf:\n")).encoder_conf.num_layers == 12
 
 
 VERBATIM = "loss:\n    - name: hubert\n    conf:\n    num_classes: 500\n"
@@ -134,7 +167,7 @@ def test_loss_that_lost_its_indentation_is_shown_the_meant_form(write, text):
     with pytest.raises(UserError, match=r"train.yaml: 'loss' is not a list of entries") as caught:
         load_config(write(text))
     meant = str(caught.value).split(":\n", 1)[1]
-    assert load_config(write(meant)).loss[0].conf["num_classes"] == 500  # what the message shows works
+    assert load_config(write(meant)).loss[0].conf.num_classes == 500  # what the message shows works
 
 
 @pytest.mark.parametrize(
@@ -162,7 +195,7 @@ def test_missing_file(tmp_path):
 
 def test_number_of_classes_comes_from_the_labels():
     config = resolve_config({"loss": [{"name": "hubert"}]})
-    assert with_num_classes(config, 100).loss[0].conf["num_classes"] == 100
+    assert with_num_classes(config, 100).loss[0].conf.num_classes == 100
     with pytest.raises(UserError, match=r"loss \(hubert\): needs labels; run stage 5"):
         build(config)
     given = resolve_config({"loss": [{"name": "hubert", "conf": {"num_classes": 500}}]})

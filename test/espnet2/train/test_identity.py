@@ -37,7 +37,7 @@ def test_keys_that_came_later_had_their_defaults(config, saved):
 
 def test_a_later_key_with_another_value_is_another_run(config, saved):
     del saved["config"]["encoder_conf"]["norm_eps"]
-    changed = config.model_copy(update={"encoder_conf": config.encoder_conf | {"norm_eps": 1e-6}})
+    changed = config.model_copy(update={"encoder_conf": config.encoder_conf.model_copy(update={"norm_eps": 1e-6})})
     with pytest.raises(UserError, match=r"config\.encoder_conf\.norm_eps: 1e-05 in the checkpoint, 1e-06 now"):
         check_same_run(saved, now(changed), changed, WHERE)
 

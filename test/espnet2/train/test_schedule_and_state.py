@@ -113,4 +113,4 @@ def test_nested_sections_are_checked():
     with pytest.raises(UserError, match="did you mean 'warmup_steps'"):
         parse_config(TrainConfig, {"scheduler": "linear", "scheduler_conf": {"warmup_step": 1}}, "conf.yaml")
     config = parse_config(TrainConfig, {"optim_conf": {"lr": "5e-4"}, "freeze_param": "frontend encoder"}, "conf.yaml")
-    assert config.optim_conf["lr"] == 5e-4 and config.freeze_param == ("frontend", "encoder")
+    assert config.optim_conf.lr == 5e-4 and config.freeze_param == ("frontend", "encoder")

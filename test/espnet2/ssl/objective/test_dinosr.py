@@ -19,7 +19,6 @@ from espnet2.tasks.build import build, count_parameters
 from espnet2.tasks.config import load_config, resolve_config
 from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import SINGLE
-from espnet2.train.scheduler import schedule_config
 from espnet2.train.updater import Updater, prepare
 from espnet2.utils.errors import UserError
 
@@ -194,11 +193,11 @@ def test_published_schedules():
         decay = build(base).objectives["dinosr"].teacher_decay
     assert (decay(15000), decay(30000), decay(200000)) == pytest.approx((0.99945, 0.9999, 0.9999), abs=1e-12)
     assert decay(200001) == 1.0
-    schedule = schedule_config(base.scheduler)(**base.scheduler_conf)
-    rates = {step: base.optim_conf["lr"] * schedule.factor(step, base.max_update) for step in (0, 12000, 200000)}
+    schedule = base.scheduler_conf
+    rates = {step: base.optim_conf.lr * schedule.factor(step, base.max_update) for step in (0, 12000, 200000)}
     assert rates == pytest.approx({0: 5e-6, 12000: 5e-4, 200000: 5e-4})
-    assert base.optim_conf["lr"] * schedule.factor(300000, base.max_update) == pytest.approx(5e-5)
-    assert base.optim_conf["lr"] * schedule.factor(400000, base.max_update) == pytest.approx(5e-6)
+    assert base.optim_conf.lr * schedule.factor(300000, base.max_update) == pytest.approx(5e-5)
+    assert base.optim_conf.lr * schedule.factor(400000, base.max_update) == pytest.approx(5e-6)
 
 
 def test_base_has_the_published_size():

@@ -189,6 +189,6 @@ def test_sizes(root, size, shared, whole):
         assert count_parameters(model.frontend) + count_parameters(model.encoder) == shared
         assert whole is None or count_parameters(model) == whole
         if size == "large":
-            biased = config.model_copy(update={"frontend_conf": config.frontend_conf | {"bias": True}})
+            biased = config.model_copy(update={"frontend_conf": config.frontend_conf.model_copy(update={"bias": True})})
             assert count_parameters(build(biased, 504).frontend) - count_parameters(model.frontend) == 7 * 512
             assert shared + 7 * 512 + model.first.mask_embedding.numel() == 315_438_720  # with both
