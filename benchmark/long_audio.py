@@ -22,6 +22,7 @@ from torch import Tensor
 
 from espnet2.data.index import AudioIndex
 from espnet2.data.waveform import load_wav
+from espnet2.models.find import find_model
 from espnet2.models.load import load_model
 from espnet2.ssl.encoder import stack
 from espnet2.ssl.modules import pieces
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.num_threads)
-    model = load_model(arguments.model).model
+    model = load_model(find_model(arguments.model)).model
     layers = range(1, model.encoder.num_layers + 1)
 
     def extractor(**seconds: float) -> LayerFeatures:

@@ -83,7 +83,7 @@ MODULES = """
     ssl.speech_encoder publish.speech_encoder
     tasks.initial pretrain.architecture
     tasks.ssl tasks.build
-    tasks.weights models.weights
+    tasks.weights models.find
     train.hosts launch.hosts
     train.initial pretrain.initial
     train.inputs pretrain.inputs

@@ -47,17 +47,18 @@ def main() -> None:
         sample()
         return
     arguments = make_parser().parse_args()
-    from espnet2.units.dump import DumpRequest, dump
+    from espnet2.units.dump import DumpRequest, dump, model_to_dump
 
+    kind, kmeans = arguments.format, arguments.kmeans
+    model = model_to_dump(arguments.model, arguments.checkpoint, kind=kind, kmeans=kmeans)
     dump(
         DumpRequest(
-            model=arguments.model,
+            model=model,
             data_dir=arguments.data_dir,
             output_dir=arguments.output_dir,
-            kind=arguments.format,
+            kind=kind,
             layers=arguments.layers,
-            kmeans=arguments.kmeans,
-            checkpoint=arguments.checkpoint,
+            kmeans=kmeans,
             device=arguments.device,
             channel=arguments.channel,
             job=arguments.job,

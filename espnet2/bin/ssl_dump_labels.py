@@ -41,21 +41,21 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Entry point."""
     arguments = make_parser().parse_args()
-    from espnet2.units.dump import DumpRequest, dump
+    from espnet2.units.dump import DumpRequest, dump, model_to_dump
     from espnet2.units.tokens import TokenOptions, write_tokens
 
     def report(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     options = TokenOptions(arguments.deduplicate, arguments.nbpe, arguments.bpe_model, arguments.format)
+    model = model_to_dump(arguments.model, arguments.checkpoint, kind="units", kmeans=arguments.kmeans)
     tables = dump(
         DumpRequest(
-            model=arguments.model,
+            model=model,
             data_dir=arguments.data_dir,
             output_dir=arguments.output_dir,
             kind="units",
             kmeans=arguments.kmeans,
-            checkpoint=arguments.checkpoint,
             device=arguments.device,
             channel=arguments.channel,
             job=arguments.job,

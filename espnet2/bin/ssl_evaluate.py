@@ -92,16 +92,17 @@ def models_beside(words: Sequence[str], tag: str) -> "list[System]":
     """Further models of the tables.
 
     Raises:
-        UserError: a word is not <title>=<exp>.
+        UserError: a word is not <title>=<exp>, or no such model.
     """
     from espnet2.evaluate.systems import System
+    from espnet2.models.find import find_model
 
     found = []
     for word in words:
         title, equals, model = word.partition("=")
         if not (title and equals and model):
             raise UserError(f"--beside '{word}': expected <title>=exp/<name>")
-        found.append(System("model", title, model, tag))
+        found.append(System("model", title, find_model(model, tag)))
     return found
 
 
@@ -119,14 +120,16 @@ def main() -> None:
     from espnet2.evaluate.parts import find_parts
     from espnet2.evaluate.systems import has_codes, systems_of
     from espnet2.evaluate.units.table import markdown_table
+    from espnet2.models.find import find_model
 
     require_device(arguments.device)
+    model = find_model(arguments.exp, arguments.checkpoint)
     request = EvaluationRequest(
         exp=output,
         train_set=arguments.train_set,
         valid_set=arguments.valid_set,
         systems=(
-            *systems_of(arguments.exp, tag=arguments.checkpoint, has_codes=has_codes(arguments.exp)),
+            *systems_of(model, has_codes=has_codes(model)),
             *models_beside(arguments.beside, arguments.checkpoint),
         ),
         effort=arguments.eval,

@@ -10,6 +10,8 @@ def main() -> None:
     """Entry point."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
     from espnet2.formats.conversion import CARD
+    from espnet2.models.find import find_model
+    from espnet2.models.load import load_model
     from espnet2.publish.convert import EXPORTS, export_model
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -18,7 +20,8 @@ def main() -> None:
     parser.add_argument("--to", required=True, choices=sorted(EXPORTS), help="the library or format")
     parser.add_argument("--output", required=True, help="folder to make")
     arguments = parser.parse_args()
-    card = export_model(arguments.model, arguments.to, arguments.output, tag=arguments.checkpoint)
+    loaded = load_model(find_model(arguments.model, arguments.checkpoint))
+    card = export_model(loaded, arguments.to, arguments.output)
     print(f"{arguments.output}: the largest difference is {card['largest_difference']:.2g}, see {CARD} there")
     if card["weights_left_out"]:
         print(f"not in this format: {', '.join(card['weights_left_out'])}")

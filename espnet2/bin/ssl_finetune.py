@@ -36,16 +36,16 @@ def main() -> int:
     options, overrides = make_parser().parse_known_args(sys.argv[1:])
     from espnet2.finetune.config import load_finetune_config
     from espnet2.finetune.session import TuningRequest, finetune
+    from espnet2.models.find import find_model
     from espnet2.train.distributed import process_group
     from espnet2.train.run import locked_folder
 
     config = load_finetune_config(options.config, overrides)
     request = TuningRequest(
-        model=options.model,
+        model=find_model(options.model, options.checkpoint),
         train_sets=options.train_sets.split(),
         valid_sets=options.valid_sets.split(),
         output_dir=options.output_dir,
-        checkpoint=options.checkpoint,
     )
     with process_group(options.ngpu) as ranks, locked_folder(Path(options.output_dir), ranks):
         complete = finetune(config, request, ranks, stop)

@@ -35,6 +35,7 @@ def main() -> None:
         raise UserError("give --output, and either --model to pack or --unpack <archive>")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
     from espnet2.models.archive import unpack, write_archive
+    from espnet2.models.find import find_model
     from espnet2.publish.card import CARD
     from espnet2.publish.packed import PackOptions, check_files, pack_experiment
 
@@ -51,7 +52,7 @@ def main() -> None:
         licence=arguments.license,
         formats=arguments.formats.split(),
     )
-    folder = pack_experiment(arguments.model, arguments.output, options, tag=arguments.checkpoint)
+    folder = pack_experiment(find_model(arguments.model, arguments.checkpoint), arguments.output, options)
     archive = write_archive(folder, arguments.archive or folder.with_name(f"{folder.name}.tar.gz"))
     for name, problem in json.loads((folder / CARD).read_text(encoding="utf-8"))["formats"].items():
         print(f"for {name}: {f'{folder}/{name}' if problem is None else f'not packed: {problem}'}")

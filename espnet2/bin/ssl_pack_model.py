@@ -15,12 +15,13 @@ def main() -> None:
     parser.add_argument("--with_teacher", action="store_true", help="keep what only training and DinoSR's codes need")
     parser.add_argument("--max_megabytes", type=float, default=3.0, help="MiB; larger is refused (%(default)s)")
     arguments = parser.parse_args()
+    from espnet2.models.find import find_model
+    from espnet2.models.load import load_model
     from espnet2.publish.pack import MEGABYTE, pack_model
 
     size = pack_model(
-        arguments.model,
+        load_model(find_model(arguments.model, arguments.checkpoint)),
         arguments.output,
-        tag=arguments.checkpoint,
         dtype=arguments.dtype,
         with_teacher=arguments.with_teacher,
         max_megabytes=arguments.max_megabytes,

@@ -28,10 +28,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from espnet2.evaluate.flow.report import SampleRequest, sample_utterances
+    from espnet2.models.find import find_model
 
     request = SampleRequest(
-        model=arguments.model,
-        tag=arguments.tag,
+        model=find_model(arguments.model, arguments.tag),
         dump_set=arguments.dump_set,
         utterances=tuple(arguments.utterances),
         num_utterances=arguments.num_utterances,

@@ -15,6 +15,7 @@ from espnet2.finetune.config import FinetuneConfig
 from espnet2.finetune.ctc_objective import ENTRY, CtcObjective, Freezing
 from espnet2.finetune.data import Texts, make_tuning_data, shards_of
 from espnet2.launch.signals import StopSignals
+from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import count_parameters, teacher_names
@@ -42,11 +43,10 @@ FREEZE_SHARE = 0.1  # of all updates: about what wav2vec 2.0 freezes the encoder
 class TuningRequest:
     """What is tuned, on what, and where it goes."""
 
-    model: str  # exp/<name>, or whatever `load_model` takes
+    model: ModelFiles
     train_sets: Sequence[str]
     valid_sets: Sequence[str]
     output_dir: Path  # exp/<name>: afterwards `load_model` and SpeechEncoder read it as they read the model
-    checkpoint: str = "latest"
 
 
 def finetune(
@@ -60,14 +60,14 @@ def finetune(
     The last checkpoint is the result: none is chosen on the valid set, whose error rates are reported.
 
     Raises:
-        UserError: no such model, no transcripts, no jiwer, or what is in exp/<name> is another run.
+        UserError: no transcripts, no jiwer, or what is in exp/<name> is another run.
     """
     require_jiwer()  # now, not when hours of training are over
     run_dir = request.output_dir / RUN
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     train, valid = Texts.open(request.train_sets, config.rules), Texts.open(request.valid_sets, config.rules)
     tokens = _tokens(config, train, run_dir / f"{config.token_type}.{ranks.rank}.model")
-    loaded = load_model(request.model, tag=request.checkpoint)
+    loaded = load_model(request.model)
     teachers = teacher_names(loaded.model)  # before more than these is frozen
     seed_all(config.seed)
     steps = plan_steps(config, ranks.world_size)
@@ -101,7 +101,11 @@ def finetune(
             return False
         if ranks.is_first:
             figures = _test(model, data, valid, tokens, ranks.device, run_dir)
-            about = {"model": request.model, "valid_sets": list(request.valid_sets), "token_type": config.token_type}
+            about = {
+                "model": request.model.name,
+                "valid_sets": list(request.valid_sets),
+                "token_type": config.token_type,
+            }
             write_encoder(loaded, teachers, request.output_dir)
             write_json(request.output_dir / "wer.json", {**about, "updates": trainer.state.update, **figures})
             reporter.say(f"done in {format_seconds(trainer.state.train_seconds)}: {describe_result(request, figures)}")
@@ -151,7 +155,7 @@ def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, token
     freezing = cast(CtcObjective, model.first).freezing
     features = freezing.frontend_updates
     return [
-        f"fine-tuning {request.model}: {count_parameters(model):,} parameters, {trained:,} trained; "
+        f"fine-tuning {request.model.name}: {count_parameters(model):,} parameters, {trained:,} trained; "
         f"{len(tokens.symbols)} {tokens.token_type} tokens",
         f"train: {len(data.sampler.rows):,} utterances, {minutes[0]:.1f} minutes; valid: {minutes[1]:.1f} minutes",
         f"only the output layer learns for {freezing.encoder_updates} updates; features stay as they are "

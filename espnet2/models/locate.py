@@ -29,7 +29,7 @@ def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
     """Make a model readable.
 
     Args:
-        name: exp/<name> or anything else that `find_weights` knows; an archive of `ssl_pack`; a transformers folder or
+        name: exp/<name> or anything else that `find_model` knows; an archive of `ssl_pack`; a transformers folder or
             a file of another toolkit, "<origin>:<path>" or with a usual suffix; "hf:<user>/<repository>", fetched once
             into huggingface_hub's own cache.
         revision: of a Hugging Face repository: branch, tag or commit.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet2.models.weights import find_config, find_weights
+from espnet2.models.find import find_model
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend import frontend_class
@@ -39,7 +39,7 @@ def adopt_architecture(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         UserError: no such model, or the config says otherwise than the model is.
     """
     source = str(values["init_from"])
-    theirs = load_yaml(find_config(find_weights(source)))
+    theirs = load_yaml(find_model(source).config_file)
     adopted, conflicts = dict(values), []
     for part, part_class in PARTS.items():
         section, name = f"{part}_conf", theirs.get(part, DEFAULT_PARTS[part])

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from espnet2.models.weights import find_weights
+from espnet2.models.find import ModelFiles
 from espnet2.tasks.build import read_weights
 from espnet2.train.freeze import is_below
 from espnet2.utils.errors import UserError
@@ -46,24 +46,24 @@ def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:
     return copied
 
 
-def load_whole(model: nn.Module, source: str) -> set[str]:
+def load_whole(model: nn.Module, source: ModelFiles) -> set[str]:
     """Start from another model: frontend and encoder whole, of the objectives what has the same name and shape.
 
     Args:
-        source: what `find_weights` takes: ours, packed, from the Hugging Face Hub, or another toolkit's.
+        source: that of `init_from`.
 
     Returns:
         The names of the model's weights that were copied.
 
     Raises:
-        UserError: no such model, or a weight of frontend or encoder is missing there or has another shape.
+        UserError: a weight of frontend or encoder is missing there or has another shape.
     """
-    theirs, own = read_weights(find_weights(source)), model.state_dict()
+    theirs, own = read_weights(source.weights), model.state_dict()
     fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
     lacking = sorted(name for name in own if name.startswith(ENCODING) and name not in fitting)
     if lacking:
         there = f"has shape {tuple(theirs[lacking[0]].shape)}" if lacking[0] in theirs else "is missing"
-        raise UserError(f"init_from {source}: {lacking[0]} {there} there ({len(lacking)} such weights)")
+        raise UserError(f"init_from {source.name}: {lacking[0]} {there} there ({len(lacking)} such weights)")
     model.load_state_dict(fitting, strict=False)
     return set(fitting)
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from espnet2.launch.signals import StopSignals
+from espnet2.models.find import find_model
 from espnet2.pretrain.initial import load_initial, load_whole
 from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
 from espnet2.pretrain.probe import QuickProbe, open_probe
@@ -66,7 +67,7 @@ def train(
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
-    copied = load_whole(model, config.init_from) if config.init_from else set()
+    copied = load_whole(model, find_model(config.init_from)) if config.init_from else set()
     if copied := copied | load_initial(model, config.init_param):
         model.weights_loaded(copied)
     freeze_parameters(model, config.freeze_param)

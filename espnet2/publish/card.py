@@ -8,7 +8,6 @@ from typing import Any
 from espnet2.data.index import UNKNOWN_LANGUAGE, AudioIndex
 from espnet2.models.load import LoadedModel
 from espnet2.models.locate import HUB
-from espnet2.models.weights import find_weights
 from espnet2.tasks.build import count_parameters
 from espnet2.tasks.portable import without_paths
 
@@ -20,11 +19,11 @@ FIGURES = ("phone_purity", "cluster_purity", "pnmi", "bitrate", "abx", "error_ra
 HOUR_SECONDS = 3600
 
 
-def describe_model(loaded: LoadedModel, experiment: str | Path, tag: str) -> dict[str, Any]:
+def describe_model(loaded: LoadedModel) -> dict[str, Any]:
     """Architecture, conventions, and how long it was trained."""
     model, config = loaded.model, loaded.config
     frontend, encoder = model.frontend, model.encoder
-    weights = find_weights(experiment, tag=tag).resolve()
+    weights = loaded.files.weights.resolve()
     scaling = {"none": "none: samples between -1 and 1", "utterance": "each utterance to zero mean and unit variance"}
     return {
         "objectives": [entry.name for entry in config.loss],
@@ -38,7 +37,7 @@ def describe_model(loaded: LoadedModel, experiment: str | Path, tag: str) -> dic
         "waveform_normalisation": scaling[frontend.normalize],
         "layer_numbering": "layers[l] is layer l; layers[0] is the input of the first block, after positions",
         "residual_convention": RESIDUAL,
-        "checkpoint": weights.parent.name if weights.parent.parent.name == "checkpoints" else tag,
+        "checkpoint": weights.parent.name if weights.parent.parent.name == "checkpoints" else loaded.files.tag,
         "weights_hash": loaded.hash,
         "updates": _updates(weights),
         "initialised_from": [_name(each) for each in (config.init_from, *config.init_param) if each],

@@ -7,8 +7,8 @@ from typing import Any
 from espnet2.formats.compare import largest_difference
 from espnet2.formats.conversion import CARD, describe, format_module, new_folder
 from espnet2.formats.forms import Source
-from espnet2.models.load import load_model
-from espnet2.models.weights import find_weights
+from espnet2.models.find import ModelFiles
+from espnet2.models.load import LoadedModel
 from espnet2.utils.files import write_json
 
 # Format -> the module of this package with write(source, folder) -> names left out, run(folder) -> OtherSide, and the
@@ -23,11 +23,11 @@ EXPORTS = {
 }
 
 
-def export_model(path: str | Path, target: str, output: str | Path, *, tag: str = "latest") -> dict[str, Any]:
+def export_model(loaded: LoadedModel, target: str, output: str | Path) -> dict[str, Any]:
     """Convert a trained model, run both sides on the same sounds, and keep the result only if they agree.
 
     Args:
-        path, tag: as for `load_model`.
+        loaded: stays as it is.
         target: a key of EXPORTS.
         output: a folder that is not there yet.
 
@@ -35,27 +35,26 @@ def export_model(path: str | Path, target: str, output: str | Path, *, tag: str 
         The card, as it stands in <output>/conversion.json.
 
     Raises:
-        UserError: no such model; the library is not installed, or has no form of this architecture; the sides differ.
+        UserError: the library is not installed, or has no form of this architecture; the sides differ.
     """
-    source, module = load_source(path, tag), format_module(EXPORTS[target])
+    source, module = as_source(loaded), format_module(EXPORTS[target])
     with new_folder(output) as folder:
         left_out = module.write(source, folder)
         figures = largest_difference(source.model, module.run(folder))
         card = describe(source, target, module) | figures
-        card |= {"weights_left_out": left_out, "training_data": _data_hashes(path, tag)}
+        card |= {"weights_left_out": left_out, "training_data": _data_hashes(loaded.files)}
         write_json(folder / CARD, card)
     return card
 
 
-def load_source(path: str | Path, tag: str) -> Source:
-    """Read exp/<name>; errors as `load_model`."""
-    loaded = load_model(path, tag=tag)
-    return Source(Path(path).absolute().name, loaded.model, loaded.config, loaded.hash)
+def as_source(loaded: LoadedModel) -> Source:
+    """What a format reads."""
+    return Source(Path(loaded.files.name).absolute().name, loaded.model, loaded.config, loaded.hash)
 
 
-def _data_hashes(path: str | Path, tag: str) -> dict[str, Any]:
+def _data_hashes(files: ModelFiles) -> dict[str, Any]:
     """Hashes of the indexes and labels it was trained on, from its checkpoint; empty where that is gone."""
-    checkpoint = find_weights(path, tag=tag).parent
+    checkpoint = files.weights.parent
     for folder in (checkpoint, checkpoint.parent / "latest"):
         file = folder / "state" / "training.json"
         if file.is_file():

@@ -7,8 +7,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from espnet2.models.load import load_model
-from espnet2.models.weights import find_weights
+from espnet2.models.load import LoadedModel
 from espnet2.tasks.build import read_weights, teacher_names
 from espnet2.tasks.config import dump_config
 from espnet2.tasks.portable import portable_config
@@ -21,18 +20,16 @@ DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 
 def pack_model(
-    path: str | Path,
+    loaded: LoadedModel,
     output: str | Path,
     *,
-    tag: str = "latest",
     dtype: str = "fp16",
     with_teacher: bool | None = False,
     max_megabytes: float = 3.0,
 ) -> int:
-    """Write <output>/model.safetensors and config.yaml; features of `load_model(output)` are those of the original.
+    """Write <output>/model.safetensors and config.yaml; loaded, its features are those of the original.
 
     Args:
-        path, tag: as for `load_model`.
         dtype: of the stored weights; they are float32 again once loaded. A weight beyond fp16 stays float32.
         with_teacher: keep the copies of the encoder that only training needs (and DinoSR's own codes). None: where the
             method has codes of its own.
@@ -42,19 +39,18 @@ def pack_model(
         Bytes of the weights.
 
     Raises:
-        UserError: there is no such model, or it is too large.
+        UserError: it is too large.
     """
-    loaded = load_model(path, tag=tag)
     keep = bool(loaded.model.first.code_numbers) if with_teacher is None else with_teacher
     left_out = set() if keep else teacher_names(loaded.model)
-    stored = read_weights(find_weights(path, tag=tag)).items()
+    stored = read_weights(loaded.files.weights).items()
     weights = {name: _stored(value, DTYPES[dtype]) for name, value in stored if name not in left_out}
-    origin = model_hashes(path, tag=tag)[-1]
+    origin = model_hashes(loaded.files)[-1]
     about = {"format": "pt", TRAINED: origin, "teacher": "left out" if left_out else "complete"}
     data = _stable(save(weights, about))
     if len(data) > max_megabytes * MEGABYTE:
         raise UserError(
-            f"{path}: {len(data) / MEGABYTE:.2f} MiB as {dtype}, at most {max_megabytes:g} are wanted; "
+            f"{loaded.files.name}: {len(data) / MEGABYTE:.2f} MiB as {dtype}, at most {max_megabytes:g} are wanted; "
             "train a smaller model, or allow more"
         )
     output = Path(output)

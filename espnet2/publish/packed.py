@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
 from espnet2.publish.card import CARD, FORMAT_VERSION, README, describe_data, describe_model, read_results, readme
 from espnet2.publish.pack import pack_model
@@ -34,38 +35,37 @@ class PackOptions:
     formats: Sequence[str] = FORMATS
 
 
-def pack_experiment(experiment: str | Path, output: str | Path, options: PackOptions, *, tag: str = "latest") -> Path:
+def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOptions) -> Path:
     """Write a packed model; no pickle, no absolute path, and `output` appears whole or not at all.
 
     Args:
-        experiment, tag: as for `load_model`.
         output: the folder; replaced where it is a packed model, refused where it is anything else.
 
     Raises:
-        UserError: no such model, a k-means of another model, or something else in the way.
+        UserError: a model that does not load, a k-means of another model, or something else in the way.
     """
     output = Path(output)
     if output.exists() and not (output / CARD).is_file():
         raise UserError(f"{output}: is there and no packed model; remove it, or choose another folder")
-    loaded = load_model(experiment, tag=tag)
+    loaded = load_model(experiment)
     if options.targets is not None:
         _check_targets(options.targets, loaded)
-    own = _own_kmeans(experiment, tag, options.kmeans)
+    own = _own_kmeans(experiment, options.kmeans)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
         folder = Path(scratch) / output.name
         folder.mkdir()
-        pack_model(experiment, folder, tag=tag, dtype=options.dtype, with_teacher=None, max_megabytes=float("inf"))
+        pack_model(loaded, folder, dtype=options.dtype, with_teacher=None, max_megabytes=float("inf"))
         card: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "name": options.name or output.name,
-            **describe_model(loaded, experiment, tag),
+            **describe_model(loaded),
             "dtype": options.dtype,
             "licence": options.licence,
             "data": describe_data(options.train_sets),
-            "results": read_results(experiment),
+            "results": read_results(experiment.name),
             "kmeans": _copy_kmeans(folder, own, options.targets),
-            "formats": {name: _add_format(experiment, tag, name, folder) for name in options.formats},
+            "formats": {name: _add_format(loaded, name, folder) for name in options.formats},
         }
         tokens = options.token_list or (options.targets and options.targets / "tokens.txt")
         if tokens is not None:
@@ -109,13 +109,13 @@ def _check_targets(targets: Path, loaded: LoadedModel) -> None:
         )
 
 
-def _own_kmeans(experiment: str | Path, tag: str, folders: Sequence[Path]) -> dict[str, Path]:
+def _own_kmeans(experiment: ModelFiles, folders: Sequence[Path]) -> dict[str, Path]:
     """Name -> k-means of a layer of this model, from what lies with it and from the folders given.
 
     Raises:
         UserError: a k-means that was named itself is of another model.
     """
-    hashes, found = model_hashes(experiment, tag=tag), carried_kmeans(experiment, tag=tag)
+    hashes, found = model_hashes(experiment), carried_kmeans(experiment)
     for folder in folders:
         card = read_card(folder)
         if card is not None and not is_of(card, hashes):
@@ -145,13 +145,13 @@ def _copy_kmeans(folder: Path, own: dict[str, Path], targets: Path | None) -> li
     return described
 
 
-def _add_format(experiment: str | Path, tag: str, name: str, folder: Path) -> str | None:
+def _add_format(loaded: LoadedModel, name: str, folder: Path) -> str | None:
     """Put another library's form into the packed folder; None, or why there is none."""
     from espnet2.publish.convert import export_model
 
     target = folder / name
     try:
-        export_model(experiment, name, target, tag=tag)
+        export_model(loaded, name, target)
     except UserError as error:
         return str(error)
     for pickle in target.glob("*.pt"):

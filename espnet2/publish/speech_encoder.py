@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from espnet2.data.waveform import VARIANCE_FLOOR
+from espnet2.models.find import find_model
 from espnet2.models.hub import REPOSITORY
 from espnet2.models.load import load_model
-from espnet2.models.locate import HUB, locate_model
+from espnet2.models.locate import HUB
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.lengths import valid_frames
 from espnet2.ssl.modules.norm import normalise_over_time
@@ -104,11 +105,11 @@ class SpeechEncoder(nn.Module):
         path = Path(text)
         if REPOSITORY.fullmatch(text) and not path.exists() and not path.parent.exists():
             text = HUB + text
-        folder = locate_model(text, revision=revision)
-        loaded = load_model(folder, device=device, tag=checkpoint)
-        sources = carried_kmeans(folder, tag=checkpoint)
+        files = find_model(text, checkpoint, revision=revision)
+        loaded = load_model(files, device=device)
+        sources = carried_kmeans(files)
         if kmeans is not None:
-            require_own_kmeans(kmeans, folder, tag=checkpoint)
+            require_own_kmeans(kmeans, files)
             sources[Path(kmeans).resolve().name] = Path(kmeans)
         return cls(loaded.model, name=text, kmeans=sources)
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from espnet2.data.format.plan import job_range
+from espnet2.models.find import ModelFiles, find_model
 from espnet2.models.load import LoadedModel, load_model
 from espnet2.units.card import load_kmeans, require_card
 from espnet2.units.carried import carried_kmeans, require_own_kmeans
@@ -39,13 +40,12 @@ CODES = "codes"  # units of the method's own codebooks instead of a k-means
 class DumpRequest:
     """What to compute of which audio, and where to put it."""
 
-    model: str  # empty: the one that `kmeans` was learned on, or none for a k-means of MFCC
+    model: ModelFiles | None  # see `model_to_dump`; None: `kmeans` is of MFCC
     data_dir: Path
     output_dir: Path
     kind: str = "ark"  # one of dump_files.KINDS
     layers: str = ""  # "6", "3 6 9" or "all"; empty: the last
     kmeans: str = ""  # folder, "codes", or empty: the one that the model carries
-    checkpoint: str = "latest"
     device: str = "cpu"
     channel: int | None = None  # of multi-channel audio, 0-based
     job: int = 1
@@ -55,6 +55,25 @@ class DumpRequest:
     chunk_seconds: float = CHUNK_SECONDS
     context_seconds: float = CONTEXT_SECONDS
     num_clusters: int | None = None  # refuse units of another number
+
+
+def model_to_dump(name: str, checkpoint: str, *, kind: str, kmeans: str) -> ModelFiles | None:
+    """Find the model of a request: the one that is named, or the one that a k-means was learned on.
+
+    Args:
+        name: empty where none is named.
+        checkpoint, kind, kmeans: of the command line, as in `DumpRequest`.
+
+    Returns:
+        None for a k-means of MFCC.
+
+    Raises:
+        UserError: there is no such model; or none is named and nothing else says which.
+    """
+    if not name and (kind != UNITS or kmeans in ("", CODES)):
+        raise UserError("--model is required: only the units of a k-means folder can do without")
+    name = name or require_card(kmeans).model
+    return find_model(name, checkpoint) if name else None
 
 
 class KMeansUnits:
@@ -93,8 +112,7 @@ def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None
         raise UserError(f"--job {request.job} --num_jobs {request.num_jobs}: jobs are counted from 1")
     if request.data_dir.resolve() == request.output_dir.resolve():
         raise UserError(f"{request.output_dir}: the data folder itself; choose another one for the features")
-    request = _with_model(request)
-    loaded = load_model(request.model, device=_device(request), tag=request.checkpoint) if request.model else None
+    loaded = load_model(request.model, device=_device(request)) if request.model else None
     request.output_dir.mkdir(parents=True, exist_ok=True)
     audio = KaldiAudio(
         request.data_dir,
@@ -137,15 +155,6 @@ def _merge(files: DumpFiles, work: _Work) -> list[Path]:
     return merged
 
 
-def _with_model(request: DumpRequest) -> DumpRequest:
-    """The request with the model that its k-means was learned on, where none is named."""
-    if request.model:
-        return request
-    if request.kind != UNITS or request.kmeans in ("", CODES):
-        raise UserError("--model is required: only the units of a k-means folder can do without")
-    return replace(request, model=require_card(request.kmeans).model)
-
-
 def _device(request: DumpRequest) -> str:
     """Jobs on one machine take its GPUs in turn; on a queue each sees only its own."""
     require_device(request.device)
@@ -162,7 +171,8 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
         "chunk_seconds": request.chunk_seconds,
         "context_seconds": request.context_seconds,
     }
-    common = (audio.options.sample_rate, _device(request), request.model)
+    name = request.model.name if request.model else ""
+    common = (audio.options.sample_rate, _device(request), name)
     convert, units = None, None
     if request.kind != UNITS:
         layers = _layers(request.layers, loaded.model.encoder.num_layers)
@@ -171,10 +181,10 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
     elif _wants_codes(request, loaded):
         extractor = CodeFeatures(loaded.model, *common, **options)
         names = [f"codes_{number}" for number in extractor.layers]
-        units = UnitCard(extractor.num_codes, extractor.geometry.frame_rate, f"codes of {request.model}", loaded.hash)
+        units = UnitCard(extractor.num_codes, extractor.geometry.frame_rate, f"codes of {name}", loaded.hash)
     else:
         kmeans = _find_kmeans(request)
-        card = require_own_kmeans(kmeans, request.model, tag=request.checkpoint) if loaded else require_card(kmeans)
+        card = require_own_kmeans(kmeans, request.model) if request.model else require_card(kmeans)
         centroids, names = load_kmeans(kmeans)[0], ["units"]
         extractor = LayerFeatures(loaded.model, [card.layer], *common, **options) if loaded else MfccFeatures(common[0])
         convert = KMeansUnits(centroids, torch.device(common[1]))
@@ -194,7 +204,7 @@ def _wants_codes(request: DumpRequest, loaded: LoadedModel | None) -> bool:
     """Whether the units are those of the method itself: asked for, or the only ones it has."""
     if request.kmeans or loaded is None:
         return request.kmeans == CODES
-    return bool(loaded.model.first.code_numbers) and not _carried(request)
+    return bool(loaded.model.first.code_numbers) and not carried_kmeans(loaded.files)
 
 
 def _layers(text: str, num_layers: int) -> list[int]:
@@ -212,17 +222,14 @@ def _layers(text: str, num_layers: int) -> list[int]:
     return layers or [num_layers]
 
 
-def _carried(request: DumpRequest) -> dict[str, Path]:
-    return carried_kmeans(request.model, tag=request.checkpoint)
-
-
 def _find_kmeans(request: DumpRequest) -> Path:
     if request.kmeans:
         return Path(request.kmeans)
-    carried = _carried(request)
+    assert request.model is not None, "without a model, a k-means is named"
+    carried = carried_kmeans(request.model)
     if len(carried) != 1:
         found = f"carries {', '.join(carried)}: say which" if carried else "carries no units of its own"
-        raise UserError(f"{request.model} {found}; --kmeans <folder learned on one of its layers>")
+        raise UserError(f"{request.model.name} {found}; --kmeans <folder learned on one of its layers>")
     return next(iter(carried.values()))
 
 

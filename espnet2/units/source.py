@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from espnet2.models.weights import find_weights
+from espnet2.models.find import ModelFiles, find_model
 from espnet2.utils.device import require_device
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import hash_file
 
 if TYPE_CHECKING:  # importing it loads torch, which a finished array job does without
     from espnet2.units.features import FeatureExtractor
@@ -26,6 +25,7 @@ class FeatureSource:
     layer: int = 0  # 1-based; 0 for mfcc
     model: str = ""  # experiment folder or checkpoint, as given; not part of the identity
     teacher_hash: str = ""  # of the teacher's weights
+    files: ModelFiles | None = field(default=None, compare=False)  # of the teacher, where `resolve_source` found it
 
     @property
     def convention(self) -> str:
@@ -60,13 +60,15 @@ def resolve_source(feature: str, layer: int, model: str) -> FeatureSource:
         raise UserError(f"--feature {feature} needs --model exp/<name>: the model whose layer {layer} is clustered")
     if layer < 1:
         raise UserError(f"--layer {layer}: layers are counted from 1, the first block of the encoder")
-    return FeatureSource(feature, layer, model, hash_file(find_weights(model)))
+    files = find_model(model)
+    return FeatureSource(feature, layer, model, files.hash, files)
 
 
 def make_extractor(source: FeatureSource, sample_rate: int, device: str = "cpu") -> FeatureExtractor:
     """Build the extractor of a source.
 
     Args:
+        source: of `resolve_source`.
         sample_rate: of the audio, in Hz.
         device: "meta" makes one that extracts nothing, but knows its layers, width and rate at no cost.
 
@@ -80,5 +82,6 @@ def make_extractor(source: FeatureSource, sample_rate: int, device: str = "cpu")
     from espnet2.models.load import load_model, load_shape
 
     require_device(device)
-    model = load_shape(source.model) if device == "meta" else load_model(source.model, device=device).model
+    assert source.files is not None, "what only a card says has no files"
+    model = load_shape(source.files) if device == "meta" else load_model(source.files, device=device).model
     return LayerFeatures(model, [source.layer], sample_rate, device, source.model)

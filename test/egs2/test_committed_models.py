@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from repository import ROOT
+from trained import load_path
 
-from espnet2.models.load import load_model
 from espnet2.ssl.objective import objective_names
 
 MODELS = sorted(path.parent for path in ROOT.glob("egs2/*/ssl1/models/*/model.safetensors"))
@@ -17,7 +17,7 @@ MAX_BYTES = 3 * 2**20  # --max_megabytes of ssl_pack_model, which made them
 def test_model_loads_and_gives_finite_frames(folder: Path) -> None:
     torch.set_num_threads(1)
     assert (folder / "model.safetensors").stat().st_size <= MAX_BYTES
-    model = load_model(folder / "model.safetensors").model
+    model = load_path(folder / "model.safetensors").model
     wav = 0.1 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
     (last,), lengths = model.first.extract(wav, torch.tensor([16000]), [model.encoder.num_layers])
     assert last.shape[1] == int(lengths) == model.frontend.geometry.output_lengths(16000)

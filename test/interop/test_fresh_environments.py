@@ -11,10 +11,10 @@ import torch
 from fresh_environment import fresh_environment, run
 from repository import ROOT
 from safetensors.torch import save_file
+from trained import load_path
 
 from espnet2.formats.compare import normalised, our_states, sounds
 from espnet2.formats.foreign import IMPORTS, import_model
-from espnet2.models.load import load_model
 from espnet2.publish.convert import EXPORTS, export_model
 from espnet2.tasks.build import build, with_num_classes
 from espnet2.tasks.config import dump_config, load_config
@@ -91,7 +91,7 @@ def write_base(folder: Path, objective: str, *overrides: str) -> Path:
 
 def write_reference(experiment: Path, path: Path) -> Path:
     """Sounds, and our middle layer and last layer of each."""
-    model = load_model(experiment).model
+    model = load_path(experiment).model
     cases, layer = [], model.encoder.num_layers // 2
     for wav in sounds(model):
         states = our_states(model, normalised(model, wav))
@@ -115,14 +115,14 @@ def base(tmp_path_factory) -> dict[str, Path]:
 def test_transformers_alone(tmp_path, base):
     python = fresh_environment(tmp_path / "env", "torch", "transformers", "numpy", "safetensors")
     for objective in ("demo", "hubert", "wav2vec2", "wavlm"):
-        export_model(base[objective], "huggingface", tmp_path / objective)
+        export_model(load_path(base[objective]), "huggingface", tmp_path / objective)
         run(python, IN_TRANSFORMERS, tmp_path / objective, base[f"{objective} reference"], cwd=tmp_path)
 
 
 def test_torchaudio_alone(tmp_path, base):
     python = fresh_environment(tmp_path / "env", "torch", "torchaudio", "numpy")
     for objective in ("demo", "hubert", "wavlm"):
-        export_model(base[objective], "torchaudio", tmp_path / objective)
+        export_model(load_path(base[objective]), "torchaudio", tmp_path / objective)
         run(python, IN_TORCHAUDIO, tmp_path / objective, base[f"{objective} reference"], cwd=tmp_path)
 
 
@@ -135,13 +135,13 @@ def test_the_model_code_in_s3prl(tmp_path, base):
         files.extractall(tmp_path, filter="data")
     source = str(tmp_path / archive.name.removesuffix(".tar.gz"))
     for objective in ("hubert", "wav2vec2", "wavlm"):
-        export_model(base[objective], "s3prl", tmp_path / objective)
+        export_model(load_path(base[objective]), "s3prl", tmp_path / objective)
         run(sys.executable, IN_S3PRL, tmp_path / objective, base[f"{objective} reference"], env={"PYTHONPATH": source})
 
 
 @pytest.mark.parametrize("library", sorted(EXPORTS))
 def test_base_through_every_conversion(tmp_path, base, library):
-    card = export_model(base["hubert"], library, tmp_path / "out")
+    card = export_model(load_path(base["hubert"]), library, tmp_path / "out")
     assert json.loads((tmp_path / "out/conversion.json").read_text())["largest_difference"] < 1e-4
     assert card["num_layers"] == 12
     if library in IMPORTS:
@@ -150,5 +150,5 @@ def test_base_through_every_conversion(tmp_path, base, library):
 
 def test_base_of_data2vec_2(tmp_path):
     experiment = write_base(tmp_path / "exp", "data2vec2")
-    export_model(experiment, "fairseq", tmp_path / "out")
+    export_model(load_path(experiment), "fairseq", tmp_path / "out")
     assert import_model(tmp_path / "out", "fairseq", tmp_path / "back")["largest_difference"] < 1e-4

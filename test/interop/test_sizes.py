@@ -5,6 +5,7 @@ import torch
 import transformers
 from repository import ROOT
 from safetensors.torch import save_file
+from trained import load_path
 
 from espnet2.formats import names
 from espnet2.formats.canonical import rename, to_canonical
@@ -46,4 +47,4 @@ def test_two_layers_at_true_width(tmp_path, name, library):
     (tmp_path / "exp").mkdir()
     save_file(build(config).state_dict(), tmp_path / "exp/model.safetensors")
     (tmp_path / "exp/config.yaml").write_text(dump_config(config))
-    assert export_model(tmp_path / "exp", library, tmp_path / "out")["largest_difference"] < 1e-4
+    assert export_model(load_path(tmp_path / "exp"), library, tmp_path / "out")["largest_difference"] < 1e-4

@@ -17,6 +17,7 @@ from espnet2.data.waveform import load_wav
 from espnet2.evaluate.flow.figure import draw_filled
 from espnet2.evaluate.flow.sampling import Filled, FlowSampler, Span, choose_span, summarise
 from espnet2.evaluate.flow.vocoder import GriffinLimVocoder
+from espnet2.models.find import ModelFiles
 from espnet2.models.load import load_model
 from espnet2.utils.device import require_device
 from espnet2.utils.errors import UserError
@@ -32,8 +33,7 @@ PCM16_PEAK = 0.999  # full scale of 16-bit audio
 class SampleRequest:
     """The options of `ssl_sample_flow`."""
 
-    model: str  # exp/<name>
-    tag: str
+    model: ModelFiles
     dump_set: str
     utterances: tuple[str, ...]  # none: `num_utterances` drawn ones
     num_utterances: int
@@ -74,11 +74,11 @@ def sample_utterances(request: SampleRequest, *, report: Callable[[str], None]) 
         UserError: an unknown utterance, a span beyond its audio, or a model that does not sample.
     """
     index = AudioIndex.open(request.dump_set)
-    model = load_model(request.model, device=require_device(request.device), tag=request.tag).model
-    sampler = FlowSampler(model, request.model, num_steps=request.num_steps, guidance=request.guidance)
+    model = load_model(request.model, device=require_device(request.device)).model
+    sampler = FlowSampler(model, request.model.name, num_steps=request.num_steps, guidance=request.guidance)
     if sampler.geometry.sample_rate != index.sample_rate:
         raise UserError(
-            f"{request.model} was trained at {sampler.geometry.sample_rate} Hz, {request.dump_set} has "
+            f"{request.model.name} was trained at {sampler.geometry.sample_rate} Hz, {request.dump_set} has "
             f"{index.sample_rate} Hz; format it with the same --fs (stage 3)"
         )
     vocoder = GriffinLimVocoder(model.frontend.mel, request.griffin_lim_iterations) if request.audio else None
@@ -155,8 +155,9 @@ def _write_statistics(
     request: SampleRequest, sampler: FlowSampler, tasks: Sequence[_Task], statistics: dict[str, dict[str, float]]
 ) -> None:
     rate = sampler.geometry.frame_rate
-    told = ("model", "tag", "dump_set", "num_steps", "guidance", "num_seeds", "seed")
-    options = {name: getattr(request, name) for name in told}
+    told = ("dump_set", "num_steps", "guidance", "num_seeds", "seed")
+    options = {"model": request.model.name, "tag": request.model.tag}
+    options |= {name: getattr(request, name) for name in told}
     utterances = {
         task.utt_id: {
             "span_start_seconds": task.span.first / rate,

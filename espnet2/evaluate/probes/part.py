@@ -70,7 +70,7 @@ def with_baselines(systems: Sequence[System]) -> tuple[System, ...]:
     bare = [given.get(name, System(name, title)) for name, title in (("mfcc", "MFCC"), ("logmel", "log-mel"))]
     untrained = [each for each in systems if each.kind == "untrained"]
     if models and not untrained:
-        untrained = [System("untrained", "untrained", models[0].model, models[0].tag)]
+        untrained = [System("untrained", "untrained", models[0].files)]
     return (*bare, *untrained, *models)
 
 

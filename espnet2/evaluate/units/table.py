@@ -7,6 +7,7 @@ from typing import Any
 from espnet2.evaluate.spread import with_spread
 from espnet2.evaluate.systems import BARE, KINDS, System
 from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
+from espnet2.models.find import ModelFiles, find_model
 from espnet2.utils.errors import UserError
 
 DEFAULT_TITLES = {"mfcc": "MFCC", "logmel": "log-mel", "untrained": "untrained"}
@@ -23,9 +24,10 @@ def parse_rows(text: str) -> list[System]:
     """ "mfcc untrained:exp/a model:exp/a@best_loss title=model:exp/b" -> systems, with made-up titles where none is.
 
     Raises:
-        UserError: an unknown kind, or a model without its folder.
+        UserError: an unknown kind, a model without its folder, or no such model.
     """
-    systems = []
+    systems: list[System] = []
+    models: dict[str, ModelFiles] = {}  # a model of several rows is found once
     for word in text.split():
         name, equals, spec = word.rpartition("=")
         kind, _, rest = spec.partition(":")
@@ -37,7 +39,9 @@ def parse_rows(text: str) -> list[System]:
             )
         made_up = DEFAULT_TITLES | {"codes": f"codes of {Path(model).name}"}
         title = name if equals else made_up.get(kind, Path(model).name)
-        systems.append(System(kind, title, model, tag or "latest"))
+        if model and rest not in models:
+            models[rest] = find_model(model, tag or "latest")
+        systems.append(System(kind, title, models.get(rest)))
     if not systems:
         raise UserError("--rows is empty: nothing to evaluate")
     return systems

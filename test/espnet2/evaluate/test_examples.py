@@ -17,6 +17,7 @@ from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
 from espnet2.evaluate.report.experiment import read_experiment
 from espnet2.evaluate.report.report import write_report
 from espnet2.evaluate.systems import systems_of
+from espnet2.models.find import find_model
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,12 @@ def request_(tmp_path_factory):
     write_phones(root / "dump/valid")
     exp = write_experiment(root / "exp/dinosr", "dinosr")
     return EvaluationRequest(
-        exp, root / "dump/train", root / "dump/valid", systems_of(exp, has_codes=True), num_clusters=7, seeds=(3,)
+        exp,
+        root / "dump/train",
+        root / "dump/valid",
+        systems_of(find_model(exp), has_codes=True),
+        num_clusters=7,
+        seeds=(3,),
     )
 
 

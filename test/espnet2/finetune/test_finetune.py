@@ -10,11 +10,11 @@ import soundfile
 import torch
 from tiny_training import SAMPLE_RATE, make_set
 from tiny_units import run_program, write_experiment
+from trained import load_path
 
 from espnet2.data.index import AudioIndex
 from espnet2.data.index_build import build_index
 from espnet2.finetune.config import load_finetune_config
-from espnet2.models.load import load_model
 from espnet2.publish.speech_encoder import SpeechEncoder
 from espnet2.tasks.build import read_weights
 from espnet2.utils.errors import UserError
@@ -92,7 +92,7 @@ def test_learns_to_spell(corpus, tmp_path):
 def test_the_tuned_model_is_a_model_like_any_other(corpus, model, tmp_path):
     output = tmp_path / "exp/tuned"
     tune(corpus, model, output, "--freeze_encoder_updates", 1)
-    before, after = load_model(model).model.state_dict(), load_model(output).model.state_dict()
+    before, after = load_path(model).model.state_dict(), load_path(output).model.state_dict()
     assert before.keys() == after.keys()
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in changed} == {"frontend", "encoder"}
@@ -107,10 +107,10 @@ def test_the_tuned_model_is_a_model_like_any_other(corpus, model, tmp_path):
 def test_frozen_parts_wait(corpus, model, tmp_path):
     tune(corpus, model, tmp_path / "only_output", "--freeze_encoder_updates", 6)
     tune(corpus, model, tmp_path / "all", "--freeze_encoder_updates", 0, "--freeze_frontend_updates", 2)
-    before = load_model(model).model.state_dict()
+    before = load_path(model).model.state_dict()
     changed = {}
     for name in ("only_output", "all"):
-        after = load_model(tmp_path / name).model.state_dict()
+        after = load_path(tmp_path / name).model.state_dict()
         changed[name] = {key for key, value in after.items() if not torch.equal(value, before[key])}
     assert changed["only_output"] == set()
     assert any(name.startswith("frontend.blocks") for name in changed["all"])

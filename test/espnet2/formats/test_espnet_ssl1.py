@@ -5,9 +5,10 @@ import torch
 import yaml
 from espnet_weights import CASES, DIM, LAYERS, ssl1_config, ssl1_state, write_ssl1
 from export_cases import write_random
+from trained import load_path
 
 from espnet2.formats.foreign import guess_origin, import_model
-from espnet2.models.load import load_model
+from espnet2.models.find import find_model
 from espnet2.pretrain.architecture import load_training_config
 from espnet2.pretrain.initial import load_whole
 from espnet2.publish.convert import export_model
@@ -50,7 +51,7 @@ def test_the_numbers_are_espnets(tmp_path, case):
     wav = sound()
     if card["waveform_normalisation"].startswith("every utterance"):
         wav = torch.nn.functional.layer_norm(wav, wav.shape)
-    encoder = load_model(tmp_path / "out").model
+    encoder = load_path(tmp_path / "out").model
     with torch.no_grad():
         hidden = encoder.encoder(encoder.frontend(wav[None], None).projected, None, layers=[1, LAYERS])
     for found, expected in zip((hidden.last, hidden.layers[1]), EXPECTED[case], strict=True):
@@ -59,7 +60,7 @@ def test_the_numbers_are_espnets(tmp_path, case):
 
 def test_layer_numbers_and_the_norm_after_the_last(tmp_path):
     import_model(write_ssl1(tmp_path / "exp", "xeus"), "espnet", tmp_path / "out")
-    model = load_model(tmp_path / "out").model
+    model = load_path(tmp_path / "out").model
     with torch.no_grad():
         hidden = model.encoder(model.frontend(sound()[None], None).projected, None, layers=[LAYERS])
     last = torch.nn.functional.layer_norm(
@@ -75,7 +76,7 @@ def test_the_mask_vector_comes_along(tmp_path):
     """Where frames are scaled before relative positions, it is, too."""
     for case, factor in (("post", 1.0), ("e_branchformer", DIM**0.5)):
         import_model(write_ssl1(tmp_path / case, case), "espnet", tmp_path / f"{case}_out")
-        found = load_model(tmp_path / f"{case}_out").model.first.mask_embedding
+        found = load_path(tmp_path / f"{case}_out").model.first.mask_embedding
         torch.testing.assert_close(found, ssl1_state(case)["util_modules.mask.mask_embedding"] * factor)
 
 
@@ -118,7 +119,7 @@ def test_training_starts_from_it(tmp_path):
     assert config.encoder_conf.outer_norms == "none" and config.encoder_conf.activation == "relu"
     assert config.frontend_conf.projection_norm is False and config.frontend_conf.feature_grad_mult == 0.1
     model = build(config)
-    copied = load_whole(model, config.init_from)
+    copied = load_whole(model, find_model(config.init_from))
     assert {name for name in model.state_dict() if not name.startswith("objectives.")} <= copied
     torch.testing.assert_close(
         model.frontend.projection.weight, ssl1_state("post")["preencoder.linear_out.weight"], atol=0, rtol=0
@@ -214,8 +215,8 @@ def test_other_libraries_refuse_it_by_name(tmp_path):
     )
     for library in ("huggingface", "torchaudio", "fairseq", "s3prl"):
         with pytest.raises(UserError, match=f"this architecture has no form in .*: {said}$"):
-            export_model(tmp_path / "out", library, tmp_path / "no")
-    assert export_model(tmp_path / "out", "safetensors", tmp_path / "own")["largest_difference"] == 0
+            export_model(load_path(tmp_path / "out"), library, tmp_path / "no")
+    assert export_model(load_path(tmp_path / "out"), "safetensors", tmp_path / "own")["largest_difference"] == 0
 
 
 def test_a_norm_after_the_blocks_has_no_form_elsewhere(tmp_path, monkeypatch):
@@ -225,4 +226,4 @@ def test_a_norm_after_the_blocks_has_no_form_elsewhere(tmp_path, monkeypatch):
     parts = {"encoder": "conformer", "encoder_conf": conf | {"final_norm": True}}
     monkeypatch.setitem(tiny_model.TINY_PARTS, "wav2vec2", parts)
     with pytest.raises(UserError, match=r"no form in .*: encoder_conf: final_norm: true$"):
-        export_model(write_random(tmp_path / "exp", "wav2vec2"), "huggingface", tmp_path / "out")
+        export_model(load_path(write_random(tmp_path / "exp", "wav2vec2")), "huggingface", tmp_path / "out")

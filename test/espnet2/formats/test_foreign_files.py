@@ -8,11 +8,11 @@ import pytest
 import torch
 import torchaudio
 import yaml
+from trained import load_path
 
 from espnet2.formats.fairseq_read import parse_layers
 from espnet2.formats.foreign import guess_origin, import_foreign, import_model
 from espnet2.formats.safe_pickle import Record, load_foreign, plain
-from espnet2.models.load import load_model
 from espnet2.utils.errors import UserError
 
 LAYERS = [[12, 10, 5], *[[12, 3, 2]] * 4, *[[12, 2, 2]] * 2]
@@ -126,7 +126,7 @@ def test_a_model_of_espnets_hubert1(tmp_path):
     model = espnet_model(tmp_path / "exp")
     card = import_foreign(tmp_path / "exp/valid.loss.best.pth", tmp_path / "out")
     assert card["largest_difference"] < 1e-5 and not card["weights_new_and_random"] and not card["weights_left_out"]
-    ours = load_model(tmp_path / "out").model
+    ours = load_path(tmp_path / "out").model
     wavs = 0.1 * torch.randn(1, 8000)
     with torch.no_grad():
         expected, _ = model.wav2vec2.extract_features(wavs)

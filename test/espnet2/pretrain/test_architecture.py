@@ -6,8 +6,9 @@ import pytest
 import torch
 from tiny_model import FRONTENDS, TINY_CONF, tiny_model
 from tiny_units import run_program, write_experiment
+from trained import load_path
 
-from espnet2.models.load import load_model
+from espnet2.models.find import find_model
 from espnet2.pretrain.architecture import load_training_config
 from espnet2.pretrain.initial import load_whole
 from espnet2.tasks.build import build
@@ -50,8 +51,8 @@ def test_architecture_and_weights_come_from_the_model(tmp_path):
     assert config.frontend_conf.channels == FRONTENDS["conv"]["channels"]
     assert config.encoder_conf.dropout == 0.1  # how it is trained is the new config's own
     model = build(config)
-    copied = load_whole(model, config.init_from)
-    theirs = load_model(source).model.state_dict()
+    copied = load_whole(model, find_model(config.init_from))
+    theirs = load_path(source).model.state_dict()
     assert copied == set(theirs)
     assert all(torch.equal(value, theirs[name]) for name, value in model.state_dict().items())
     load_config(write_config(tmp_path), ["--init_from", "gone"])  # a finished experiment's config needs no source
@@ -62,8 +63,8 @@ def test_another_method_takes_what_encodes(tmp_path):
     conf = TINY_CONF["dinosr"]
     path = write_config(tmp_path, loss=f"[{{name: dinosr, conf: {conf}}}]", init_from=source)
     model = build(load_training_config(path))
-    copied = load_whole(model, str(source))
-    theirs = load_model(source).model
+    copied = load_whole(model, find_model(source))
+    theirs = load_path(source).model
     assert copied >= {f"encoder.{name}" for name in theirs.encoder.state_dict()}
     assert not any(name.startswith("objectives.dinosr.teacher") for name in copied)
     model.weights_loaded(copied)
@@ -93,7 +94,7 @@ def test_other_settings_are_refused(tmp_path, lines, message):
 def test_weights_that_do_not_fit_are_named(tmp_path):
     source = write_experiment(tmp_path / "exp")
     with pytest.raises(UserError, match=r"init_from .*encoder.* has shape .* there"):
-        load_whole(tiny_model(encoder_conf={"ffn_dim": 48}), str(source))
+        load_whole(tiny_model(encoder_conf={"ffn_dim": 48}), find_model(source))
 
 
 def test_a_model_of_transformers_is_a_start_and_a_teacher(tmp_path, cache):
@@ -101,7 +102,7 @@ def test_a_model_of_transformers_is_a_start_and_a_teacher(tmp_path, cache):
     config = load_training_config(write_config(tmp_path, init_from=folder))
     assert (config.encoder_conf.position_kernel, config.frontend_conf.channels) == (8, 8)
     model = build(config)
-    assert {f"encoder.{name}" for name in model.encoder.state_dict()} <= load_whole(model, str(folder))
+    assert {f"encoder.{name}" for name in model.encoder.state_dict()} <= load_whole(model, find_model(folder))
     source = resolve_source("espnet_hubert", 2, str(folder))
     wav = 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
     (features,) = make_extractor(source, 16000).extract([wav])

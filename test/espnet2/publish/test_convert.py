@@ -8,6 +8,7 @@ import torch
 from export_cases import LARGE, STACK, read_card, same_weights, write_random
 from safetensors.torch import load_file, save_file
 from tiny_units import run_program
+from trained import load_path
 
 from espnet2.formats.foreign import import_foreign, import_model
 from espnet2.publish.convert import export_model
@@ -41,7 +42,7 @@ def _one_thread():
 @pytest.mark.parametrize(("library", "objective", "options", "left_out"), ROUND_TRIPS)
 def test_there_and_back_to_the_last_bit(tmp_path, library, objective, options, left_out):
     experiment = write_random(tmp_path / "exp", objective, **options)
-    card = export_model(experiment, library, tmp_path / "out")
+    card = export_model(load_path(experiment), library, tmp_path / "out")
     assert card == read_card(tmp_path / "out") and card["largest_difference"] < 1e-5
     assert sorted(card["weights_left_out"]) == sorted(f"objective.{name}" for name in left_out)
     assert card["layers_compared"][-1] == "last" and 1 in card["layers_compared"]
@@ -63,7 +64,7 @@ def test_positions_without_weight_norm(tmp_path, library):
     weights = load_file(experiment / WEIGHTS)
     weights["encoder.position.conv.weight"][:, :, 3] = 0
     save_file(weights, (experiment / WEIGHTS).resolve())
-    assert export_model(experiment, library, tmp_path / "out")["largest_difference"] < 1e-5
+    assert export_model(load_path(experiment), library, tmp_path / "out")["largest_difference"] < 1e-5
     assert import_model(tmp_path / "out", library, tmp_path / "back")["largest_difference"] < 1e-5
 
 
@@ -71,7 +72,7 @@ def test_positions_without_weight_norm(tmp_path, library):
 def test_data2vec_with_a_stack_of_positions(tmp_path, library):
     """The encoder of data2vec 1: what trained it here was HuBERT."""
     experiment = write_random(tmp_path / "exp", "hubert", **STACK)
-    assert export_model(experiment, library, tmp_path / "out")["largest_difference"] < 1e-5
+    assert export_model(load_path(experiment), library, tmp_path / "out")["largest_difference"] < 1e-5
     card = import_model(tmp_path / "out", library, tmp_path / "back")
     assert card["objective"] == "data2vec2" and card["largest_difference"] < 1e-5
     _, other = same_weights(experiment / WEIGHTS, tmp_path / "back/model.safetensors")
@@ -83,13 +84,13 @@ def test_data2vec_2_has_a_form_in_fairseq_only(tmp_path, learned):
     experiment = write_random(
         tmp_path / "exp", "data2vec2", frontend_conf={"norm": "layer"}, encoder_conf={"alibi_learned_scale": learned}
     )
-    assert export_model(experiment, "fairseq", tmp_path / "out")["largest_difference"] < 1e-5
+    assert export_model(load_path(experiment), "fairseq", tmp_path / "out")["largest_difference"] < 1e-5
     assert import_model(tmp_path / "out", "fairseq", tmp_path / "back")["largest_difference"] < 1e-5
     _, other = same_weights(experiment / WEIGHTS, tmp_path / "back/model.safetensors")
     assert all(name.startswith("objectives.") for name in other)
     for library in ("huggingface", "torchaudio", "s3prl"):
         with pytest.raises(UserError, match=r"no form in .*attention_position: alibi"):
-            export_model(experiment, library, tmp_path / "no")
+            export_model(load_path(experiment), library, tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 
@@ -99,12 +100,12 @@ def test_conformers_with_batch_norm(tmp_path, monkeypatch, objective):
     conf = {"conv_norm": "batch", "conv_bias": False, "position": "none", "attention_position": "relative"}
     monkeypatch.setitem(tiny_model.TINY_PARTS, objective, {"encoder": "conformer", "encoder_conf": conf})
     experiment = write_random(tmp_path / "exp", objective)
-    assert export_model(experiment, "huggingface", tmp_path / "out")["largest_difference"] < 1e-4
+    assert export_model(load_path(experiment), "huggingface", tmp_path / "out")["largest_difference"] < 1e-4
     assert import_model(tmp_path / "out", "huggingface", tmp_path / "back")["largest_difference"] < 1e-4
     _, other = same_weights(experiment / WEIGHTS, tmp_path / "back/model.safetensors")
     assert all(name.startswith("objectives.") for name in other)
     with pytest.raises(UserError, match="encoder: conformer with position: none and attention_position: relative"):
-        export_model(experiment, "fairseq", tmp_path / "no")
+        export_model(load_path(experiment), "fairseq", tmp_path / "no")
 
 
 def test_the_usual_w2v_bert_has_no_form_elsewhere(tmp_path, monkeypatch):
@@ -112,13 +113,13 @@ def test_the_usual_w2v_bert_has_no_form_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setitem(tiny_model.TINY_PARTS, "w2v_bert", {"encoder": "conformer", "encoder_conf": conf})
     experiment = write_random(tmp_path / "exp", "w2v_bert")
     with pytest.raises(UserError, match="conv_norm: layer; encoder_conf: conv_bias: true"):
-        export_model(experiment, "huggingface", tmp_path / "out")
+        export_model(load_path(experiment), "huggingface", tmp_path / "out")
 
 
 def test_blocks_of_data2vec_2_before_all_modalities(tmp_path):
     """Published files keep the first blocks in the audio encoder."""
     experiment = write_random(tmp_path / "exp", "data2vec2", frontend_conf={"norm": "layer"})
-    export_model(experiment, "fairseq", tmp_path / "out")
+    export_model(load_path(experiment), "fairseq", tmp_path / "out")
     content = torch.load(tmp_path / "out/model.pt", weights_only=True)
     audio = "modality_encoders.AUDIO"
     content["cfg"]["model"]["modalities"]["audio"]["prenet_depth"] = 1
@@ -149,13 +150,13 @@ def test_blocks_of_data2vec_2_before_all_modalities(tmp_path):
 def test_what_has_no_form_is_named(tmp_path, options, library, said):
     experiment = write_random(tmp_path / "exp", **options)
     with pytest.raises(UserError, match=f"this architecture has no form in .*{said}"):
-        export_model(experiment, library, tmp_path / "out")
+        export_model(load_path(experiment), library, tmp_path / "out")
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
 
 
 def test_any_model_has_a_form_in_safetensors(tmp_path):
     experiment = write_random(tmp_path / "exp", frontend="fbank")
-    card = export_model(experiment, "safetensors", tmp_path / "out")
+    card = export_model(load_path(experiment), "safetensors", tmp_path / "out")
     assert card["largest_difference"] == 0 and card["weights_left_out"] == []
     same, other = same_weights(experiment / WEIGHTS, tmp_path / "out/model.safetensors")
     assert same and not other
@@ -169,7 +170,7 @@ def test_sides_that_differ_are_refused_and_nothing_is_left(tmp_path, monkeypatch
     monkeypatch.setitem(names.TORCHAUDIO, f"{ours}.query", f"{theirs}.k_proj")
     experiment = write_random(tmp_path / "exp")
     with pytest.raises(UserError, match=r"differ by .* at most 0\.0001 is allowed"):
-        export_model(experiment, "torchaudio", tmp_path / "out")
+        export_model(load_path(experiment), "torchaudio", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["exp"]
 
 
@@ -191,11 +192,13 @@ def test_the_card_names_the_training_data(tmp_path):
     state = experiment / "checkpoints/update_1/state"
     state.mkdir()
     (state / "training.json").write_text(json.dumps({"identity": {"data": {"train_sets": "0123"}}}))
-    assert export_model(experiment, "safetensors", tmp_path / "out")["training_data"] == {"train_sets": "0123"}
+    assert export_model(load_path(experiment), "safetensors", tmp_path / "out")["training_data"] == {
+        "train_sets": "0123"
+    }
 
 
 def test_onnx_graph_takes_any_length(tmp_path):
     pytest.importorskip("onnxscript")
     experiment = write_random(tmp_path / "exp", "wavlm", **LARGE)
-    card = export_model(experiment, "onnx", tmp_path / "out")
+    card = export_model(load_path(experiment), "onnx", tmp_path / "out")
     assert card["largest_difference"] < 1e-4 and len(set(card["sounds_samples"])) == 3

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from tiny_units import run_program, write_experiment
+from trained import load_path
 
-from espnet2.models.load import load_model
 from espnet2.publish.pack import pack_model
 from espnet2.ssl.objective import objective_names
 from espnet2.tasks.build import teacher_names
@@ -13,7 +13,7 @@ from espnet2.utils.errors import UserError
 
 
 def features(path) -> list[torch.Tensor]:
-    model = load_model(path).model
+    model = load_path(path).model
     torch.manual_seed(0)
     wavs = 0.1 * torch.randn(2, 12000)
     return model.first.extract(wavs, torch.tensor([12000, 9000]), [1, 2])[0]
@@ -22,23 +22,23 @@ def features(path) -> list[torch.Tensor]:
 @pytest.mark.parametrize("objective", objective_names())
 def test_a_packed_model_gives_the_same_features(tmp_path, objective):
     experiment = write_experiment(tmp_path / "exp", objective)
-    size = pack_model(experiment, tmp_path / "packed")
+    size = pack_model(load_path(experiment), tmp_path / "packed")
     assert size == (tmp_path / "packed/model.safetensors").stat().st_size
     assert size < 0.75 * (experiment / "checkpoints/latest/model.safetensors").stat().st_size
     for ours, theirs in zip(features(tmp_path / "packed"), features(experiment), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02)
-    pack_model(experiment, tmp_path / "exact", dtype="fp32", with_teacher=True)
-    before, after = load_model(experiment).model.state_dict(), load_model(tmp_path / "exact").model.state_dict()
+    pack_model(load_path(experiment), tmp_path / "exact", dtype="fp32", with_teacher=True)
+    before, after = load_path(experiment).model.state_dict(), load_path(tmp_path / "exact").model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_a_teacher_left_out_starts_as_its_student(tmp_path):
     experiment = write_experiment(tmp_path / "exp", "dinosr")
-    pack_model(experiment, tmp_path / "packed", dtype="fp32")
+    pack_model(load_path(experiment), tmp_path / "packed", dtype="fp32")
     with safe_open(tmp_path / "packed/model.safetensors", "pt") as weights:
-        assert not teacher_names(load_model(experiment).model) & set(weights.keys())
+        assert not teacher_names(load_path(experiment).model) & set(weights.keys())
         assert weights.metadata()["teacher"] == "left out"
-    model = load_model(tmp_path / "packed").model
+    model = load_path(tmp_path / "packed").model
     student, teacher = model.encoder.state_dict(), model.first.teacher.encoder.state_dict()
     assert all(torch.equal(value, teacher[name]) for name, value in student.items())
 
@@ -52,7 +52,7 @@ def test_half_a_teacher_is_a_damaged_file(tmp_path):
     del weights[sorted(name for name in weights if ".teacher." in name)[0]]
     save_file(weights, path)
     with pytest.raises(UserError, match="does not fit"):
-        load_model(experiment)
+        load_path(experiment)
 
 
 def test_weights_beyond_half_precision_stay_whole(tmp_path):
@@ -64,7 +64,7 @@ def test_weights_beyond_half_precision_stay_whole(tmp_path):
     name = next(name for name, value in weights.items() if value.dim() == 1)
     weights[name][0] = 1e5
     save_file(weights, path)
-    pack_model(experiment, tmp_path / "packed")
+    pack_model(load_path(experiment), tmp_path / "packed")
     stored = load_file(tmp_path / "packed/model.safetensors")
     assert torch.equal(stored[name], weights[name]) and torch.float16 in {value.dtype for value in stored.values()}
 

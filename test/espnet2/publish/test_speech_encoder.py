@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_packed import write_kmeans
 from tiny_units import write_experiment
+from trained import load_path
 
-from espnet2.models.load import load_model
 from espnet2.publish.speech_encoder import SpeechEncoder
 from espnet2.ssl.objective import objective_names
 from espnet2.units.kmeans import assign
@@ -28,7 +28,7 @@ def test_all_layers_are_those_of_extract(tmp_path, objective):
     output = encoder(noise(), LENGTHS, sample_rate=16000)
     assert len(output.layers) == encoder.num_layers + 1
     wavs = noise().masked_fill(torch.arange(12000) >= LENGTHS[:, None], 0)
-    expected, frames = load_model(experiment).model.first.extract(wavs, LENGTHS, [0, 1, 2])
+    expected, frames = load_path(experiment).model.first.extract(wavs, LENGTHS, [0, 1, 2])
     assert torch.equal(output.lengths, frames)
     for found, layer in zip(output.layers, expected, strict=True):
         for row, count in enumerate(frames.tolist()):
@@ -55,7 +55,7 @@ def test_the_waveform_is_scaled_as_in_training(tmp_path):
     torch.testing.assert_close(loud.layers[2], encoder(noise(), LENGTHS).layers[2], rtol=1e-2, atol=1e-2)
     wav = noise()[0]
     scaled = (wav - wav.mean()) / (wav.var(correction=0) + 1e-5).sqrt()
-    expected = load_model(experiment).model.first.extract(scaled[None], torch.tensor([12000]), [2])[0][0]
+    expected = load_path(experiment).model.first.extract(scaled[None], torch.tensor([12000]), [2])[0][0]
     torch.testing.assert_close(encoder(wav).layers[2], expected)
 
 
@@ -106,7 +106,7 @@ def test_units_of_codebooks(tmp_path, objective):
     experiment = write_experiment(tmp_path / "exp", objective)
     encoder = SpeechEncoder.from_pretrained(experiment)
     wavs = noise().masked_fill(torch.arange(12000) >= LENGTHS[:, None], 0)
-    codes = load_model(experiment).model.first.codes(wavs, LENGTHS)
+    codes = load_path(experiment).model.first.codes(wavs, LENGTHS)
     assert encoder.unit_sources == tuple(f"codes_{number}" for number in codes.codes)
     units = encoder.units(noise(), LENGTHS, source=encoder.unit_sources[-1])
     assert torch.equal(units.ids, list(codes.codes.values())[-1])

@@ -5,8 +5,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_model import NUM_CLASSES, noise_batch, tiny_config, tiny_model
 from tiny_units import write_experiment
+from trained import load_path
 
-from espnet2.models.load import load_model, load_untrained
+from espnet2.models.find import find_model
+from espnet2.models.load import load_untrained
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.frontend import frontend_class
 from espnet2.ssl.objective import objective_class
@@ -224,15 +226,15 @@ def experiment(tmp_path):
 
 def test_load_model_by_experiment_folder_or_file(experiment, monkeypatch):
     path, model = experiment
-    loaded = load_model(path)
+    loaded = load_path(path)
     weights = path / "checkpoints" / "update_20" / "model.safetensors"
     assert loaded.hash == hash_file(weights) and not loaded.model.training
     torch.testing.assert_close(loaded.model.first.mask_embedding, model.first.mask_embedding + 20)
-    for same in (load_model(weights), load_model(weights.parent), load_model(path, tag="update_20")):
+    for same in (load_path(weights), load_path(weights.parent), load_path(path, tag="update_20")):
         assert same.hash == loaded.hash
-    assert load_model(path, tag="update_10").hash != loaded.hash
+    assert load_path(path, tag="update_10").hash != loaded.hash
     monkeypatch.chdir(weights.parent)
-    assert load_model("model.safetensors").hash == loaded.hash
+    assert load_path("model.safetensors").hash == loaded.hash
 
 
 def test_untrained_model_has_the_weights_of_the_seed_and_the_statistics_of_the_trained(tmp_path):
@@ -243,7 +245,7 @@ def test_untrained_model_has_the_weights_of_the_seed_and_the_statistics_of_the_t
     state = load_file(weights)
     state["frontend.mel_mean"] += 3.0
     save_file(state, weights)
-    untrained, state = load_untrained(experiment), load_untrained(experiment).model.state_dict()
+    untrained, state = load_untrained(find_model(experiment)), load_untrained(find_model(experiment)).model.state_dict()
     expected = tiny_model("hubert", seed=untrained.config.seed, **options).state_dict()
     for name, value in state.items():
         assert torch.equal(value, expected[name] + 3.0 if name == "frontend.mel_mean" else expected[name]), name
@@ -252,12 +254,12 @@ def test_untrained_model_has_the_weights_of_the_seed_and_the_statistics_of_the_t
 def test_load_model_says_what_is_missing(experiment, tmp_path):
     path, _ = experiment
     with pytest.raises(UserError, match="no trained model there"):
-        load_model(tmp_path / "nothing")
+        load_path(tmp_path / "nothing")
     with pytest.raises(UserError, match=r"best_loss/model.safetensors is missing"):
-        load_model(path, tag="best_loss")
+        load_path(path, tag="best_loss")
     (path / "config.yaml").write_text(dump_config(tiny_config(encoder_conf={"dim": 32})))
     with pytest.raises(UserError, match=r"does not fit .*config.yaml"):
-        load_model(path)
+        load_path(path)
     (path / "config.yaml").unlink()
     with pytest.raises(UserError, match=r"no config.yaml"):
-        load_model(path)
+        load_path(path)

@@ -2,18 +2,21 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mutual_info_score
 from tiny_units import run_program
+from trained import write_empty
 
 from espnet2.evaluate.part import EvaluationRequest, read_part
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
 from espnet2.evaluate.units.part import UNITS, evaluate_units
 from espnet2.evaluate.units.table import best_rows, markdown_table, parse_rows
+from espnet2.models.find import find_model
 from espnet2.units.aligned import align_set
 from espnet2.units.features import LogMelFeatures, MfccFeatures
 from espnet2.utils.errors import UserError
@@ -26,17 +29,21 @@ def request_of(corpus, systems, **options) -> EvaluationRequest:
     return EvaluationRequest(corpus, **sets, systems=tuple(systems), **options)
 
 
-def test_rows_are_parsed():
+def test_rows_are_parsed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_empty(Path("exp/a"), "latest", "best_loss"), write_empty(Path("exp/b"))
     assert parse_rows("mfcc logmel untrained:exp/a model:exp/a@best_loss second=model:exp/b") == [
         MFCC,
         System("logmel", "log-mel"),
-        System("untrained", "untrained", "exp/a"),
-        System("model", "a", "exp/a", "best_loss"),
-        System("model", "second", "exp/b"),
+        System("untrained", "untrained", find_model("exp/a")),
+        System("model", "a", find_model("exp/a", "best_loss")),
+        System("model", "second", find_model("exp/b")),
     ]
     for bad in ("", "plp", "model", "untrained:", "mfcc:exp/a"):
         with pytest.raises(UserError, match="--rows"):
             parse_rows(bad)
+    with pytest.raises(UserError, match="exp/c: no trained model there"):
+        parse_rows("mfcc model:exp/c")
 
 
 def test_the_mean_and_the_spread_are_over_the_seeds():
@@ -80,13 +87,13 @@ def test_the_layer_is_chosen_on_train_and_reported_on_valid(monkeypatch, corpus,
 
     found: list[float] = []
     monkeypatch.setattr("espnet2.evaluate.units.part.measure_units", measured)
-    rows = evaluate_units(request_of(corpus, [System("model", "m", str(experiment))], num_clusters=3))["rows"]
+    rows = evaluate_units(request_of(corpus, [System("model", "m", find_model(experiment))], num_clusters=3))["rows"]
     assert [(row["layer"], row["best"], "heatmap" in row) for row in rows] == [(1, False, False), (2, True, True)]
     assert best_rows(rows)[0]["valid"]["pnmi"] == pytest.approx(0.3)
 
 
 def test_layers_that_do_not_fit_into_memory_together_give_the_same(monkeypatch, corpus, experiment):
-    request = request_of(corpus, [System("model", "m", str(experiment))], num_clusters=3)
+    request = request_of(corpus, [System("model", "m", find_model(experiment))], num_clusters=3)
     whole = evaluate_units(request)["rows"]
     monkeypatch.setattr("espnet2.evaluate.units.part.GROUP_BYTES", 1)
     assert evaluate_units(request)["rows"] == whole
@@ -95,7 +102,11 @@ def test_layers_that_do_not_fit_into_memory_together_give_the_same(monkeypatch, 
 
 
 def test_every_row_has_the_same_frames(corpus, experiment):
-    extractors = [MfccFeatures(16000), LogMelFeatures(16000), open_system(System("model", "m", str(experiment)), 16000)]
+    extractors = [
+        MfccFeatures(16000),
+        LogMelFeatures(16000),
+        open_system(System("model", "m", find_model(experiment)), 16000),
+    ]
     aligned = align_set(corpus / "dump/dev", extractors, 50.0, 10**9)
     lengths = np.asarray(aligned.index.num_samples)[aligned.rows]
     mfcc, stacked = -(-((lengths - 400) // 160 + 1) // 2), (lengths - 560) // 320 + 1
@@ -118,7 +129,7 @@ def test_log_mel_is_that_of_kaldi():
 
 def test_untrained_is_the_same_each_time_and_leaves_the_generator_alone(experiment):
     before = torch.random.get_rng_state()
-    first, again = (open_system(System("untrained", "u", str(experiment)), 16000) for _ in range(2))
+    first, again = (open_system(System("untrained", "u", find_model(experiment)), 16000) for _ in range(2))
     assert torch.equal(before, torch.random.get_rng_state())
     for one, other in zip(first.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -154,7 +165,7 @@ def test_without_alignments_the_statistics_of_the_units_alone(corpus, experiment
         for path in (corpus / "dump" / name).iterdir():
             if path.name != "phones.ctm" or name == "train":  # one set without is enough
                 (folder / path.name).symlink_to(path)
-    systems = [MFCC, System("model", "m", str(experiment))]
+    systems = [MFCC, System("model", "m", find_model(experiment))]
     report = evaluate_units(request_of(tmp_path, systems, num_clusters=4))
     assert all("pnmi" not in row[part] for row in report["rows"] for part in ("train", "valid"))
     assert all(row["valid"]["perplexity"] > 1 and not row["best"] and "heatmap" not in row for row in report["rows"])
@@ -223,13 +234,14 @@ def test_several_models_share_one_table(corpus, experiment, tmp_path):
 
 
 def test_other_phones_or_weights_make_the_figures_stale(corpus, experiment, tmp_path):
-    request = request_of(corpus, [System("model", "m", str(experiment))])
+    request = request_of(corpus, [System("model", "m", find_model(experiment))])
     before = UNITS.settings(request)
     table = tmp_path / "all.tsv"
     table.write_text("".join(f"{name}\t0\t9\ta\n" for name in ("x", "y")))
     assert UNITS.settings(replace(request, alignments=table)) != before
     (experiment / "checkpoints/latest/model.safetensors").write_bytes(b"other")
-    assert UNITS.settings(request) != before
+    again = request_of(corpus, [System("model", "m", find_model(experiment))])
+    assert UNITS.settings(again) != before == UNITS.settings(request)  # the request still names what it found
 
 
 @pytest.mark.parametrize(

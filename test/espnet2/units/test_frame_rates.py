@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from tiny_units import write_experiment
+from trained import load_path
 
 from espnet2.data.waveform import load_wav
 from espnet2.evaluate.part import EvaluationRequest
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.part import evaluate_units
 from espnet2.evaluate.units.table import best_rows, markdown_table, parse_rows
-from espnet2.models.load import load_model
+from espnet2.models.find import find_model
 from espnet2.units.aligned import RateChange, align_set, collect
 from espnet2.units.features import MfccFeatures
 from espnet2.units.own_codes import CodeFeatures
@@ -46,7 +47,7 @@ def test_each_frame_stands_for_its_own_time():
 
 def test_a_slow_model_is_compared_on_the_frames_of_the_others(corpus, tmp_path):
     slow = write_experiment(tmp_path / "exp/slow", frontend_conf={"stack_frames": 4})
-    extractors = [MfccFeatures(16000), open_system(System("model", "s", str(slow)), 16000)]
+    extractors = [MfccFeatures(16000), open_system(System("model", "s", find_model(slow)), 16000)]
     assert extractors[1].geometry.frame_rate == 25
     aligned = align_set(corpus / "dump/dev", extractors, 50.0, 10**9)
     features = collect(aligned, extractors[1], 50.0)
@@ -63,7 +64,7 @@ def test_a_slow_model_is_compared_on_the_frames_of_the_others(corpus, tmp_path):
 
 def test_own_codes_are_what_the_method_names(corpus, tmp_path):
     experiment = write_experiment(tmp_path / "exp/dinosr", "dinosr")
-    model = load_model(experiment).model
+    model = load_path(experiment).model
     extractor = CodeFeatures(model, 16000, "cpu", "it")
     wavs = [0.1 * torch.randn(length) for length in (9000, 16000, 100)]
     for wav, features in zip(wavs[:2], extractor.extract(wavs)[:2], strict=True):
@@ -81,4 +82,4 @@ def test_own_codes_are_what_the_method_names(corpus, tmp_path):
 
 def test_a_method_without_codes_says_so(experiment):
     with pytest.raises(UserError, match="Hubert has no codes of its own"):
-        open_system(System("codes", "c", str(experiment)), 16000)
+        open_system(System("codes", "c", find_model(experiment)), 16000)

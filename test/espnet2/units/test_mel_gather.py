@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from tiny_training import make_corpus, make_set
+from trained import load_path
 
 from espnet2.bin import ssl_mel_stats, ssl_train
 from espnet2.data.index import AudioIndex
 from espnet2.data.waveform import load_wav
-from espnet2.models.load import load_model
 from espnet2.pretrain.inputs import add_statistics
 from espnet2.ssl.modules.mel import LogMel, MelSettings
 from espnet2.ssl.modules.mel_statistics import STD_FLOOR, MelStatistics
@@ -179,6 +179,6 @@ def test_training_takes_them_and_the_model_keeps_them(tmp_path, monkeypatch, cap
     frames = all_frames(tmp_path / "dump/train")
     for path in tmp_path.glob("dump/*/mel_stats/*"):
         path.unlink()  # from here on the checkpoint's own count
-    frontend = load_model(tmp_path / "exp").model.frontend
+    frontend = load_path(tmp_path / "exp").model.frontend
     torch.testing.assert_close(frontend.mel_mean, frames.mean(0).float())
     torch.testing.assert_close(frontend.mel_std, frames.std(0, correction=0).float())

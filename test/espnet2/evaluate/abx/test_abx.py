@@ -20,6 +20,7 @@ from espnet2.evaluate.part import EvaluationRequest, part_file, read_part, run_p
 from espnet2.evaluate.systems import System, systems_of
 from espnet2.evaluate.units import learned as learned_units
 from espnet2.evaluate.units.part import UNITS
+from espnet2.models.find import find_model
 from espnet2.units.aligned import collect
 from espnet2.units.kmeans import fit_kmeans
 from espnet2.utils.errors import UserError
@@ -80,7 +81,7 @@ def run(request: EvaluationRequest) -> tuple[dict[str, Any], list[str]]:
 
 def test_every_layer_distance_and_mode_has_a_row_with_its_interval(corpus):
     exp = write_experiment(corpus / "exp/tiny", "dinosr")
-    found, _ = run(request_of(corpus, *systems_of(exp, has_codes=True), exp=exp, seeds=(0, 1)))
+    found, _ = run(request_of(corpus, *systems_of(find_model(exp), has_codes=True), exp=exp, seeds=(0, 1)))
     rows = found["rows"]
     keys = {(row["system"], row["layer"], row["features"], row["distance"], row["mode"]) for row in rows}
     layers = [("mfcc", None), ("untrained", 1), ("untrained", 2), ("model", 1), ("model", 2)]
@@ -114,7 +115,7 @@ def test_features_that_tell_the_phones_make_no_errors(corpus, monkeypatch):
 
 def test_a_finished_part_and_finished_layers_are_not_computed_again(corpus, monkeypatch):
     exp = write_experiment(corpus / "exp/tiny")
-    request = request_of(corpus, MFCC, System("model", "tiny", str(exp)), exp=exp)
+    request = request_of(corpus, MFCC, System("model", "tiny", find_model(exp)), exp=exp)
     calls = []
     original = abx.continuous_rows
 
@@ -142,7 +143,7 @@ def test_a_finished_part_and_finished_layers_are_not_computed_again(corpus, monk
 
 def test_by_default_the_best_layer_of_the_units_and_in_full_all(corpus):
     exp = write_experiment(corpus / "exp/tiny")
-    model = System("model", "tiny", str(exp))
+    model = System("model", "tiny", find_model(exp))
     request = request_of(corpus, model, exp=exp)
     row = {"system": "model", "title": "tiny", "teacher_hash": model.hash}
     units = {"part": "units", "rows": [row | {"layer": 1, "best": False}, row | {"layer": 2, "best": True}]}
@@ -163,7 +164,9 @@ def test_by_default_the_best_layer_of_the_units_and_in_full_all(corpus):
 
 def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
     exp = write_experiment(corpus / "exp/tiny")
-    request = request_of(corpus, MFCC, System("untrained", "untrained", str(exp)), exp=exp, effort="full", seeds=(0, 1))
+    request = request_of(
+        corpus, MFCC, System("untrained", "untrained", find_model(exp)), exp=exp, effort="full", seeds=(0, 1)
+    )
     fits = []
 
     def counted(*arguments, **options):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_training import make_set
 from tiny_units import write_experiment, write_phones
+from trained import write_empty
 
 from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
 from espnet2.evaluate.probes import ctc_task
@@ -16,6 +17,7 @@ from espnet2.evaluate.probes.ctc import fit_ctc
 from espnet2.evaluate.probes.linear import fit_linear
 from espnet2.evaluate.probes.part import PROBES, with_baselines
 from espnet2.evaluate.systems import System, systems_of
+from espnet2.models.find import find_model
 from espnet2.units.features import LayerFeatures
 from espnet2.utils.errors import UserError
 
@@ -58,7 +60,7 @@ def request_for(corpus, tmp_path):
 
     def make(train: str = "train", valid: str = "dev", **options) -> EvaluationRequest:
         sets = (corpus / "dump" / train, corpus / "dump" / valid)
-        return EvaluationRequest(exp, *sets, systems_of(exp), **options)
+        return EvaluationRequest(exp, *sets, systems_of(find_model(exp)), **options)
 
     return make
 
@@ -166,12 +168,13 @@ def test_settings_follow_what_figures_depend_on(request_for, corpus):
     transcript.write_text(text)
 
 
-def test_baselines_are_added_once():
-    given = [System("model", "m", "exp/m"), System("mfcc", "mine"), System("codes", "c", "exp/m")]
+def test_baselines_are_added_once(tmp_path):
+    model = find_model(write_empty(tmp_path / "m"))
+    given = [System("model", "m", model), System("mfcc", "mine"), System("codes", "c", model)]
     assert [(each.kind, each.title) for each in with_baselines(given)] == [
         ("mfcc", "mine"), ("logmel", "log-mel"), ("untrained", "untrained"), ("model", "m")
     ]  # fmt: skip
-    two = [System("model", name, f"exp/{name}") for name in "ab"]
+    two = [System("model", name, find_model(write_empty(tmp_path / name))) for name in "ab"]
     assert [each.kind for each in with_baselines(two)] == ["mfcc", "logmel", "untrained", "model", "model"]
 
 
