@@ -110,7 +110,7 @@ def read_values(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[
     try:
         values = {} if path is None else load_yaml(path)
     except UserError as error:
-        raise _loss_error(path) if _has_flat_loss(path) else error from None
+        raise _loss_error(path) if path is not None and _has_flat_loss(path) else error from None
     for keys, value in parse_overrides(overrides):
         _override(values, keys, value)
     return values
@@ -177,10 +177,11 @@ def _value(key: str, text: str) -> Any:
 def _override(values: dict[str, Any], keys: list[str], value: Any) -> None:
     """Set the value at a path; entries of a list (`loss`) are named by number or by their `name`."""
     node: Any = values
-    for depth, key in enumerate(keys):
+    for depth, name in enumerate(keys):
         last = depth == len(keys) - 1
+        key: str | int = name
         if isinstance(node, list):
-            key = _list_index(node, key, ".".join(keys))
+            key = _list_index(node, name, ".".join(keys))
         elif not last and node.get(key) is None:
             node[key] = {}
         if last:
@@ -191,7 +192,7 @@ def _override(values: dict[str, Any], keys: list[str], value: Any) -> None:
                 raise UserError(f"--{'.'.join(keys)}: '{key}' holds the value {node!r}, not a section")
 
 
-def _list_index(entries: list, key: str, option: str) -> int:
+def _list_index(entries: list[object], key: str, option: str) -> int:
     names = [str(entry.get("name")) if isinstance(entry, dict) else "" for entry in entries]
     if key in names:
         return names.index(key)

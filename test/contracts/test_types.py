@@ -36,12 +36,10 @@ DEBT: dict[str, int] = {
     "espnet2/evaluate/units/figures.py": 1,
     "espnet2/evaluate/units/learned.py": 3,
     "espnet2/formats/fairseq_layout.py": 3,
-    "espnet2/formats/forms.py": 3,
+    "espnet2/formats/forms.py": 2,
     "espnet2/formats/huggingface.py": 2,
     "espnet2/models/archive.py": 3,
     "espnet2/publish/card.py": 1,
-    "espnet2/tasks/build.py": 5,
-    "espnet2/tasks/config.py": 3,
     "espnet2/units/dump.py": 16,
 }
 # Rooms -> how often their signatures say `Any` (as dict[str, Any], too). Also a debt; a room without an entry has none.
@@ -49,11 +47,11 @@ ANY_IN_SIGNATURES: dict[str, int] = {
     "bin": 3,
     "evaluate": 70,
     "fileio": 2,
-    "formats": 99,
+    "formats": 98,
     "pretrain": 3,
     "publish": 14,
     "tasks": 12,
-    "train": 7,
+    "train": 3,
     "units": 1,
     "utils": 10,
 }
