@@ -37,9 +37,11 @@ def main() -> int:
     from espnet2.finetune.config import load_finetune_config
     from espnet2.finetune.session import TuningRequest, finetune
     from espnet2.models.find import find_model
+    from espnet2.text.ctc import require_jiwer
     from espnet2.train.distributed import process_group
     from espnet2.train.run import locked_folder
 
+    require_jiwer()  # before anything is made
     config = load_finetune_config(options.config, overrides)
     request = TuningRequest(
         model=find_model(options.model, options.checkpoint),
