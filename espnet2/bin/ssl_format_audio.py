@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from espnet2.data.format.convert import Shard, format_shard
-from espnet2.data.format.plan import FormatOptions, parse_sample_rate, prepare
+from espnet2.data.format.options import add_format_options, format_options
+from espnet2.data.format.plan import prepare
 from espnet2.utils.errors import UserError, run_main
 
 
@@ -19,16 +20,14 @@ def main() -> None:
     parser.add_argument("--prepare", action="store_true", help="check the input, plan the jobs, print their number")
     parser.add_argument("--job", type=int, default=1, help="which job, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="jobs wanted (--prepare), or as --prepare printed")
-    parser.add_argument("--fs", default="16k", help="sample rate, Hz or kHz (with --prepare)")
-    parser.add_argument("--audio_format", default="flac", help="wav, flac, wav.ark or flac.ark (with --prepare)")
-    parser.add_argument("--channel", type=int, help="channel to take, from 0; default: the first (with --prepare)")
+    add_format_options(parser)
     parser.add_argument("data_dir", type=Path, help="data/<set>")
     parser.add_argument("output_dir", type=Path, help="dump/org/<set>")
     args = parser.parse_args()
     if args.num_jobs < 1 or not 1 <= args.job <= args.num_jobs:
         raise UserError(f"--job {args.job} --num_jobs {args.num_jobs}: expected 1 <= job <= num_jobs")
     if args.prepare:
-        options = FormatOptions(parse_sample_rate(args.fs), args.audio_format, args.channel)
+        options = format_options(args)
         print(prepare(args.data_dir, args.output_dir, options, args.num_jobs))
     elif not format_shard(args.data_dir, Shard(args.output_dir, args.job, args.num_jobs)):
         print(f"job {args.job} of {args.num_jobs} was finished before", file=sys.stderr)

@@ -4,23 +4,21 @@ import argparse
 from pathlib import Path
 
 from espnet2.data.format.merge import describe, merge_format
-from espnet2.data.format.plan import FormatOptions, parse_sample_rate
+from espnet2.data.format.options import add_format_options, format_options
 from espnet2.utils.errors import UserError, run_main
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num_jobs", type=int, required=True, help="as ssl_format_audio --prepare printed it")
-    parser.add_argument("--fs", default="16k", help="sample rate, as given to --prepare")
-    parser.add_argument("--audio_format", default="flac", help="as given to --prepare")
-    parser.add_argument("--channel", type=int, help="as given to --prepare")
     parser.add_argument("--max_rejected_ratio", type=float, default=0.01, help="more rejected audio stops the stage")
+    add_format_options(parser)
     parser.add_argument("data_dir", type=Path, help="data/<set>")
     parser.add_argument("output_dir", type=Path, help="dump/org/<set>")
     args = parser.parse_args()
     if not 0 <= args.max_rejected_ratio <= 1:
         raise UserError(f"--max_rejected_ratio {args.max_rejected_ratio}: expected a share between 0 and 1")
-    options = FormatOptions(parse_sample_rate(args.fs), args.audio_format, args.channel)
+    options = format_options(args)
     properties = merge_format(args.data_dir, args.output_dir, options, args.num_jobs, args.max_rejected_ratio)
     describe(args.output_dir, properties)
 

@@ -81,8 +81,9 @@ class KaldiAudio:
     def _read(self, recording: Recording | RejectedAudio, item: Utterance) -> Tensor:
         if isinstance(recording, RejectedAudio):
             raise RejectedAudio(recording.reason, recording.detail)
-        start, stop = 0, recording.audio.frames
-        if item.start_seconds is not None:
+        if item.start_seconds is None:
+            start, stop = recording.whole()
+        else:
             start, stop = recording.span(item.start_seconds, item.end_seconds)
         sums = SampleSums()
         samples = _Samples(self.scratch, round(SPOOL_SECONDS * self.options.sample_rate))

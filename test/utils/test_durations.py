@@ -3,7 +3,9 @@
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 
 def write_wav(path: Path, seconds: float, rate: int = 8000) -> None:
@@ -23,10 +25,8 @@ def folder(tmp_path: Path) -> Path:
     write_wav(folder / "b.wav", 0.25, 16000)
     audio = (folder / "a.wav").read_bytes()
     (folder / "x.ark").write_bytes(b"utt " + audio + b"utt2 " + (folder / "b.wav").read_bytes())
-    # STREAMINFO of 2 s at 44.1 kHz: 20 bits rate, 3 bits channels, 5 bits width, 36 bits samples (RFC 9639).
-    packed = (44100 << 44) | (15 << 36) | 88200
-    (folder / "c.flac").write_bytes(b"fLaC\x80\0\0\x22" + bytes(10) + packed.to_bytes(8, "big") + bytes(16))
-    (folder / "s.sph").write_bytes(b"NIST_1A\n   1024\nsample_rate -i 8000\nsample_count -i 6000\nend_head\n")
+    soundfile.write(folder / "c.flac", np.zeros(88200), 44100)
+    soundfile.write(folder / "s.sph", np.zeros(6000), 8000, format="NIST", subtype="PCM_16")
     (folder / "stream.wav").write_bytes(audio[:40] + b"\xff\xff\xff\xff" + audio[44:])
     return folder
 

@@ -25,7 +25,7 @@ fi
 
 if [ -f "${data}/segments" ]; then
     echo "$0: working out ${data}/utt2dur from ${data}/segments"
-    "${here}/../python.sh" -SE "${here}/../datadir" durations segments "${data}/segments" "${data}/utt2dur"
+    "${here}/../python.sh" -E "${here}/../datadir" durations segments "${data}/segments" "${data}/utt2dur"
 elif [ -f "${data}/wav.scp" ]; then
     echo "$0: segments file does not exist so getting durations from wave files"
     "${here}/read_wav_durations.sh" --nj "${nj}" --cmd "${cmd}" --read-entire-file "${read_entire_file}" \

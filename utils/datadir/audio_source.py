@@ -7,6 +7,7 @@ import shlex
 # sox reads the type from the name except behind "-t"; Kaldi writes "-t wav" for every file, which other formats
 # would not survive.
 SOX = re.compile(r"\S*sox (?:-t \w+ )?\S+(?: -c 1| -b 16| -r \d+| -e \S+)* -t wav -(?: (speed|rate) (\S+))?\Z")
+SEGMENT_TOLERANCE_SECONDS = 0.5  # as in espnet2/data/audio/decode.py
 OTHER_TYPES = (".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au", ".sph", ".opus")
 
 
@@ -18,6 +19,16 @@ def archive_place(entry: str) -> tuple[str, int] | None:
     """("x.ark", 1234) for "x.ark:1234", else None."""
     found = re.match(r"(.*):(\d+)\Z", entry)
     return (found.group(1), int(found.group(2))) if found else None
+
+
+def segment_end(end_seconds: float, recording_seconds: float) -> float:
+    """Where a segment ends, as stage 3 takes it: below 0 at the end, and where it is a little late at the end too.
+
+    >>> segment_end(-1, 10.0), segment_end(10.3, 10.0), segment_end(9.5, 10.0)
+    (10.0, 10.0, 9.5)
+    """
+    is_late = recording_seconds < end_seconds <= recording_seconds + SEGMENT_TOLERANCE_SECONDS
+    return recording_seconds if end_seconds < 0 or is_late else end_seconds
 
 
 def quoted(path: str) -> str:

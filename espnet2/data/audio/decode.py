@@ -1,31 +1,27 @@
 """Any wav.scp entry (file, ark, pipe) in, blocks of mono samples out, or the reason why it is no usable audio.
 
-Only stage 3 uses this; training reads what stage 3 wrote (audio.py).
+Stage 3 uses this, and what has to agree with it; training reads what stage 3 wrote (read.py).
 """
 
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import soundfile
 
 from espnet2.data.audio import av_audio
-from espnet2.data.audio.pipes import PipePlan, missing_programs, parse_pipe
-from espnet2.data.audio.read import ARK_ENTRY, open_audio
+from espnet2.data.audio.pipes import PipePlan, missing_programs, parse_pipe, split_pipe
+from espnet2.data.audio.source import ARK_ENTRY, AudioSource, MixedAudio, open_source
 
 BLOCK_FRAMES = 1 << 18  # read at once: most utterances are one block, and hours of audio need no more memory
 SEGMENT_TOLERANCE_SECONDS = 0.5  # a segment may end so much after its recording: rounding in published corpora
-UNKNOWN_FRAMES = 1 << 62  # libsndfile's count for FLAC written into a pipe
-STREAMED_BYTES = 0x7FFF0000  # data sizes above are the place-holders of programs that wrote into a pipe
-# How libsndfile's log of a WAV, AIFF or AU file shows that the file ends before its header says.
-SHORT_DATA = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)")
-SPHERE_COUNT = re.compile(rb"sample_count -i (\d+)")
+MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000  # beyond them a header is damaged, not a recording slow or fast
 PCM_16 = "PCM_16"
+KEEP = "--keep_truncated true takes what is there"
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")  # the only ones that can hold NaN or infinity
 
 
@@ -37,24 +33,69 @@ class RejectedAudio(Exception):
         self.reason, self.detail = reason, " ".join(detail.split())  # no tabs or newlines: it is a table cell
 
 
+@dataclass(frozen=True)
+class ReadRules:
+    """What is done with audio that is not what its header says."""
+
+    truncation_tolerance: float = 0.1  # seconds that may be missing: 10 to 20 ms are common in published corpora
+    keep_truncated: bool = False  # take what is there
+    float_full_scale: float = 1.0  # what stands for full scale in files of floats
+
+
+DEFAULT_RULES = ReadRules()
+
+
 @dataclass
 class Recording:
     """An open entry of wav.scp."""
 
     entry: str
-    audio: soundfile.SoundFile
+    audio: AudioSource
     plan: PipePlan  # the file behind it, and what a recognised pipe does to it
+    rules: ReadRules = DEFAULT_RULES
+    missing_seconds: float = 0.0  # that a container which is decoded elsewhere promised
+    sounding: set[int] = field(default_factory=set)  # channels, from 0, in which something was heard
 
     @property
     def sample_rate(self) -> float:
         """Hz that the samples of the file stand for; not whole after a change of speed."""
-        return self.audio.samplerate * self.plan.speed
+        return self.audio.sample_rate * self.plan.speed
+
+    @property
+    def frames(self) -> int:
+        """How many there are, whatever a header says."""
+        return self.audio.frames
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.frames / self.sample_rate
+
+    @property
+    def surplus_seconds(self) -> float:
+        """How much more there is than the header says."""
+        return self.audio.surplus_frames / self.sample_rate
+
+    @property
+    def shortfall_seconds(self) -> float:
+        """How much less there is than the header says."""
+        return self.missing_seconds + self.audio.missing_frames / self.sample_rate
 
     def is_plain_flac(self, sample_rate: int) -> bool:
         """A FLAC file that is already what stage 3 writes."""
         audio = self.audio
-        properties = (audio.format, audio.subtype, audio.channels, audio.samplerate)
-        return properties == ("FLAC", PCM_16, 1, sample_rate) and self.plan == PipePlan(self.entry)
+        properties = (audio.format, audio.subtype, audio.channels, audio.sample_rate)
+        return properties == ("FLAC", PCM_16, 1, sample_rate) and self.plan == PipePlan(self.entry) and audio.is_plain
+
+    def whole(self) -> tuple[int, int]:
+        """The first frame, and the one after the last.
+
+        Raises:
+            RejectedAudio: more is missing than the rules allow.
+        """
+        if not self.rules.keep_truncated and self.is_truncated:
+            raise self._truncated()
+        return 0, self.frames
 
     def span(self, start_seconds: float, end_seconds: float) -> tuple[int, int]:
         """The frames of a segment; an end below 0 is the end of the recording.
@@ -62,10 +103,14 @@ class Recording:
         Raises:
             RejectedAudio: the recording ends before the segment does.
         """
-        frames, rate = self.audio.frames, self.sample_rate
+        frames, rate = self.frames, self.sample_rate
         start = round(start_seconds * rate)
-        stop = frames if end_seconds < 0 else round(end_seconds * rate)
-        if start >= frames or stop > frames + SEGMENT_TOLERANCE_SECONDS * rate:
+        stop = self.whole()[1] if end_seconds < 0 else round(end_seconds * rate)
+        truncated = self.is_truncated
+        late = self.rules.truncation_tolerance if truncated else SEGMENT_TOLERANCE_SECONDS
+        if start >= frames or (stop > frames + late * rate and not (truncated and self.rules.keep_truncated)):
+            if truncated and not self.rules.keep_truncated:
+                raise self._truncated()
             raise RejectedAudio(
                 "too_short", f"the segment is {start_seconds}..{end_seconds} s, the audio ends at {frames / rate:.3f} s"
             )
@@ -82,32 +127,47 @@ class Recording:
             raise RejectedAudio("no_channel", f"channel {picked} (from 0) of {self.audio.channels}")
         exact = self.audio.subtype == PCM_16 and not self.plan.mix and self.plan.gain == 1
         position = start
+        self.sounding.clear()
         while position < stop:
-            block = self._read(position, min(BLOCK_FRAMES, stop - position), "int16" if exact else "float32")
+            try:
+                block = self.audio.read(position, min(BLOCK_FRAMES, stop - position), "int16" if exact else "float32")
+                why = ""
+            except soundfile.LibsndfileError as error:
+                block, why = np.zeros((0, 1), np.float32), f" ({error.error_string})"
             if len(block) == 0:
-                if self._may_end_at(position, stop):
-                    return
-                raise self._cut_short(position, "")
-            if self.audio.subtype in FLOAT_SUBTYPES and not np.isfinite(block).all():
-                raise RejectedAudio("not_finite", f"NaN or infinity after {position / self.sample_rate:.3f} s")
+                self._check_end(position, stop, why)
+                return
+            if self.audio.subtype in FLOAT_SUBTYPES:
+                block = self._scaled(block, position)
+            if self.audio.channels > 1 and (picked or 0) not in self.sounding:
+                self.sounding.update(np.flatnonzero(block.any(axis=0)).tolist())
             position += len(block)
             yield self._to_mono(block, picked or 0)
 
-    def _read(self, position: int, count: int, dtype: str) -> np.ndarray:
-        try:
-            if self.audio.tell() != position:
-                self.audio.seek(position)
-            return self.audio.read(count, dtype=dtype, always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise self._cut_short(position, f" ({error.error_string})") from None
+    def _scaled(self, block: np.ndarray, position: int) -> np.ndarray:
+        if not np.isfinite(block).all():
+            raise RejectedAudio("not_finite", f"NaN or infinity after {position / self.sample_rate:.3f} s")
+        scale = self.rules.float_full_scale
+        return block if scale == 1 else block / np.float32(scale)
 
-    def _may_end_at(self, position: int, stop: int) -> bool:
-        """Lengths of MP3 are estimates."""
-        return self.audio.format == "MP3" and stop - position <= SEGMENT_TOLERANCE_SECONDS * self.audio.samplerate
+    @property
+    def is_truncated(self) -> bool:
+        """More is missing than the rules allow, unless they say to keep what is there."""
+        return bool(self.audio.cut) or self.shortfall_seconds > self.rules.truncation_tolerance
 
-    def _cut_short(self, position: int, why: str) -> RejectedAudio:
-        seconds, total = position / self.sample_rate, self.audio.frames / self.sample_rate
-        return RejectedAudio("truncated", f"cannot be decoded beyond {seconds:.3f} of {total:.3f} s{why}")
+    def _truncated(self) -> RejectedAudio:
+        here, missing = self.frames / self.sample_rate, self.shortfall_seconds
+        what = f"{here + missing:.3f} s by its header, {here:.3f} s are there" if missing else self.audio.cut
+        return RejectedAudio("truncated", f"{self.plan.path}: {what}; {KEEP}")
+
+    def _check_end(self, position: int, stop: int, why: str) -> None:
+        """The decoder gave nothing more before `stop`."""
+        rate = self.sample_rate
+        if (stop - position) / rate <= self.rules.truncation_tolerance or (self.rules.keep_truncated and position):
+            return
+        raise RejectedAudio(
+            "truncated", f"cannot be decoded beyond {position / rate:.3f} of {self.frames / rate:.3f} s{why}; {KEEP}"
+        )
 
     def _to_mono(self, block: np.ndarray, channel: int) -> np.ndarray:
         mono = block.mean(axis=1, dtype=np.float32) if self.plan.mix else block[:, channel]
@@ -115,33 +175,36 @@ class Recording:
 
 
 @contextmanager
-def open_recording(entry: str, scratch: str | os.PathLike) -> Iterator[Recording]:
+def open_recording(entry: str, scratch: str | os.PathLike, rules: ReadRules = DEFAULT_RULES) -> Iterator[Recording]:
     """Open an entry of wav.scp; the output of a pipe is kept in a file of the folder `scratch` meanwhile.
+
+    What a pipe of known programs does (sox, flac, sph2pipe, ffmpeg, wav-copy) is done here: the same on every machine,
+    and for files that those programs do not know. Where that fails the pipe runs.
 
     Raises:
         RejectedAudio: it is missing, empty, cut short or no audio, or its command fails.
     """
+    with ExitStack() as stack:
+        yield _enter(stack, entry.strip(), scratch, rules)
+
+
+def _enter(stack: ExitStack, entry: str, scratch: str | os.PathLike, rules: ReadRules) -> Recording:
     if not entry.endswith("|"):
-        if av_audio.needs_pyav(entry):
-            with _open_decoded(entry, scratch) as recording:
-                yield recording
-            return
-        with _open_plan(entry, PipePlan(entry)) as recording:
-            yield recording
-        return
-    plan = parse_pipe(entry) if missing_programs(entry) else None
-    if plan is not None:
-        with _open_plan(entry, plan) as recording:
-            yield recording
-        return
-    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".pipe.") as output:
-        _run_pipe(entry, output.file)
-        with _open_plan(entry, PipePlan(output.name), streamed=True) as recording:
-            yield recording
+        return stack.enter_context(_open_plan(entry, PipePlan(entry), scratch, rules))
+    plan = parse_pipe(entry)
+    if plan is not None and (missing_programs(entry) or av_audio.is_readable(plan.path)):
+        try:
+            return stack.enter_context(_open_plan(entry, plan, scratch, rules))
+        except RejectedAudio as error:
+            if error.reason != "not_audio" or missing_programs(entry):
+                raise
+    command, rest = (entry.removesuffix("|"), PipePlan("-")) if plan is not None else split_pipe(entry)
+    output = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=".pipe."))
+    _run_pipe(command, output.file)
+    return stack.enter_context(_open_plan(entry, rest.on(output.name), scratch, rules))
 
 
-def _run_pipe(entry: str, output: object) -> None:
-    command = entry.strip().removesuffix("|")
+def _run_pipe(command: str, output: object) -> None:
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
         stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False,
@@ -152,36 +215,34 @@ def _run_pipe(entry: str, output: object) -> None:
 
 
 @contextmanager
-def _open_decoded(entry: str, scratch: str | os.PathLike) -> Iterator[Recording]:
-    _check_content(entry)
-    with tempfile.NamedTemporaryFile(dir=scratch, prefix=".decoded.") as output:
-        try:
-            av_audio.decode(entry, output.name)
-        except av_audio.UndecodableAudio as error:
-            raise RejectedAudio("not_audio", f"{entry}: {error}") from None
-        with _open_plan(entry, PipePlan(output.name), streamed=True) as recording:
-            yield recording
-
-
-@contextmanager
-def _open_plan(entry: str, plan: PipePlan, *, streamed: bool = False) -> Iterator[Recording]:
+def _open_plan(entry: str, plan: PipePlan, scratch: str | os.PathLike, rules: ReadRules) -> Iterator[Recording]:
     match = ARK_ENTRY.fullmatch(plan.path)
     path = match[1] if match else plan.path
     _check_content(path)
     with ExitStack() as stack:
+        missing_seconds, readable = 0.0, plan.path
+        if match is None and av_audio.needs_pyav(path):
+            output = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=".decoded."))
+            try:
+                missing_seconds = av_audio.decode(path, output.name, keep_damaged=rules.keep_truncated)
+            except av_audio.DamagedAudio as error:
+                raise RejectedAudio("truncated", f"{path}: {error}; {KEEP}") from None
+            except av_audio.UndecodableAudio as error:
+                raise RejectedAudio("not_audio", f"{path}: {error}") from None
+            readable = output.name
         try:
-            audio = stack.enter_context(open_audio(plan.path))
-        except (ValueError, OSError, soundfile.LibsndfileError) as error:
+            audio = stack.enter_context(open_source(readable))
+        except (ValueError, OSError, soundfile.LibsndfileError, MixedAudio) as error:
             raise _not_audio(path, error) from None
-        if not streamed:
-            _check_complete(path, audio, is_ark=match is not None)
-        if audio.frames >= UNKNOWN_FRAMES:
+        if not MIN_RATE_HZ <= audio.sample_rate <= MAX_RATE_HZ:
             raise RejectedAudio(
-                "not_audio", f"{path}: FLAC without a length (made in a pipe); write it again with flac"
+                "bad_rate", f"{path}: {audio.sample_rate} Hz by its header; expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
             )
+        recording = Recording(entry, audio, plan, rules, missing_seconds)
         if audio.frames == 0:
-            raise RejectedAudio("empty", f"{path}: 0 samples")
-        yield Recording(entry, audio, plan)
+            why = f" ({audio.cut})" if audio.cut else ""
+            raise RejectedAudio("truncated" if audio.cut else "empty", f"{path}: 0 samples{why}")
+        yield recording
 
 
 def _check_content(path: str) -> None:
@@ -204,15 +265,3 @@ def _not_audio(path: str, error: Exception) -> RejectedAudio:
         return RejectedAudio("not_audio", f"{path}: SPHERE compressed by shorten; needs the program sph2pipe")
     reason = "truncated" if "too early" in str(error) else "not_audio"
     return RejectedAudio(reason, f"{path}: {getattr(error, 'error_string', error)}")
-
-
-def _check_complete(path: str, audio: soundfile.SoundFile, *, is_ark: bool) -> None:
-    """libsndfile takes a file that ends early for a shorter one; its header knows better."""
-    for declared, found in SHORT_DATA.findall(audio.extra_info):
-        if int(found) < int(declared) < STREAMED_BYTES:
-            raise RejectedAudio("truncated", f"{path}: {found} of {declared} bytes of samples")
-    if audio.format == "NIST" and not is_ark:
-        with open(path, "rb") as stream:
-            match = SPHERE_COUNT.search(stream.read(1024))
-        if match and audio.frames < int(match[1]):
-            raise RejectedAudio("truncated", f"{path}: {audio.frames} of {int(match[1])} samples")

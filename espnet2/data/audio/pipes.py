@@ -29,16 +29,46 @@ class PipePlan:
         """True when the command leaves all channels as they are."""
         return self.channel is None and not self.mix
 
+    def on(self, path: str) -> "PipePlan":
+        """The same for another file."""
+        return replace(self, path=path)
+
 
 Step = Callable[[PipePlan | None, list[str]], PipePlan | None]
 
 
 def parse_pipe(command: str) -> PipePlan | None:
     """The plan of a command that ends in "|"; None when any part of it is not understood."""
+    return _parse(command, None)
+
+
+def split_pipe(command: str) -> tuple[str, PipePlan]:
+    """A pipe that is not understood -> the part that has to run, and the plan, for the file "-", of what follows it.
+
+    >>> split_pipe("gunzip -c a.wav.gz | sox -t wav - -t wav - speed 0.9 |")[0]
+    'gunzip -c a.wav.gz '
+    """
+    whole = command.strip().removesuffix("|")
+    for bar in re.finditer(r"(?<!\|)\|(?!\|)", whole):
+        plan = _parse(whole[bar.end() :], PipePlan("-"))
+        if plan is not None and _is_balanced(whole[: bar.start()]):
+            return whole[: bar.start()], plan
+    return whole, PipePlan("-")
+
+
+def _is_balanced(command: str) -> bool:
+    """Whether no quotes are open at its end."""
+    try:
+        shlex.split(command)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse(command: str, plan: PipePlan | None) -> PipePlan | None:
     commands = _split(command)
     if commands is None:
         return None
-    plan: PipePlan | None = None
     for words in commands:
         step = STEPS.get(words[0].rsplit("/", 1)[-1])
         plan = step(plan, words[1:]) if step else None
@@ -75,6 +105,11 @@ def _split(command: str) -> list[list[str]] | None:
 
 def _cat(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
     return PipePlan(words[0]) if plan is None and len(words) == 1 and not words[0].startswith("-") else None
+
+
+def _wav_copy(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
+    """`wav-copy X -`, X being a file or a place in an ark."""
+    return _input(plan, words[0]) if len(words) == 2 and words[1] == "-" and not words[0].endswith("|") else None
 
 
 def _flac(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
@@ -229,4 +264,11 @@ def _rate(text: str) -> float | None:
     return float(match[1]) * (1000 if match[2] else 1) if match and float(match[1]) > 0 else None
 
 
-STEPS: dict[str, Step] = {"cat": _cat, "flac": _flac, "sph2pipe": _sph2pipe, "sox": _sox, "ffmpeg": _ffmpeg}
+STEPS: dict[str, Step] = {
+    "cat": _cat,
+    "flac": _flac,
+    "sph2pipe": _sph2pipe,
+    "sox": _sox,
+    "ffmpeg": _ffmpeg,
+    "wav-copy": _wav_copy,
+}

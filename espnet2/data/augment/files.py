@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from espnet2.data.audio.read import open_audio
+from espnet2.data.audio.source import AudioSource, MixedAudio, open_source
 from espnet2.data.augment.signal import Wave, resampled
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
 from espnet2.utils.kaldi_table import read_table
 
 CHECKERS = 16  # headers opened at once: on a network disk opening waits, it does not compute
+UNREADABLE = (OSError, ValueError, soundfile.LibsndfileError, MixedAudio)
 SHOWN = 3  # bad entries named in an error
 MAX_RESPONSE_SECONDS = 10.0  # of a room: a longer file is a recording given by mistake (real rooms ring up to 10 s)
 
@@ -28,7 +29,7 @@ class SoundFiles:
 
     scp: str
     names: tuple[str, ...]  # keys of the table
-    entries: tuple[str, ...]  # as `open_audio` takes them
+    entries: tuple[str, ...]  # as `open_source` takes them
     sample_rate: int  # Hz of what is returned
     hash: str  # of the table
 
@@ -77,11 +78,10 @@ class SoundFiles:
         number = int(random.integers(len(self.entries)))
         phase = random.random()
         with self._opened(number) as audio:
-            step = audio.samplerate / self.sample_rate
+            step = audio.sample_rate / self.sample_rate
             spare = audio.frames - math.ceil(num_samples * step)
             if spare >= 0:
-                audio.seek(int(phase * (spare + 1)))
-                return self._read(audio, number, num_samples)
+                return self._read(audio, number, num_samples, start=int(phase * (spare + 1)))
             wav = self._read(audio, number, max(1, int(audio.frames / step)))
         if not loop:
             return wav
@@ -91,41 +91,41 @@ class SoundFiles:
         """A random file, whole: its first channel."""
         number = int(random.integers(len(self.entries)))
         with self._opened(number) as audio:
-            return self._read(audio, number, max(1, round(audio.frames * self.sample_rate / audio.samplerate)))
+            return self._read(audio, number, max(1, round(audio.frames * self.sample_rate / audio.sample_rate)))
 
     @contextmanager
-    def _opened(self, number: int) -> Iterator[soundfile.SoundFile]:
+    def _opened(self, number: int) -> Iterator[AudioSource]:
         """One entry, open while the block runs; a file that changed since the start of the training is named."""
         try:
-            with open_audio(self.entries[number]) as audio:
+            with open_source(self.entries[number]) as audio:
                 yield audio
-        except (OSError, ValueError, soundfile.LibsndfileError) as error:
+        except UNREADABLE as error:
             name, entry = self.names[number], self.entries[number]
             raise UserError(f"{self.scp}: '{name}' ({entry}) cannot be read any more: {error}") from None
 
-    def _read(self, audio: soundfile.SoundFile, number: int, num_samples: int) -> Wave:
-        """The next `num_samples` samples at our rate."""
-        step = audio.samplerate / self.sample_rate
-        wav: Wave = audio.read(math.ceil(num_samples * step), dtype="float32", always_2d=True)[:, 0]
+    def _read(self, audio: AudioSource, number: int, num_samples: int, *, start: int = 0) -> Wave:
+        """`num_samples` samples at our rate, from frame `start` of the file on."""
+        step = audio.sample_rate / self.sample_rate
+        wav: Wave = audio.read_all(start, math.ceil(num_samples * step))[:, 0]
         if len(wav) == 0 or not np.isfinite(wav).all():
             raise UserError(f"{self.scp}: '{self.names[number]}' ({self.entries[number]}): NaN, infinity or no samples")
-        if audio.samplerate == self.sample_rate:
+        if audio.sample_rate == self.sample_rate:
             return wav
-        return resampled(wav, rate_in=audio.samplerate, rate_out=self.sample_rate, num_samples=num_samples)
+        return resampled(wav, rate_in=audio.sample_rate, rate_out=self.sample_rate, num_samples=num_samples)
 
 
 def _problem(item: tuple[str, str], max_seconds: float) -> str:
     """Why an entry cannot be used; "" if it can, as far as its header tells."""
     name, entry = item
     try:
-        with open_audio(entry) as audio:
+        with open_source(entry) as audio:
             if audio.frames == 0:
                 return f"'{name}' ({entry}) has no samples"
-            if audio.frames > max_seconds * audio.samplerate:
-                seconds = audio.frames / audio.samplerate
+            if audio.frames > max_seconds * audio.sample_rate:
+                seconds = audio.frames / audio.sample_rate
                 return f"'{name}' ({entry}) is {seconds:.1f} s long, an impulse response at most {max_seconds:g} s"
             return ""
     except FileNotFoundError:
         return f"'{name}' ({entry}): no such file"
-    except (OSError, ValueError, soundfile.LibsndfileError) as error:
+    except UNREADABLE as error:
         return f"'{name}' ({entry}) is no audio ({error})"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -11,9 +12,10 @@ import numpy as np
 import soxr
 
 from espnet2.data.audio.decode import Recording, RejectedAudio, open_recording
-from espnet2.data.audio.read import ARK_ENTRY
-from espnet2.data.format.plan import WORK_FOLDER, FormatOptions, Utterance, job_range, utterances
-from espnet2.data.format.write import FULL_SCALE, ArkWriter, FileWriter, SampleSums, open_writer
+from espnet2.data.audio.source import ARK_ENTRY
+from espnet2.data.format.plan import CLIPPED_TABLE, WORK_FOLDER, FormatOptions, Utterance, job_range, utterances
+from espnet2.data.format.usable import check_usable
+from espnet2.data.format.write import FULL_SCALE, ArkWriter, Clipping, FileWriter, SampleSums, open_writer
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
 from espnet2.utils.kaldi_table import iterate_table
@@ -25,6 +27,7 @@ class Formatted(NamedTuple):
 
     entry: str  # for wav.scp
     sums: SampleSums
+    clipping: Clipping
 
 
 class Shard(NamedTuple):
@@ -55,7 +58,7 @@ def format_shard(data_dir: Path, shard: Shard) -> bool:
         raise UserError(
             f"{plan_path}: no such file; run scripts/audio/format_wav_scp.sh, which plans the jobs"
         ) from None
-    options = FormatOptions(plan["sample_rate"], plan["audio_format"], plan["channel"])
+    options = FormatOptions(**{field.name: plan[field.name] for field in fields(FormatOptions) if field.name in plan})
     done = shard.folder / "done.json"
     if done.exists():  # the plan's folder is emptied when the input changes
         return False
@@ -81,6 +84,8 @@ class _Formatter:
             shard.output_dir / "audio", options.sample_rate, options.audio_format
         )
         self.num_kept = self.num_rejected = self.num_samples = self.num_first_channel = 0
+        self.num_longer = self.num_shorter = self.num_clipped = self.clipped_samples = 0
+        self.longer_example = ""
         self.open_id: str | None = None
         self.opened: Recording | RejectedAudio | None = None
         self.stack = ExitStack()
@@ -93,6 +98,7 @@ class _Formatter:
             atomic_write(folder / "wav.scp") as scp,
             atomic_write(folder / "utt2num_samples") as lengths,
             atomic_write(folder / "utt2stats") as stats,
+            atomic_write(folder / CLIPPED_TABLE) as clipped,
             atomic_write(folder / "rejected.tsv") as rejected,
             self.stack,
         ):
@@ -107,37 +113,53 @@ class _Formatter:
                     scp.write(f"{item.utt_id} {result.entry}\n")
                     lengths.write(f"{item.utt_id} {sums.count}\n")
                     stats.write(f"{item.utt_id} {sums.mean:.9g} {sums.variance:.9g}\n")  # 9 digits name a float32
-                    self.num_kept += 1
-                    self.num_samples += sums.count
+                    if result.clipping.count:
+                        clipped.write(f"{item.utt_id} {result.clipping.count / sums.count:.6g}\n")
+                    self._count(result)
                 progress.show(self.num_kept + self.num_rejected, self.num_samples)
             self.writer.close()
 
-    def summary(self) -> dict[str, int]:
+    def summary(self) -> dict[str, int | str]:
         return {
             "num_kept": self.num_kept,
             "num_rejected": self.num_rejected,
             "num_samples": self.num_samples,
             "num_first_channel": self.num_first_channel,
+            "num_longer": self.num_longer,
+            "num_shorter": self.num_shorter,
+            "num_clipped": self.num_clipped,
+            "clipped_samples": self.clipped_samples,
+            "longer_example": self.longer_example,
         }
+
+    def _count(self, result: Formatted) -> None:
+        self.num_kept += 1
+        self.num_samples += result.sums.count
+        self.num_clipped += result.clipping.count > 0
+        self.clipped_samples += result.clipping.count
 
     def _format(self, item: Utterance) -> Formatted:
         recording = self._recording(item.recording_id)
-        if item.start_seconds is None:
-            start, stop = 0, recording.audio.frames
-        else:
-            start, stop = recording.span(item.start_seconds, item.end_seconds)
-        blocks = convert_blocks(recording, start, stop, self.options)
+        start, stop = (
+            recording.whole() if item.start_seconds is None else recording.span(item.start_seconds, item.end_seconds)
+        )
+        clipping = Clipping()
+        blocks = convert_blocks(recording, start, stop, self.options, clipping)
+
+        def check(sums: SampleSums) -> None:
+            check_usable(recording, sums, clipping, self.options)
+
         whole = item.start_seconds is None and ARK_ENTRY.fullmatch(recording.entry) is None
         if whole and self.options.audio_format == "flac" and recording.is_plain_flac(self.options.sample_rate):
             sums = SampleSums()
             for block in blocks:
                 sums.add(block)
-            _check_sums(sums)
-            return Formatted(self.writer.copy(item.number, item.utt_id, recording.entry), sums)
-        entry, sums = self.writer.write(item.number, item.utt_id, blocks, check=_check_sums)
+            check(sums)
+            return Formatted(self.writer.copy(item.number, item.utt_id, recording.entry), sums, clipping)
+        entry, sums = self.writer.write(item.number, item.utt_id, blocks, check=check)
         if recording.audio.channels > 1 and self.options.channel is None and recording.plan.picks_none:
             self.num_first_channel += 1
-        return Formatted(entry, sums)
+        return Formatted(entry, sums, clipping)
 
     def _recording(self, recording_id: str) -> Recording:
         """Open a recording, or say again why it cannot be opened."""
@@ -146,16 +168,33 @@ class _Formatter:
             self.open_id = recording_id
             scratch = self.shard.output_dir / WORK_FOLDER
             try:
-                self.opened = self.stack.enter_context(open_recording(self.entries[recording_id], scratch))
+                self.opened = self.stack.enter_context(
+                    open_recording(self.entries[recording_id], scratch, self.options.rules)
+                )
+                self._compare_with_header(recording_id, self.opened)
             except RejectedAudio as error:
                 self.opened = error
         if isinstance(self.opened, RejectedAudio):
             raise RejectedAudio(self.opened.reason, self.opened.detail)
         return self.opened
 
+    def _compare_with_header(self, recording_id: str, recording: Recording) -> None:
+        """Count recordings that are longer, or a little shorter, than their headers say."""
+        if recording.surplus_seconds > self.options.truncation_tolerance:
+            self.num_longer += 1
+            seconds = recording.seconds
+            self.longer_example = self.longer_example or (
+                f"{recording_id} lasts {seconds:.3f} s, by its header {seconds - recording.surplus_seconds:.3f} s"
+            )
+        if recording.shortfall_seconds > 0 and (self.options.keep_truncated or not recording.is_truncated):
+            self.num_shorter += 1
 
-def convert_blocks(recording: Recording, start: int, stop: int, options: FormatOptions) -> Iterator[np.ndarray]:
-    """(samples,) int16 blocks at the wanted rate."""
+
+def convert_blocks(
+    recording: Recording, start: int, stop: int, options: FormatOptions, clipping: Clipping | None = None
+) -> Iterator[np.ndarray]:
+    """(samples,) int16 blocks at the wanted rate; what has to be clipped for it is counted in `clipping`."""
+    clipping = clipping or Clipping()
     blocks = recording.blocks(start, stop, options.channel)
     rates = [recording.sample_rate]
     for rate in recording.plan.rates:
@@ -166,7 +205,7 @@ def convert_blocks(recording: Recording, start: int, stop: int, options: FormatO
     for rate_in, rate_out in pairwise(rates):
         blocks = _resample(blocks, rate_in, rate_out)
     for block in blocks:
-        yield _to_int16(block)
+        yield np.ascontiguousarray(block) if block.dtype == np.int16 else clipping.to_int16(block)
 
 
 def _resample(blocks: Iterator[np.ndarray], rate_in: float, rate_out: float) -> Iterator[np.ndarray]:
@@ -180,17 +219,3 @@ def _to_float(block: np.ndarray) -> np.ndarray:
     if block.dtype == np.int16:
         return block.astype(np.float32) / FULL_SCALE
     return np.ascontiguousarray(block)
-
-
-def _to_int16(block: np.ndarray) -> np.ndarray:
-    if block.dtype == np.int16:
-        return np.ascontiguousarray(block)
-    return np.clip(np.rint(block * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-
-
-def _check_sums(sums: SampleSums) -> None:
-    """Raises RejectedAudio for utterances without a sample, or with zeros only."""
-    if sums.count == 0:
-        raise RejectedAudio("empty", "0 samples")
-    if sums.squares == 0:
-        raise RejectedAudio("silent", f"all {sums.count} samples are zero")

@@ -15,11 +15,24 @@ from espnet2.data.format.filter_tables import (
     remove_stale_companions,
     tables_beside,
 )
-from espnet2.data.format.plan import DONE_FILE, WORK_FOLDER, FormatOptions, done_hash, read_hash, work_hash
+from espnet2.data.format.plan import (
+    CLIPPED_TABLE,
+    DONE_FILE,
+    TABLES,
+    WORK_FOLDER,
+    FormatOptions,
+    done_hash,
+    read_hash,
+    work_hash,
+)
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file, write_json
 
 SHOWN_REJECTIONS = 5
+SUMMED = (  # what each job counts
+    "num_kept", "num_rejected", "num_samples", "num_first_channel",
+    "num_longer", "num_shorter", "num_clipped", "clipped_samples",
+)  # fmt: skip
 
 
 def merge_format(
@@ -54,11 +67,20 @@ def merge_format(
         "num_utterances": totals["num_kept"],
         "num_rejected": totals["num_rejected"],
         "num_first_channel": totals["num_first_channel"],
+        "num_longer": totals["num_longer"],
+        "longer_example": _first_text(shards, "longer_example"),
+        "num_shorter": totals["num_shorter"],
+        "truncation_tolerance": options.truncation_tolerance,
+        "num_clipped": totals["num_clipped"],
+        "clipped_samples": totals["clipped_samples"],
         "total_samples": totals["num_samples"],
     }
     with tables_beside(output_dir, last=DONE_FILE) as beside:
-        for name in ("wav.scp", "utt2num_samples", "utt2stats", "rejected.tsv"):
-            concatenate([folder / name for folder in shards], beside / name)
+        for name in TABLES:
+            parts = [folder / name for folder in shards if (folder / name).exists()]
+            if name != CLIPPED_TABLE or totals["num_clipped"]:
+                concatenate(parts, beside / name)
+        (output_dir / CLIPPED_TABLE).unlink(missing_ok=True)  # of an earlier run; the new one moves there now
         written = copy_companions(data_dir, beside, beside / "wav.scp", rename=True)
         write_json(beside / DONE_FILE, properties)
     remove_stale_companions(output_dir, written)
@@ -89,13 +111,18 @@ def _refresh_companions(
 
 
 def _add_up(shards: list[Path], work: str) -> dict[str, int]:
-    totals = {"num_kept": 0, "num_rejected": 0, "num_samples": 0, "num_first_channel": 0}
+    totals = dict.fromkeys(SUMMED, 0)
     for job, folder in enumerate(shards, 1):
         if read_hash(folder / "done.json") != work:
             raise UserError(f"job {job} of {len(shards)} did not finish (no {folder}/done.json): see its log")
         summary = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        totals = {key: value + summary[key] for key, value in totals.items()}
+        totals = {key: value + summary.get(key, 0) for key, value in totals.items()}
     return totals
+
+
+def _first_text(shards: list[Path], name: str) -> str:
+    texts = (json.loads((folder / "done.json").read_text(encoding="utf-8")).get(name, "") for folder in shards)
+    return next(filter(None, texts), "")
 
 
 def _check_rejections(totals: dict[str, int], tables: list[Path], max_ratio: float) -> None:
@@ -133,3 +160,27 @@ def describe(output_dir: Path, properties: dict) -> None:
             "(--channel N takes another)",
             file=sys.stderr,
         )
+    for line in _notes(output_dir, properties):
+        print(f"{output_dir}: {line}", file=sys.stderr)
+
+
+def _notes(output_dir: Path, properties: dict) -> list[str]:
+    """What of the set is not as its headers say, one line for each kind."""
+    notes = []
+    if properties.get("num_longer"):
+        notes.append(
+            f"{properties['num_longer']:,} recordings hold more than their headers say: all of it was taken "
+            f"({properties['longer_example']})"
+        )
+    if properties.get("num_shorter"):
+        notes.append(
+            f"{properties['num_shorter']:,} recordings are shorter than their headers say and were kept "
+            f"(--truncation_tolerance {properties['truncation_tolerance']:g} s, --keep_truncated)"
+        )
+    if properties.get("num_clipped"):
+        share = properties["clipped_samples"] / properties["total_samples"]
+        notes.append(
+            f"{properties['num_clipped']:,} utterances were clipped at full scale, {share:.2g} of all samples: "
+            f"see {output_dir}/{CLIPPED_TABLE}"
+        )
+    return notes

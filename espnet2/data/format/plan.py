@@ -1,6 +1,7 @@
 """data/<set> and the options of stage 3 in; its utterances, their division into jobs and a hash of the work out."""
 
 import json
+import math
 import os
 import shutil
 from collections import deque
@@ -10,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet2.data.audio.decode import DEFAULT_RULES, ReadRules
 from espnet2.data.audio.pipes import parse_pipe
-from espnet2.data.audio.read import ARK_ENTRY
+from espnet2.data.audio.source import ARK_ENTRY
 from espnet2.data.format.filter_tables import COMPANIONS, filtered
 from espnet2.data.format.write import AUDIO_FORMATS, UTTERANCES_PER_ARK
 from espnet2.utils.errors import UserError
@@ -22,7 +24,9 @@ FORMAT_VERSION = 1  # of the output; another number makes stage 3 run again
 PROBED_FILES = 1000  # files whose size and time of change enter the hash: all would take minutes on a network disk
 WORK_FOLDER = ".format"  # in the output folder while stage 3 is unfinished
 DONE_FILE = "format.json"
-RESULTS = ("wav.scp", "utt2num_samples", "utt2stats", "rejected.tsv", DONE_FILE)
+CLIPPED_TABLE = "utt2clipped"  # share of the samples beyond full scale, of the utterances that have such
+TABLES = ("wav.scp", "utt2num_samples", "utt2stats", CLIPPED_TABLE, "rejected.tsv")
+RESULTS = (*TABLES, DONE_FILE)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,21 @@ class FormatOptions:
     sample_rate: int  # Hz
     audio_format: str  # one of AUDIO_FORMATS
     channel: int | None = None  # 0-based; None: the first, and a note if there are more
+    truncation_tolerance: float = DEFAULT_RULES.truncation_tolerance  # seconds that a header may promise too much
+    keep_truncated: bool = DEFAULT_RULES.keep_truncated  # take what is there of audio that lacks more
+    float_full_scale: float = DEFAULT_RULES.float_full_scale  # of files of floats
+    max_clipped_ratio: float = 0.05  # share of samples beyond full scale at which an utterance is rejected
+
+    @property
+    def rules(self) -> ReadRules:
+        """How recordings are read."""
+        return ReadRules(self.truncation_tolerance, self.keep_truncated, self.float_full_scale)
+
+    def changed(self) -> dict[str, object]:
+        """The first three, and what differs from the defaults: options that came later leave old hashes as they are."""
+        usual = FormatOptions(self.sample_rate, self.audio_format)
+        first = ("sample_rate", "audio_format", "channel")
+        return {name: value for name, value in asdict(self).items() if name in first or value != getattr(usual, name)}
 
     @property
     def unit(self) -> int:
@@ -65,11 +84,17 @@ def parse_sample_rate(text: str) -> int:
 
 
 def check_options(options: FormatOptions) -> None:
-    """Raises UserError on an unknown format or channel."""
+    """Raises UserError on an unknown format or channel, or a number out of its range."""
     if options.audio_format not in AUDIO_FORMATS:
         raise UserError(f"--audio_format {options.audio_format}: expected one of {', '.join(AUDIO_FORMATS)}")
     if options.channel is not None and options.channel < 0:
         raise UserError(f"--channel {options.channel}: channels are counted from 0")
+    if not options.truncation_tolerance >= 0:
+        raise UserError(f"--truncation_tolerance {options.truncation_tolerance}: expected seconds, 0 or more")
+    if not 0 < options.float_full_scale < math.inf:
+        raise UserError(f"--float_full_scale {options.float_full_scale}: expected a number above 0, such as 32768")
+    if not 0 <= options.max_clipped_ratio <= 1:
+        raise UserError(f"--max_clipped_ratio {options.max_clipped_ratio}: expected a share between 0 and 1")
 
 
 def list_file(data_dir: Path) -> Path:
@@ -112,7 +137,7 @@ def job_range(num_utterances: int, unit: int, job: int, num_jobs: int) -> tuple[
 
 def work_hash(data_dir: Path, options: FormatOptions) -> str:
     """Names the input and the options: contents of the tables, and the state of (a sample of) the files they list."""
-    parts = [hash_value({"version": FORMAT_VERSION, **asdict(options)}), hash_file(data_dir / "wav.scp")]
+    parts = [hash_value({"version": FORMAT_VERSION, **options.changed()}), hash_file(data_dir / "wav.scp")]
     if (data_dir / "segments").exists():
         parts.append(hash_file(data_dir / "segments"))
     with open(data_dir / "wav.scp", "rb") as stream:

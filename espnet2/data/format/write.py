@@ -43,6 +43,22 @@ class SampleSums:
         return (self.squares * self.count - self.total**2) / self.count**2 / FULL_SCALE**2
 
 
+@dataclass
+class Clipping:
+    """What went beyond full scale on the way to 16 bits."""
+
+    count: int = 0  # samples
+    peak: float = 0.0  # 1 is full scale
+
+    def to_int16(self, block: np.ndarray) -> np.ndarray:
+        """(samples,) float32 -> int16, and what of it had to be clipped is counted."""
+        peak = float(np.abs(block).max(initial=0.0))
+        self.peak = max(self.peak, peak)
+        if peak > 1:
+            self.count += int(np.count_nonzero(np.abs(block) > 1))
+        return np.clip(np.rint(block * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
 Blocks = Iterable[np.ndarray]  # (samples,) int16 each
 Check = Callable[[SampleSums], None]
 

@@ -100,12 +100,13 @@ def _measure(file: str, options: InspectOptions, scratch: Path) -> tuple[float, 
     if known is not None and (options.cut == "none" or known <= options.cut_above_seconds):
         return known, []
     with open_recording(file, scratch) as recording:
-        seconds = recording.audio.frames / recording.sample_rate
+        start, stop = recording.whole()
+        seconds = recording.seconds
         if options.cut == "none" or seconds <= options.cut_above_seconds:
             return seconds, []
         if options.cut == "fixed":
             return seconds, cut_evenly(seconds, options.parts)
-        counter = _Counter(convert_blocks(recording, 0, recording.audio.frames, VAD_AUDIO))
+        counter = _Counter(convert_blocks(recording, start, stop, VAD_AUDIO))
         probabilities = _detector().probabilities(counter)
         return seconds, cut_at_pauses(probabilities, counter.num_samples, options.parts)
 

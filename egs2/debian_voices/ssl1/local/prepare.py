@@ -64,7 +64,7 @@ def convert(job: Job) -> float:
         try:
             with open_recording(str(job.source), job.target.parent) as recording:
                 channels = [
-                    np.concatenate(list(convert_blocks(recording, 0, recording.audio.frames, options(channel))))
+                    np.concatenate(list(convert_blocks(recording, *recording.whole(), options(channel))))
                     for channel in range(recording.audio.channels)
                 ]
         except RejectedAudio as error:

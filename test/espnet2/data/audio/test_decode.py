@@ -13,7 +13,7 @@ SAMPLES = (np.random.default_rng(0).standard_normal(24000) * 3000).astype(np.int
 
 def read(entry, scratch, channel=None):
     with open_recording(str(entry), scratch) as recording:
-        blocks = list(recording.blocks(0, recording.audio.frames, channel))
+        blocks = list(recording.blocks(*recording.whole(), channel))
         return np.concatenate(blocks)
 
 
@@ -116,7 +116,7 @@ DAMAGE = {
     "text": ("not_audio", lambda p: make(p / "a.wav", b"<html>404 not found</html>")),
     "html as flac": ("not_audio", lambda p: make(p / "a.flac", b"<html>404 not found</html>")),
     "cut wav": ("truncated", lambda p: cut(write(p / "a.wav"), 0.6)),
-    "cut wav by little": ("truncated", lambda p: cut(write(p / "a.wav"), 0.999)),
+    "cut wav by more than 0.1 s": ("truncated", lambda p: cut(write(p / "a.wav"), 0.93)),
     "cut flac": ("truncated", lambda p: cut(write(p / "a.flac"), 0.6)),
     "cut flac by little": ("truncated", lambda p: cut(write(p / "a.flac"), 0.999)),
     "damaged flac": ("truncated", lambda p: flip(write(p / "a.flac"))),

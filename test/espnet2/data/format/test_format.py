@@ -104,8 +104,10 @@ def test_long_audio_in_blocks_equals_one_pass(tmp_path, monkeypatch):
 
 def test_loud_samples_clip_instead_of_wrapping(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.tile([1.5, -1.5, 0.5, 0.5], 100), 16000, subtype="FLOAT")
-    run(make_data(tmp_path / "data", {"a": tmp_path / "a.wav"}), tmp_path / "out")
+    options = FormatOptions(16000, "flac", max_clipped_ratio=0.5)
+    run(make_data(tmp_path / "data", {"a": tmp_path / "a.wav"}), tmp_path / "out", options)
     assert samples_of(tmp_path / "out")["a"][:3].tolist() == [32767 / 32768, -1, 0.5]
+    assert (tmp_path / "out" / "utt2clipped").read_text() == "a 0.5\n"
 
 
 def test_segments(tmp_path, monkeypatch):
@@ -113,7 +115,7 @@ def test_segments(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "s.wav", noise(1, 16000), 16000)
     data = make_data(
         tmp_path / "data",
-        {"r": f"cat {tmp_path}/r.flac |", "s": tmp_path / "s.wav"},
+        {"r": f"cat < {tmp_path}/r.flac |", "s": tmp_path / "s.wav"},
         segments=["a r 0.5 1.25", "b r 2 3.1", "c s 0 0.5", "d s 0.9 1.6", "e s 0.5 -1"],
         keys="abcde",
     )

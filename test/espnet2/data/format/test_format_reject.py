@@ -20,7 +20,7 @@ def test_rejected_audio_leaves_nothing_in_the_output(tmp_path, audio_format):
     data = make_corpus(tmp_path, 4)
     soundfile.write(tmp_path / "wav" / "1.wav", np.zeros(5000), 16000)
     whole = (tmp_path / "wav" / "2.wav").read_bytes()
-    (tmp_path / "wav" / "2.wav").write_bytes(whole[:-100])
+    (tmp_path / "wav" / "2.wav").write_bytes(whole[:-4000])
     run(data, tmp_path / "out", FormatOptions(16000, audio_format), max_rejected_ratio=0.5)
     assert [line.split("\t")[:2] for line in (tmp_path / "out" / "rejected.tsv").read_text().splitlines()] == [
         ["u1", "silent"],

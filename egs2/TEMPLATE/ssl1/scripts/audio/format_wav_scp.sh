@@ -14,6 +14,10 @@ fs=16k                    # sample rate of the output, Hz or kHz
 audio_format=flac         # wav, flac, wav.ark or flac.ark
 max_rejected_ratio=0.01   # a larger share of unusable utterances stops the stage
 channel=                  # which channel of several to take, from 0; empty: the first
+truncation_tolerance=0.1  # seconds of what a header says that may be missing
+keep_truncated=false      # true: take what is there of audio that lacks more
+float_full_scale=1        # full scale in files of floats: 32768 where they have the range of 16 bits
+max_clipped_ratio=0.05    # an utterance with a larger share of samples beyond full scale is rejected
 python=python3
 # Options of ESPnet's form only.
 segments=                    # the utterances of the recordings
@@ -42,7 +46,8 @@ fi
 data_dir=$1 output_dir=$2
 [ -d "${data_dir}" ] || die "${data_dir}: no such directory; run stage 1 for this set"
 
-options=(--fs "${fs}" --audio_format "${audio_format}")
+options=(--fs "${fs}" --audio_format "${audio_format}" --truncation_tolerance "${truncation_tolerance}"
+    --keep_truncated "${keep_truncated}" --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}")
 [ -z "${channel}" ] || options+=(--channel "${channel}")
 
 num_jobs=$("${python}" -m espnet2.bin.ssl_format_audio --prepare --num_jobs "${nj}" "${options[@]}" \

@@ -41,6 +41,10 @@ audio_format=flac         # wav, flac, wav.ark or flac.ark.
 fs=16k                    # Sample rate of the formatted audio.
 channel=                  # Channel of multi-channel audio; empty takes the first and says so.
 max_rejected_ratio=0.01   # Share of unreadable utterances at which stage 3 stops.
+truncation_tolerance=0.1  # Audio that lacks more seconds of what its header says is rejected.
+keep_truncated=false      # true: takes what is there of audio that lacks more.
+float_full_scale=1        # Full scale in files of floats: 32768 where they have the range of 16 bits.
+max_clipped_ratio=0.05    # Share of samples beyond full scale at which an utterance is rejected.
 min_wav_duration=0.1      # Shortest utterance to keep, seconds.
 max_wav_duration=20       # Longest utterance to keep, seconds.
 # --- Evaluation and sharing
