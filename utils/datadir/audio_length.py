@@ -1,7 +1,7 @@
 """An entry of wav.scp -> its length in seconds: that of the samples which are there, as stage 3 counts them.
 
-The toolkit's package does the work. Without its environment (numpy, soundfile) the headers of PCM in RIFF, of FLAC and of
-SPHERE have to do.
+The toolkit's package does the work. Without its environment (numpy, soundfile) the headers of PCM in RIFF, of FLAC and
+of SPHERE have to do.
 """
 
 import io

@@ -72,10 +72,9 @@ fi
 if active "${skip_data_prep}" 3 "data/ -> ${dumpdir}/org/{${all_sets[*]}}: real ${audio_format} audio at ${fs}Hz"; then
     for dset in "${all_sets[@]}"; do
         need "data/${dset}/wav.scp" "$([[ "${dset}" == *_sp ]] && echo 2 || echo 1)"
-        scripts/audio/format_wav_scp.sh --nj "${nj}" --cmd "${train_cmd}" --python "${python}" --fs "${fs}" \
-            --audio_format "${audio_format}" --channel "${channel}" --max_rejected_ratio "${max_rejected_ratio}" \
-            --truncation_tolerance "${truncation_tolerance}" --keep_truncated "${keep_truncated}" --max_clipped_ratio \
-            "${max_clipped_ratio}" --float_full_scale "${float_full_scale}" "data/${dset}" "${dumpdir}/org/${dset}"
+        scripts/audio/format_wav_scp.sh --nj "${nj}" --cmd "${train_cmd}" --python "${python}" --fs "${fs}" --channel "${channel}" \
+            --audio_format "${audio_format}" --max_rejected_ratio "${max_rejected_ratio}" --max_clipped_ratio "${max_clipped_ratio}" \
+            --truncation_tolerance "${truncation_tolerance}" --keep_truncated "${keep_truncated}" --float_full_scale "${float_full_scale}" "data/${dset}" "${dumpdir}/org/${dset}"
     done
 fi
 

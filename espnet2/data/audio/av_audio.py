@@ -117,16 +117,17 @@ class _PacketSeconds:
         self.held_seconds = self.end_seconds = 0.0
 
     def __iter__(self) -> "Iterator[Packet]":
-        longest, last = 0, None
+        longest = last_duration = 0
         for packet in self.packets:
             if packet.duration and packet.time_base:
                 start = 0 if packet.pts is None else min(0, packet.pts)
                 self.held_seconds += float(max(0, packet.duration + start) * packet.time_base)
                 self.end_seconds += float(packet.duration * packet.time_base)
-                longest, last = max(longest, packet.duration), packet
+                longest, last_duration = max(longest, packet.duration), packet.duration
+                time_base = packet.time_base
             yield packet
-        if self.is_last_whole and last is not None:
-            self.held_seconds += float((longest - last.duration) * last.time_base)
+        if self.is_last_whole and last_duration:
+            self.held_seconds += float((longest - last_duration) * time_base)
 
 
 def _stated_seconds(av: ModuleType, container: "InputContainer", stream: "AudioStream") -> float:
@@ -143,7 +144,7 @@ def _write(av: ModuleType, frames: Iterator, output: str) -> None:
     resampler, audio = None, None
     try:
         for frame in frames:
-            if audio is None:
+            if audio is None or resampler is None:
                 rate, channels = frame.sample_rate, frame.layout.nb_channels
                 is_float = frame.format.name in FLOATS
                 resampler = av.AudioResampler(format="flt" if is_float else "s16", layout=frame.layout, rate=rate)

@@ -6,7 +6,7 @@ Sources: Microsoft's "Multimedia Programming Interface and Data Specifications 1
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from espnet2.data.audio.link import Bytes, Link, plain
 from espnet2.data.audio.mpeg import mpeg_links
@@ -34,7 +34,7 @@ class Layout:
     first: int  # where the first chunk is
     id_bytes: int = 4
     size_bytes: int = 4
-    byteorder: str = "little"
+    byteorder: Literal["little", "big"] = "little"
     own_header: bool = False  # sizes count the chunk's own header
     align: int = 2
     before_samples: int = 0  # bytes of the data chunk before its first sample
@@ -134,7 +134,7 @@ def _is_next_file(data: Bytes, at: int) -> bool:
 
 
 def chunk_links(data: Bytes, whole: Range) -> tuple[Link, ...]:
-    """The recordings of a file whose first bytes `is_chunk_file` knows; a chain that is broken is left to the decoder."""
+    """The recordings of a file whose first bytes `is_chunk_file` knows; a broken chain is left to the decoder."""
     magic = data[whole.start : whole.start + 4]
     layout = LAYOUTS[magic]
     chunks = list(_before_data(data, layout, whole))
@@ -225,7 +225,7 @@ def _patches(
 
 
 def _aiff_frames(data: Bytes, chunks: list[Chunk], held: int) -> dict[int, bytes]:
-    """COMM states the number of sample frames: channels (2 bytes), frames (4), bits (2), rate (10), and in AIFC a codec."""
+    """COMM states the number of sample frames: channels (2 bytes), frames (4), bits (2), rate (10), in AIFC a codec."""
     common = next((chunk for chunk in chunks if chunk.id == b"COMM"), None)
     if common is None:
         return {}

@@ -6,9 +6,10 @@ Stage 3 uses this, and what has to agree with it; training reads what stage 3 wr
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -17,6 +18,7 @@ from espnet2.data.audio import av_audio
 from espnet2.data.audio.pipes import PipePlan, missing_programs, parse_pipe, split_pipe
 from espnet2.data.audio.source import ARK_ENTRY, AudioSource, MixedAudio, open_source
 
+StrPath = str | os.PathLike[str]
 BLOCK_FRAMES = 1 << 18  # read at once: most utterances are one block, and hours of audio need no more memory
 SEGMENT_TOLERANCE_SECONDS = 0.5  # a segment may end so much after its recording: rounding in published corpora
 MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000  # beyond them a header is damaged, not a recording slow or fast
@@ -116,7 +118,7 @@ class Recording:
             )
         return start, min(stop, frames)
 
-    def blocks(self, start: int, stop: int, channel: int | None) -> Iterator[np.ndarray]:
+    def blocks(self, start: int, stop: int, channel: int | None) -> Generator[np.ndarray, None, None]:
         """Frames `start`..`stop` of one channel: (frames,) int16 where the file holds that, otherwise float32.
 
         Raises:
@@ -175,7 +177,7 @@ class Recording:
 
 
 @contextmanager
-def open_recording(entry: str, scratch: str | os.PathLike, rules: ReadRules = DEFAULT_RULES) -> Iterator[Recording]:
+def open_recording(entry: str, scratch: StrPath, rules: ReadRules = DEFAULT_RULES) -> Iterator[Recording]:
     """Open an entry of wav.scp; the output of a pipe is kept in a file of the folder `scratch` meanwhile.
 
     What a pipe of known programs does (sox, flac, sph2pipe, ffmpeg, wav-copy) is done here: the same on every machine,
@@ -188,7 +190,7 @@ def open_recording(entry: str, scratch: str | os.PathLike, rules: ReadRules = DE
         yield _enter(stack, entry.strip(), scratch, rules)
 
 
-def _enter(stack: ExitStack, entry: str, scratch: str | os.PathLike, rules: ReadRules) -> Recording:
+def _enter(stack: ExitStack, entry: str, scratch: StrPath, rules: ReadRules) -> Recording:
     if not entry.endswith("|"):
         return stack.enter_context(_open_plan(entry, PipePlan(entry), scratch, rules))
     plan = parse_pipe(entry)
@@ -199,12 +201,12 @@ def _enter(stack: ExitStack, entry: str, scratch: str | os.PathLike, rules: Read
             if error.reason != "not_audio" or missing_programs(entry):
                 raise
     command, rest = (entry.removesuffix("|"), PipePlan("-")) if plan is not None else split_pipe(entry)
-    output = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=".pipe."))
+    output = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=".pipe."))  # noqa: SIM115 - the stack's
     _run_pipe(command, output.file)
     return stack.enter_context(_open_plan(entry, rest.on(output.name), scratch, rules))
 
 
-def _run_pipe(command: str, output: object) -> None:
+def _run_pipe(command: str, output: IO[bytes]) -> None:
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
         stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False,
@@ -215,7 +217,7 @@ def _run_pipe(command: str, output: object) -> None:
 
 
 @contextmanager
-def _open_plan(entry: str, plan: PipePlan, scratch: str | os.PathLike, rules: ReadRules) -> Iterator[Recording]:
+def _open_plan(entry: str, plan: PipePlan, scratch: StrPath, rules: ReadRules) -> Iterator[Recording]:
     match = ARK_ENTRY.fullmatch(plan.path)
     path = match[1] if match else plan.path
     _check_content(path)

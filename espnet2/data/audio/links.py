@@ -1,6 +1,7 @@
 """A file, or an entry of an ark, in; the recordings that it holds out, whatever its header says of their lengths."""
 
 import re
+from typing import Literal
 
 from espnet2.data.audio.chunks import PLACE_HOLDERS, chunk_links, is_chunk_file
 from espnet2.data.audio.flac import flac_links, is_flac
@@ -42,7 +43,7 @@ def find_links(data: Bytes, whole: Range) -> tuple[Link, ...]:
 
 def _au_links(data: Bytes, head: bytes, whole: Range) -> tuple[Link, ...]:
     """AU: the place of the samples, then their bytes, which a program that wrote into a pipe leaves open."""
-    order = "big" if head[:4] == AU[0] else "little"
+    order: Literal["little", "big"] = "big" if head[:4] == AU[0] else "little"
     start, size = int.from_bytes(head[4:8], order), int.from_bytes(head[8:12], order)
     held = max(0, len(whole) - start)
     is_open = size == AU_UNKNOWN or any(size in places for places in PLACE_HOLDERS)

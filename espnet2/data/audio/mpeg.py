@@ -137,7 +137,7 @@ def _stated_frames(data: Bytes, start: int, head: Header) -> tuple[int | None, b
 
 
 def _runs(data: Bytes, start: int, stop: int, kind: Kind, stated: int | None) -> tuple[list[Range], int, int | None]:
-    """Ranges of frames without anything between them, how many whole frames there are, and where the next link begins."""
+    """Ranges of frames without anything between them, the number of whole frames, and where the next link begins."""
     known: dict[bytes, Header | None] = {}
     runs: list[Range] = []
     at = first = start

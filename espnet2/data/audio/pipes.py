@@ -144,7 +144,21 @@ def _sph2pipe(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
 
 
 SOX_FLAGS = re.compile(r"-q|-D|-G|-R|-V\d?|-S|--no-dither|--guard|--no-show-progress|--norc")
-SOX_VALUED = {"-t", "-b", "-e", "-r", "-c", "--bits", "--encoding", "--rate", "--channels", "--type"}
+SOX_VALUED = {
+    "-v",
+    "--vol",
+    "--volume",
+    "-t",
+    "-b",
+    "-e",
+    "-r",
+    "-c",
+    "--bits",
+    "--encoding",
+    "--rate",
+    "--channels",
+    "--type",
+}
 
 
 def _sox(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
@@ -154,13 +168,14 @@ def _sox(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
     output = _sox_file(queue)
     if source is None or output is None or output[0] != "-":
         return None
-    if set(source[1]) - {"-t"} or source[1].get("-t") in ("raw", "sw", "ul", "al"):
+    gain = source[1].pop("-v", "1")
+    if set(source[1]) - {"-t"} or not _positive(gain) or source[1].get("-t") in ("raw", "sw", "ul", "al"):
         return None  # options before the input describe headerless audio or override its header
     if output[1].get("-t", "wav") not in ("wav", "wavpcm", "flac", "au"):
         return None
     plan = _input(plan, source[0])
     if plan is not None:
-        plan = _sox_effects(plan, queue)
+        plan = _sox_effects(replace(plan, gain=plan.gain * float(gain)), queue)
     if plan is None:
         return None
     if "-c" in output[1]:
@@ -174,7 +189,7 @@ def _sox(plan: PipePlan | None, words: list[str]) -> PipePlan | None:
 def _sox_file(queue: list[str]) -> tuple[str, dict[str, str]] | None:
     """Take the options of one file, and the file, from the front of the queue."""
     options: dict[str, str] = {}
-    short = {"--type": "-t", "--rate": "-r", "--channels": "-c"}
+    short = {"--vol": "-v", "--volume": "-v", "--type": "-t", "--rate": "-r", "--channels": "-c"}
     while queue:
         word = queue.pop(0)
         if word in SOX_VALUED and queue:

@@ -3,10 +3,11 @@
 The decoder is libsndfile. What a header says of the length is compared with what is there, never trusted: `links`.
 """
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -31,7 +32,7 @@ class MixedAudio(Exception):
 class AudioSource:
     """All frames of a file, as one row; several recordings in one file (`cat a.ogg b.ogg`) follow each other."""
 
-    def __init__(self, path: str, stream: BinaryIO, links: Sequence[Link], *, is_whole_file: bool) -> None:
+    def __init__(self, path: str, stream: io.BufferedReader, links: Sequence[Link], *, is_whole_file: bool) -> None:
         """Open every recording once, for its length."""
         self.path, self.stream, self.links, self.is_whole_file = path, stream, links, is_whole_file
         self.starts = [0]
@@ -86,7 +87,7 @@ class AudioSource:
         link = self.links[number]
         native = self.is_whole_file and self._is_native(link)
         audio = soundfile.SoundFile(self.path if native else View(self.stream, link.parts))
-        # soundfile asks for the place and goes there at every read: some codecs cannot (GSM), some say they could (DWVW).
+        # soundfile asks for the place and goes there at every read: GSM cannot, DWVW says that it could.
         audio.seekable = lambda: False
         return audio
 

@@ -5,7 +5,10 @@ import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 class Range(NamedTuple):
@@ -24,7 +27,7 @@ Part = bytes | Range
 class View(io.RawIOBase):
     """Ranges of `stream` and bytes, one after the other, seen as a file of their own. The stream stays open."""
 
-    def __init__(self, stream: BinaryIO, parts: Sequence[Part]) -> None:
+    def __init__(self, stream: io.BufferedReader, parts: Sequence[Part]) -> None:
         super().__init__()
         self.stream, self.parts = stream, [part for part in parts if len(part)]
         self.ends = list(accumulate(len(part) for part in self.parts))
@@ -45,7 +48,7 @@ class View(io.RawIOBase):
         self.position = max(0, base + offset)
         return self.position
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: "Buffer") -> int:
         target, done = memoryview(buffer).cast("B"), 0
         while done < len(target) and self.position < self.size:
             number = bisect_right(self.ends, self.position)

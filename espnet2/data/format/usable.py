@@ -19,8 +19,9 @@ def check_usable(recording: Recording, sums: SampleSums, clipping: Clipping, opt
         scale = next((scale for scale in SCALES if clipping.peak * options.float_full_scale <= scale), SCALES[-1])
         raise RejectedAudio(
             "clipped",
-            f"{ratio:.1%} of the samples are beyond full scale, up to {clipping.peak:.6g} times; floats in the range of "
-            f"integers need --float_full_scale {scale}; --max_clipped_ratio 1 clips loud audio up to {MAX_PEAK:g} times",
+            f"{ratio:.1%} of the samples are beyond full scale, up to {clipping.peak:.6g} times; floats in the range "
+            f"of integers need --float_full_scale {scale}; "
+            f"--max_clipped_ratio 1 clips loud audio up to {MAX_PEAK:g} times",
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from odd_audio import COUNT, PCM, RATE, WAVE, chunk, encoded, flac_with_total, mp3, put, put_number, riff
 
-from espnet2.data.audio.decode import ReadRules, RejectedAudio, open_recording
+from espnet2.data.audio.decode import DEFAULT_RULES, ReadRules, RejectedAudio, open_recording
 
 TAGS = chunk(b"LIST", b"INFOISFT" + struct.pack("<I", 14) + b"some program\0\0")
 JUNK = chunk(b"JUNK", bytes(4000))
@@ -25,7 +25,8 @@ MORE: dict[str, tuple[Callable[[], bytes], int, bool]] = {
     "wav, a half, tags behind": (lambda: riff(data_size=32000, after=TAGS), COUNT + len(TAGS) // 2, True),
     "wav, place-holder": (lambda: riff(data_size=0xFFFFFFFF, riff_size=0xFFFFFFFF), COUNT, False),
     "wav, place-holder of sox": (lambda: riff(data_size=0x7FFFF000, riff_size=0x7FFFF024), COUNT, False),
-    "rifx, size 0": (lambda: riff(np.frombuffer(PCM, "<i2").astype(">i2").tobytes(), data_size=0, magic=b"RIFX"), COUNT, True),
+    "rifx, size 0": (
+        lambda: riff(np.frombuffer(PCM, "<i2").astype(">i2").tobytes(), data_size=0, magic=b"RIFX"), COUNT, True),
     "wav, right, tags behind": (lambda: riff(after=TAGS), COUNT, False),
     "wav, right, cut tags behind": (lambda: riff(after=TAGS[:20]), COUNT, False),
     "wav, right, ID3v1 behind": (lambda: riff(after=b"TAG" + bytes(125)), COUNT, False),
@@ -36,14 +37,17 @@ MORE: dict[str, tuple[Callable[[], bytes], int, bool]] = {
     "gsm, a quarter": (lambda: put_number(encoded("WAV", "GSM610"), b"data", 1625), COUNT, True),
     "rf64, size 0": (lambda: put_number(encoded("RF64"), b"ds64", 0, skip=12, width=8), COUNT, True),
     "w64, size 0": (lambda: put_number(encoded("W64"), b"data" + W64_TAIL, 24, width=8), COUNT, True),
-    "w64, tags behind": (lambda: encoded("W64") + b"bext" + W64_TAIL + (32).to_bytes(8, "little") + b"12345678", COUNT, False),
-    "aiff, size 0": (lambda: put_number(put_number(encoded("AIFF"), b"SSND", 0, order="big"), b"COMM", 0, skip=6, order="big"),
-                     COUNT, True),
+    "w64, tags behind": (
+        lambda: encoded("W64") + b"bext" + W64_TAIL + (32).to_bytes(8, "little") + b"12345678", COUNT, False),
+    "aiff, size 0": (
+        lambda: put_number(put_number(encoded("AIFF"), b"SSND", 0, order="big"), b"COMM", 0, skip=6, order="big"),
+        COUNT, True),
     "caf, open size": (lambda: put_number(encoded("CAF"), b"data", (1 << 64) - 1, width=8, order="big"), COUNT, False),
     "caf, a half": (lambda: put_number(encoded("CAF"), b"data", 32004, width=8, order="big"), COUNT, True),
     "au, a half": (lambda: put_number(encoded("AU"), b".snd", COUNT, skip=4, order="big"), COUNT, True),
     "two aus": (lambda: encoded("AU") * 2, 2 * COUNT, True),
-    "sphere, a half": (lambda: encoded("NIST").replace(b"sample_count -i 32000", b"sample_count -i 16000"), COUNT, True),
+    "sphere, a half": (
+        lambda: encoded("NIST").replace(b"sample_count -i 32000", b"sample_count -i 16000"), COUNT, True),
     "flac, unknown total": (lambda: flac_with_total(0), COUNT, False),
     "flac, a quarter": (lambda: flac_with_total(8000), COUNT, True),
     "two flacs": (lambda: encoded("FLAC") * 2, 2 * COUNT, True),
@@ -54,11 +58,12 @@ MORE: dict[str, tuple[Callable[[], bytes], int, bool]] = {
     "mp3 without Xing, quiet first": (lambda: mp3(QUIET_LOUD, with_xing=False), 2 * COUNT, False),
     "mp3 without Xing, loud first": (lambda: mp3(QUIET_LOUD[::-1], with_xing=False), 2 * COUNT, False),
     "mp3s with a picture between": (
-        lambda: mp3(QUIET_LOUD) + b"ID3\3\0\0" + bytes((0, 1, 0, 0)) + bytes(1 << 14) + mp3(QUIET_LOUD), 4 * COUNT, True),
+        lambda: mp3(QUIET_LOUD) + b"ID3\3\0\0" + bytes((0, 1, 0, 0)) + bytes(1 << 14) + mp3(QUIET_LOUD),
+        4 * COUNT, True),
 }  # fmt: skip
 
 
-def read(entry: str, scratch: Path, rules: ReadRules = ReadRules()) -> tuple[np.ndarray, float]:
+def read(entry: str, scratch: Path, rules: ReadRules = DEFAULT_RULES) -> tuple[np.ndarray, float]:
     """Samples, and seconds more than the header says."""
     with open_recording(entry, scratch, rules) as recording:
         start, stop = recording.whole()
@@ -150,7 +155,7 @@ def test_less_is_rejected_unless_it_is_to_be_kept(tmp_path: Path, name: str) -> 
     make, most = CUT[name]
     path = put(tmp_path / "audio", make())
     for entry in (path, f"cat < {path} |"):
-        with pytest.raises(RejectedAudio, match="truncated.*--keep_truncated true"):
+        with pytest.raises(RejectedAudio, match=r"truncated.*--keep_truncated true"):
             read(entry, tmp_path)
         samples, _ = read(entry, tmp_path, ReadRules(keep_truncated=True))
         assert 0.3 * most <= len(samples) <= most
@@ -171,9 +176,10 @@ def test_a_little_less_is_tolerated(tmp_path: Path, missing: int) -> None:
         assert len(read(path, tmp_path, ReadRules(truncation_tolerance=0.2))[0]) == count
 
 
-CODECS = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("W64", "GSM610"), ("AU", "G721_32"), ("WAV", "G721_32"), ("AU", "G723_24"),
-          ("WAV", "NMS_ADPCM_16"), ("AIFF", "DWVW_16"), ("WAV", "MS_ADPCM"), ("WAV", "IMA_ADPCM"), ("AIFF", "IMA_ADPCM"),
-          ("CAF", "ALAC_16"), ("WAV", "ULAW"), ("AIFF", "ALAW"), ("VOC", "PCM_16"), ("MAT5", "PCM_16")]  # fmt: skip
+CODECS = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("W64", "GSM610"), ("AU", "G721_32"), ("WAV", "G721_32"),
+          ("AU", "G723_24"), ("WAV", "NMS_ADPCM_16"), ("AIFF", "DWVW_16"), ("WAV", "MS_ADPCM"), ("WAV", "IMA_ADPCM"),
+          ("AIFF", "IMA_ADPCM"), ("CAF", "ALAC_16"), ("WAV", "ULAW"), ("AIFF", "ALAW"), ("VOC", "PCM_16"),
+          ("MAT5", "PCM_16")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("container", "subtype"), CODECS)

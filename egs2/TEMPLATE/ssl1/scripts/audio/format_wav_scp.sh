@@ -34,20 +34,21 @@ audio_subtype=               # without effect: 16 bits
 . utils/log.sh
 . utils/parse_options.sh
 . scripts/common/jobs.sh
+kept=(--truncation_tolerance "${truncation_tolerance}" --keep_truncated "${keep_truncated}"
+    --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}")
 if [ $# -ge 2 ] && [ -f "$1" ]; then
     [ -z "${utt2ref_channels}${vad_based_trim}" ] || die "--utt2ref_channels and --vad_based_trim are not here"
     : "${multi_columns_output} ${suffix} ${write_utt2num_samples} ${audio_subtype}"
     if [ "${fs}" = none ]; then fs=16k; fi
     exec scripts/audio/format_one_wav_scp.sh --nj "${nj}" --cmd "${cmd}" --fs "${fs}" --audio_format "${audio_format}" \
         --max_rejected_ratio "${max_rejected_ratio}" --channel "${ref_channels:-${channel}}" --python "${python}" \
-        --segments "${segments}" --multi_columns_input "${multi_columns_input}" --out_filename "${out_filename}" "$@"
+        "${kept[@]}" --segments "${segments}" --multi_columns_input "${multi_columns_input}" --out_filename "${out_filename}" "$@"
 fi
 [ $# -eq 2 ] || die "expected <data-dir> <output-dir>, got $# arguments (--help explains)"
 data_dir=$1 output_dir=$2
 [ -d "${data_dir}" ] || die "${data_dir}: no such directory; run stage 1 for this set"
 
-options=(--fs "${fs}" --audio_format "${audio_format}" --truncation_tolerance "${truncation_tolerance}"
-    --keep_truncated "${keep_truncated}" --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}")
+options=(--fs "${fs}" --audio_format "${audio_format}" "${kept[@]}")
 [ -z "${channel}" ] || options+=(--channel "${channel}")
 
 num_jobs=$("${python}" -m espnet2.bin.ssl_format_audio --prepare --num_jobs "${nj}" "${options[@]}" \
