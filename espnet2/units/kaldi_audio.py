@@ -14,7 +14,8 @@ from torch import Tensor
 from espnet2.data.audio.decode import Recording, RejectedAudio, open_recording
 from espnet2.data.format.convert import convert_blocks
 from espnet2.data.format.plan import FormatOptions, Utterance, list_file, utterances
-from espnet2.data.format.write import FULL_SCALE, SampleSums
+from espnet2.data.format.usable import check_clipping
+from espnet2.data.format.write import FULL_SCALE, Clipping, SampleSums
 from espnet2.data.waveform import VARIANCE_FLOOR
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file
@@ -87,11 +88,13 @@ class KaldiAudio:
             start, stop = recording.span(item.start_seconds, item.end_seconds)
         sums = SampleSums()
         samples = _Samples(self.scratch, round(SPOOL_SECONDS * self.options.sample_rate))
-        for block in convert_blocks(recording, start, stop, self.options):
+        clipping = Clipping()
+        for block in convert_blocks(recording, start, stop, self.options, clipping):
             sums.add(block)
             samples.add(block)
         if sums.count == 0:
             raise RejectedAudio("empty", "0 samples")
+        check_clipping(sums, clipping, self.options)
         wav = samples.finish()
         if self.normalize:
             for part in wav.split(samples.limit):

@@ -32,13 +32,15 @@ def audio_files(folder: Path) -> dict[str, str]:
     contents = {
         "pcm.wav": encoded(), "float.wav": encoded("WAV", "FLOAT"),
         "gsm.wav": encoded("WAV", "GSM610", OTHER_RATE_WAVE, 8000),
-        "ima.wav": encoded("WAV", "IMA_ADPCM"), "ms.wav": encoded("WAV", "MS_ADPCM"), "ulaw.wav": encoded("WAV", "ULAW"),
+        "ima.wav": encoded("WAV", "IMA_ADPCM"), "ms.wav": encoded("WAV", "MS_ADPCM"),
+        "ulaw.wav": encoded("WAV", "ULAW"),
         "g721.au": encoded("AU", "G721_32", OTHER_RATE_WAVE, 8000), "dwvw.aiff": encoded("AIFF", "DWVW_16"),
         "a.flac": encoded("FLAC"), "no_length.flac": flac_with_total(0), "lies.flac": flac_with_total(8000),
         "a.ogg": encoded("OGG", "VORBIS"), "a.opus": encoded("OGG", "OPUS"), "chained.opus": encoded("OGG", "OPUS") * 2,
         "xing.mp3": mp3(WAVE), "plain.mp3": mp3(WAVE, with_xing=False),
         "rf64.wav": encoded("RF64"), "a.w64": encoded("W64"),
-        "a.aiff": encoded("AIFF"), "a.caf": encoded("CAF"), "a.sph": encoded("NIST", "ULAW"), "died.wav": riff(data_size=0),
+        "a.aiff": encoded("AIFF"), "a.caf": encoded("CAF"), "a.sph": encoded("NIST", "ULAW"),
+        "died.wav": riff(data_size=0),
         "less.wav": riff(data_size=16000), "died.rf64.wav": put_number(encoded("RF64"), b"ds64", 0, skip=12, width=8),
     }  # fmt: skip
     entries = {name.replace(".", "-"): put(folder / name, content) for name, content in contents.items()}
@@ -47,7 +49,8 @@ def audio_files(folder: Path) -> dict[str, str]:
     ark = b"first " + riff(data_size=0, riff_size=0) + b"second "
     entries["ark-riff"] = f"{put(folder / 'w.ark', ark + riff())}:6"
     flac = encoded("FLAC")
-    entries["ark-flac"] = f"{put(folder / 'f.ark', b'u AUDIO' + bytes((8,)) + len(flac).to_bytes(8, 'little') + flac)}:2"
+    ark = b"u AUDIO" + bytes((8,)) + len(flac).to_bytes(8, "little") + flac
+    entries["ark-flac"] = f"{put(folder / 'f.ark', ark)}:2"
     entries["pipe"] = f"cat {folder}/died.wav |"
     entries["pipe-flac"] = f"flac -c -d -s {folder}/lies.flac |"
     entries["pipe-unknown"] = f"cat < {folder}/less.wav |"

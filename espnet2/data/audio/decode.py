@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 import numpy as np
@@ -160,7 +160,7 @@ class Recording:
     def _truncated(self) -> RejectedAudio:
         here, missing = self.frames / self.sample_rate, self.shortfall_seconds
         what = f"{here + missing:.3f} s by its header, {here:.3f} s are there" if missing else self.audio.cut
-        return RejectedAudio("truncated", f"{self.plan.path}: {what}; {KEEP}")
+        return RejectedAudio("truncated", f"{_shown(self.entry, self.plan.path)}: {what}; {KEEP}")
 
     def _check_end(self, position: int, stop: int, why: str) -> None:
         """The decoder gave nothing more before `stop`."""
@@ -220,7 +220,7 @@ def _run_pipe(command: str, output: IO[bytes]) -> None:
 def _open_plan(entry: str, plan: PipePlan, scratch: StrPath, rules: ReadRules) -> Iterator[Recording]:
     match = ARK_ENTRY.fullmatch(plan.path)
     path = match[1] if match else plan.path
-    _check_content(path)
+    _check_content(entry, path)
     with ExitStack() as stack:
         missing_seconds, readable = 0.0, plan.path
         if match is None and av_audio.needs_pyav(path):
@@ -231,39 +231,46 @@ def _open_plan(entry: str, plan: PipePlan, scratch: StrPath, rules: ReadRules) -
                 raise RejectedAudio("truncated", f"{path}: {error}; {KEEP}") from None
             except av_audio.UndecodableAudio as error:
                 raise RejectedAudio("not_audio", f"{path}: {error}") from None
-            readable = output.name
+            readable, rules = output.name, replace(rules, float_full_scale=1.0)  # the floats are the decoder's
         try:
             audio = stack.enter_context(open_source(readable))
         except (ValueError, OSError, soundfile.LibsndfileError, MixedAudio) as error:
-            raise _not_audio(path, error) from None
+            raise _not_audio(entry, path, error) from None
         if not MIN_RATE_HZ <= audio.sample_rate <= MAX_RATE_HZ:
             raise RejectedAudio(
-                "bad_rate", f"{path}: {audio.sample_rate} Hz by its header; expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+                "bad_rate",
+                f"{_shown(entry, path)}: {audio.sample_rate} Hz by its header; expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
             )
         recording = Recording(entry, audio, plan, rules, missing_seconds)
         if audio.frames == 0:
             why = f" ({audio.cut})" if audio.cut else ""
-            raise RejectedAudio("truncated" if audio.cut else "empty", f"{path}: 0 samples{why}")
+            raise RejectedAudio("truncated" if audio.cut else "empty", f"{_shown(entry, path)}: 0 samples{why}")
         yield recording
 
 
-def _check_content(path: str) -> None:
+def _shown(entry: str, path: str) -> str:
+    """What a message names: the file, or the pipe whose output lies in a file that is gone by then."""
+    return path if path in entry else entry
+
+
+def _check_content(entry: str, path: str) -> None:
     try:
         if os.path.isdir(path):
             raise RejectedAudio("not_audio", f"{path}: a folder")
         if os.path.getsize(path) == 0:
-            raise RejectedAudio("empty", f"{path}: 0 bytes")
+            raise RejectedAudio("empty", f"{_shown(entry, path)}: 0 bytes")
     except OSError as error:
         raise RejectedAudio("missing", f"{path}: {error.strerror}") from None
 
 
-def _not_audio(path: str, error: Exception) -> RejectedAudio:
+def _not_audio(entry: str, path: str, error: Exception) -> RejectedAudio:
+    shown = _shown(entry, path)
     try:
         with open(path, "rb") as stream:
             head = stream.read(1024)
     except OSError as system_error:  # libsndfile does not say that permission is missing
         return RejectedAudio("missing", f"{path}: {system_error.strerror}")
     if head.startswith(b"NIST_1A") and b"shorten" in head:
-        return RejectedAudio("not_audio", f"{path}: SPHERE compressed by shorten; needs the program sph2pipe")
+        return RejectedAudio("not_audio", f"{shown}: SPHERE compressed by shorten; needs the program sph2pipe")
     reason = "truncated" if "too early" in str(error) else "not_audio"
-    return RejectedAudio(reason, f"{path}: {getattr(error, 'error_string', error)}")
+    return RejectedAudio(reason, f"{shown}: {getattr(error, 'error_string', error)}")

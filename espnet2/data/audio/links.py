@@ -6,7 +6,7 @@ from typing import Literal
 from espnet2.data.audio.chunks import PLACE_HOLDERS, chunk_links, is_chunk_file
 from espnet2.data.audio.flac import flac_links, is_flac
 from espnet2.data.audio.link import Bytes, Link, plain
-from espnet2.data.audio.mpeg import first_frame, mpeg_links
+from espnet2.data.audio.mpeg import after_tags, first_frame, mpeg_links
 from espnet2.data.audio.ogg import is_ogg, ogg_links
 from espnet2.data.audio.views import Range, patched
 
@@ -30,6 +30,8 @@ def find_links(data: Bytes, whole: Range) -> tuple[Link, ...]:
         return chunk_links(data, whole)
     if is_flac(head):
         return flac_links(data, whole)
+    if head[:3] == b"ID3" and is_flac(data[(start := after_tags(data, whole.start)) : start + HEAD_BYTES]):
+        return flac_links(data, Range(start, whole.stop))
     if is_ogg(head):
         return ogg_links(data, whole)
     if head[:4] in AU:

@@ -51,7 +51,7 @@ def _parse(word: bytes) -> Header | None:
     return Header((version, layer, rate_index, is_mono), num_bytes, num_samples, 4 + side)
 
 
-def _after_tags(data: Bytes, at: int) -> int:
+def after_tags(data: Bytes, at: int) -> int:
     """Behind the ID3v2 tags at `at`: 10 bytes, with the size in four times 7 bits, and perhaps a footer."""
     while (head := data[at : at + 10])[:3] == b"ID3" and len(head) == 10 and max(head[6:10]) < 0x80:
         size = 0
@@ -63,7 +63,7 @@ def _after_tags(data: Bytes, at: int) -> int:
 
 def first_frame(data: Bytes, whole: Range) -> int | None:
     """Where the first frame begins, if the range holds MPEG audio: two frames in a row, at its start or behind tags."""
-    start = _after_tags(data, whole.start)
+    start = after_tags(data, whole.start)
     if start == whole.start and not SYNC.match(data[start : start + 2]):
         return None
     return _next_frame(data, start, min(whole.stop, start + SEARCHED), whole.stop, None)

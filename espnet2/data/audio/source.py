@@ -32,9 +32,14 @@ class MixedAudio(Exception):
 class AudioSource:
     """All frames of a file, as one row; several recordings in one file (`cat a.ogg b.ogg`) follow each other."""
 
-    def __init__(self, path: str, stream: io.BufferedReader, links: Sequence[Link], *, is_whole_file: bool) -> None:
-        """Open every recording once, for its length."""
-        self.path, self.stream, self.links, self.is_whole_file = path, stream, links, is_whole_file
+    def __init__(self, path: str, stream: io.BufferedReader, links: Sequence[Link], file: Range | None) -> None:
+        """Open every recording once, for its length.
+
+        Args:
+            file: all of the file, where it is none of the entries of an ark.
+        """
+        self.path, self.stream, self.links = path, stream, links
+        self._is_native = file is not None and len(links) == 1 and tuple(links[0].parts) == (file,)
         self.starts = [0]
         self.surplus_frames = self.missing_frames = 0  # more, or fewer, than the headers say
         self.cut = next((link.cut for link in links if link.cut), "")  # how the file ends, if that is no end
@@ -78,15 +83,10 @@ class AudioSource:
     @property
     def is_plain(self) -> bool:
         """The file is what its header says, and nothing but one recording."""
-        return self.is_whole_file and self._is_native(self.links[0]) and not (self.missing_frames or self.cut)
-
-    def _is_native(self, link: Link) -> bool:
-        return len(self.links) == 1 and len(link.parts) == 1 and isinstance(link.parts[0], Range)
+        return self._is_native and not (self.missing_frames or self.cut)
 
     def _open(self, number: int) -> soundfile.SoundFile:
-        link = self.links[number]
-        native = self.is_whole_file and self._is_native(link)
-        audio = soundfile.SoundFile(self.path if native else View(self.stream, link.parts))
+        audio = soundfile.SoundFile(self.path if self._is_native else View(self.stream, self.links[number].parts))
         # soundfile asks for the place and goes there at every read: GSM cannot, DWVW says that it could.
         audio.seekable = lambda: False
         return audio
@@ -163,6 +163,6 @@ def open_source(entry: str) -> Iterator[AudioSource]:
             raise ValueError("0 bytes")
         whole = entry_range(data, int(match[2])) if match else Range(0, len(data))
         links = find_links(data, whole)
-        source = AudioSource(path, stream, links, is_whole_file=match is None)
+        source = AudioSource(path, stream, links, None if match else whole)
         stack.callback(source.close)
         yield source

@@ -14,6 +14,11 @@ def check_usable(recording: Recording, sums: SampleSums, clipping: Clipping, opt
         raise RejectedAudio("empty", "0 samples")
     if sums.squares == 0:
         raise RejectedAudio("silent", f"all {sums.count} samples are zero{_other_channels(recording, options)}")
+    check_clipping(sums, clipping, options)
+
+
+def check_clipping(sums: SampleSums, clipping: Clipping, options: FormatOptions) -> None:
+    """Raises RejectedAudio for utterances far beyond full scale: clipped, they would be noise."""
     ratio = clipping.count / sums.count
     if ratio > options.max_clipped_ratio or clipping.peak > MAX_PEAK:
         scale = next((scale for scale in SCALES if clipping.peak * options.float_full_scale <= scale), SCALES[-1])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from odd_audio import COUNT, PCM, RATE, WAVE, chunk, encoded, flac_with_total, mp3, put, put_number, riff
+from spoken import write_with_pyav
 
 from espnet2.data.audio.decode import DEFAULT_RULES, ReadRules, RejectedAudio, open_recording
 
@@ -224,3 +225,25 @@ def test_right_files_are_read_by_the_decoder_itself(tmp_path: Path) -> None:
         with open_recording(put(tmp_path / "audio", encoded(container)), tmp_path) as recording:
             assert recording.audio.is_plain and recording.frames == COUNT
     assert soundfile.info(tmp_path / "audio").frames == COUNT and RATE == 16000
+
+
+def test_flac_behind_a_tag(tmp_path: Path) -> None:
+    """Some taggers of MP3 write ID3v2 before FLAC."""
+    tag = b"ID3\3\0\0" + bytes((0, 0, 2, 0)) + bytes(256)
+    for total in (0, 8000, COUNT):
+        assert len(read(put(tmp_path / "a.flac", tag + flac_with_total(total)), tmp_path)[0]) == COUNT
+
+
+def test_floats_of_a_decoder_keep_their_scale(tmp_path: Path) -> None:
+    """AAC comes as floats within 1, whatever the floats of other files of the set are."""
+    path = str(write_with_pyav(tmp_path / "a.m4a", WAVE))
+    expected, _ = read(path, tmp_path)
+    assert np.array_equal(read(path, tmp_path, ReadRules(float_full_scale=32768))[0], expected)
+
+
+def test_messages_name_the_pipe_and_no_file_that_is_gone(tmp_path: Path) -> None:
+    for content in (riff()[:30000], b"no audio", flac_with_total(0)[:20000]):
+        entry = f"cat < {put(tmp_path / 'audio', content)} |"
+        with pytest.raises(RejectedAudio) as caught:
+            read(entry, tmp_path)
+        assert entry in caught.value.detail and ".pipe." not in caught.value.detail
