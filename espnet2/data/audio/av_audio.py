@@ -12,6 +12,7 @@ import soundfile
 from espnet2.utils.errors import UserError
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
@@ -112,11 +113,11 @@ def _opened(path: str) -> Iterator[tuple[ModuleType, "InputContainer", "AudioStr
 class _PacketSeconds:
     """Packets as they come, and how much they hold: what lies before 0 is the encoder's delay, which is not played."""
 
-    def __init__(self, packets: "Iterator[Packet]", codec: str) -> None:
+    def __init__(self, packets: "Iterator[Packet[AudioStream]]", codec: str) -> None:
         self.packets, self.is_last_whole = packets, codec in FULL_FRAMES
         self.held_seconds = self.end_seconds = 0.0
 
-    def __iter__(self) -> "Iterator[Packet]":
+    def __iter__(self) -> "Iterator[Packet[AudioStream]]":
         longest = last_duration = 0
         for packet in self.packets:
             if packet.duration and packet.time_base:
@@ -139,7 +140,7 @@ def _stated_seconds(av: ModuleType, container: "InputContainer", stream: "AudioS
     return 0.0 if container.duration is None else container.duration / av.time_base
 
 
-def _write(av: ModuleType, frames: Iterator, output: str) -> None:
+def _write(av: ModuleType, frames: "Iterator[AudioFrame]", output: str) -> None:
     """Write frame by frame; the rate is the first frame's, which the container may not know (HE-AAC)."""
     resampler, audio = None, None
     try:

@@ -239,7 +239,8 @@ def _open_plan(entry: str, plan: PipePlan, scratch: StrPath, rules: ReadRules) -
         if not MIN_RATE_HZ <= audio.sample_rate <= MAX_RATE_HZ:
             raise RejectedAudio(
                 "bad_rate",
-                f"{_shown(entry, path)}: {audio.sample_rate} Hz by its header; expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
+                f"{_shown(entry, path)}: {audio.sample_rate} Hz by its header; "
+                f"expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
             )
         recording = Recording(entry, audio, plan, rules, missing_seconds)
         if audio.frames == 0:

@@ -210,8 +210,8 @@ def _sox_effects(plan: PipePlan, queue: list[str]) -> PipePlan | None:
         number = values[-1] if values else ""
         if name == "speed" and _positive(number):
             plan = replace(plan, speed=plan.speed * float(number))
-        elif name == "rate" and _rate(number):
-            plan = replace(plan, rates=(*plan.rates, _rate(number)))
+        elif name == "rate" and (rate := _rate(number)):
+            plan = replace(plan, rates=(*plan.rates, rate))
         elif name == "remix" and len(values) == 1 and number.isdigit() and int(number) > 0 and plan.channel is None:
             plan = replace(plan, channel=int(number) - 1)
         elif name == "channels" and values == ["1"]:

@@ -45,8 +45,10 @@ class AudioSource:
         self.cut = next((link.cut for link in links if link.cut), "")  # how the file ends, if that is no end
         self._number, self._audio, self._position = 0, self._open(0), 0
         first = self._audio
-        self.sample_rate, self.channels = first.samplerate, first.channels
-        self.format, self.subtype = first.format, first.subtype
+        self.sample_rate: int = first.samplerate  # Hz
+        self.channels: int = first.channels
+        self.format: str = first.format
+        self.subtype: str = first.subtype
         for number, link in enumerate(links):
             audio = first if number == 0 else self._open(number)
             try:
@@ -104,7 +106,7 @@ class AudioSource:
         while True:
             if start != self._position:
                 self._go_to(start)
-            block = self._audio.read(count, dtype=dtype, always_2d=True)
+            block: np.ndarray = self._audio.read(count, dtype=dtype, always_2d=True)
             self._position += len(block)
             if len(block) or self._number + 1 == len(self.links):
                 return block

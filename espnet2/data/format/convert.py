@@ -150,7 +150,12 @@ class _Formatter:
             check_usable(recording, sums, clipping, self.options)
 
         whole = item.start_seconds is None and ARK_ENTRY.fullmatch(recording.entry) is None
-        if whole and self.options.audio_format == "flac" and recording.is_plain_flac(self.options.sample_rate):
+        if (
+            whole
+            and isinstance(self.writer, FileWriter)
+            and self.writer.audio_format == "flac"
+            and recording.is_plain_flac(self.options.sample_rate)
+        ):
             sums = SampleSums()
             for block in blocks:
                 sums.add(block)
@@ -176,6 +181,7 @@ class _Formatter:
                 self.opened = error
         if isinstance(self.opened, RejectedAudio):
             raise RejectedAudio(self.opened.reason, self.opened.detail)
+        assert self.opened is not None  # the first call opens one
         return self.opened
 
     def _compare_with_header(self, recording_id: str, recording: Recording) -> None:
@@ -195,7 +201,7 @@ def convert_blocks(
 ) -> Iterator[np.ndarray]:
     """(samples,) int16 blocks at the wanted rate; what has to be clipped for it is counted in `clipping`."""
     clipping = clipping or Clipping()
-    blocks = recording.blocks(start, stop, options.channel)
+    blocks: Iterator[np.ndarray] = recording.blocks(start, stop, options.channel)
     rates = [recording.sample_rate]
     for rate in recording.plan.rates:
         if rate < min(rates[-1], options.sample_rate):  # a detour through a lower rate removes the highs

@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TypedDict
 
 from espnet2.data.format.convert import Shard
 from espnet2.data.format.filter_tables import (
@@ -35,9 +37,35 @@ SUMMED = (  # what each job counts
 )  # fmt: skip
 
 
+class Counts(TypedDict, total=False):
+    """What older folders may lack."""
+
+    num_longer: int  # recordings that hold more than their headers say
+    longer_example: str
+    num_shorter: int  # recordings that hold less and were kept
+    truncation_tolerance: float  # seconds
+    num_clipped: int  # utterances
+    clipped_samples: int
+
+
+class FormatProperties(Counts):
+    """format.json."""
+
+    hash: str
+    root: str  # what relative paths in wav.scp start from, relative to this folder
+    companions_hash: str
+    sample_rate: int  # Hz
+    audio_format: str
+    channel: int | None
+    num_utterances: int
+    num_rejected: int
+    num_first_channel: int
+    total_samples: int
+
+
 def merge_format(
     data_dir: Path, output_dir: Path, options: FormatOptions, num_jobs: int, max_rejected_ratio: float
-) -> dict:
+) -> FormatProperties:
     """Collect the jobs of stage 3.
 
     Args:
@@ -57,7 +85,7 @@ def merge_format(
     shards = [Shard(output_dir, job, num_jobs).folder for job in range(1, num_jobs + 1)]
     totals = _add_up(shards, work)
     _check_rejections(totals, [folder / "rejected.tsv" for folder in shards], max_rejected_ratio)
-    properties = {
+    properties: FormatProperties = {
         "hash": work,
         "root": os.path.relpath(os.getcwd(), os.path.abspath(output_dir)),  # what relative paths in wav.scp start from
         "companions_hash": companions,
@@ -94,11 +122,11 @@ def _companions_hash(data_dir: Path) -> str:
 
 def _refresh_companions(
     data_dir: Path, output_dir: Path, work: str, companions: str, max_rejected_ratio: float
-) -> dict:
+) -> FormatProperties:
     """The audio is there; transcripts, languages or alignments may have changed since."""
     if done_hash(output_dir) != work:
         raise UserError(f"{output_dir}: not the audio of {data_dir} with these options; run stage 3 again")
-    properties = json.loads((output_dir / DONE_FILE).read_text(encoding="utf-8"))
+    properties: FormatProperties = json.loads((output_dir / DONE_FILE).read_text(encoding="utf-8"))
     totals = {"num_kept": properties["num_utterances"], "num_rejected": properties["num_rejected"]}
     _check_rejections(totals, [output_dir / "rejected.tsv"], max_rejected_ratio)
     if properties["companions_hash"] != companions:
@@ -138,14 +166,14 @@ def _check_rejections(totals: dict[str, int], tables: list[Path], max_ratio: flo
     )
 
 
-def _lines(tables: list[Path]):
+def _lines(tables: list[Path]) -> Iterator[str]:
     for path in tables:
         with open(path, encoding="utf-8") as stream:
             for line in stream:
                 yield line.rstrip("\n").replace("\t", "  ")
 
 
-def describe(output_dir: Path, properties: dict) -> None:
+def describe(output_dir: Path, properties: FormatProperties) -> None:
     """Say what stage 3 made."""
     hours = properties["total_samples"] / properties["sample_rate"] / 3600
     kept, rejected = properties["num_utterances"], properties["num_rejected"]
@@ -164,7 +192,7 @@ def describe(output_dir: Path, properties: dict) -> None:
         print(f"{output_dir}: {line}", file=sys.stderr)
 
 
-def _notes(output_dir: Path, properties: dict) -> list[str]:
+def _notes(output_dir: Path, properties: FormatProperties) -> list[str]:
     """What of the set is not as its headers say, one line for each kind."""
     notes = []
     if properties.get("num_longer"):

@@ -56,7 +56,8 @@ class Clipping:
         self.peak = max(self.peak, peak)
         if peak > 1:
             self.count += int(np.count_nonzero(np.abs(block) > 1))
-        return np.clip(np.rint(block * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        clipped: np.ndarray = np.clip(np.rint(block * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        return clipped
 
 
 Blocks = Iterable[np.ndarray]  # (samples,) int16 each
