@@ -125,8 +125,8 @@ def second_fields(directory: Directory, name: str) -> dict[bytes, bytes]:
 
 
 def to_the_end(end: bytes) -> bool:
-    """Whether an end in segments is -1, or any number below 0: the end of the recording, whatever its length."""
-    return float(end) < 0
+    """Whether an end in segments is -1: the end of the recording, whatever its length."""
+    return float(end) == -1
 
 
 def recordings(segments: Lines) -> set[bytes]:
