@@ -10,7 +10,6 @@ from espnet2.units.request import (
     FLOAT_BYTES,
     SampleRequest,
     add_sample_arguments,
-    gigabytes,
     read_request,
     require_disk,
     require_memory,
@@ -19,6 +18,7 @@ from espnet2.units.sampling import Sample
 from espnet2.units.source import make_extractor
 from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.show import format_bytes
 
 NOT_THERE = 3  # exit status of --check
 
@@ -77,7 +77,7 @@ def _forecast(request: SampleRequest, arguments: argparse.Namespace) -> None:
     needed = forecast_fit_bytes(plan.num_frames, extractor.dim, arguments.num_clusters)
     print(
         f"{request.describe(plan, extractor.dim)}; k-means with {arguments.num_clusters} clusters "
-        f"takes {gigabytes(needed)} of memory",
+        f"takes {format_bytes(needed)} of memory",
         file=sys.stderr,
     )
 
@@ -90,7 +90,7 @@ def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
     needed = forecast_fit_bytes(sample.num_frames, sample.dim, arguments.num_clusters)
     print(
         f"k-means: {sample.num_frames:,} frames of {sample.dim} values, {arguments.num_clusters} clusters: "
-        f"{gigabytes(needed)} of memory",
+        f"{format_bytes(needed)} of memory",
         file=sys.stderr,
         flush=True,
     )

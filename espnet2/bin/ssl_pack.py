@@ -1,11 +1,11 @@
 """A trained model in, a folder and one archive to be sent or uploaded out; or such an archive in, its folder out."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.files import require_json
 
 DTYPES = ("fp32", "fp16")
 
@@ -54,7 +54,7 @@ def main() -> None:
     )
     folder = pack_experiment(find_model(arguments.model, arguments.checkpoint), arguments.output, options)
     archive = write_archive(folder, arguments.archive or folder.with_name(f"{folder.name}.tar.gz"))
-    for name, problem in json.loads((folder / CARD).read_text(encoding="utf-8"))["formats"].items():
+    for name, problem in require_json(folder / CARD, "pack the model again")["formats"].items():
         print(f"for {name}: {f'{folder}/{name}' if problem is None else f'not packed: {problem}'}")
     print(f"{archive}: {archive.stat().st_size / (1 << 20):.2f} MiB, the files of {folder}")
 

@@ -1,7 +1,6 @@
 """Finished experiments, their table of units and the times of their stages in, one table for a person out."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ from espnet2.evaluate.units.figures import PHONE_FIGURES
 from espnet2.evaluate.units.table import best_rows, show
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.errors import UserError, run_main
-from espnet2.utils.files import atomic_write
+from espnet2.utils.files import atomic_write, require_json
+
+REMEDY = "finish the run first (stage 7 writes train.done, 8 the units)"
 
 
 def main() -> None:
@@ -30,7 +31,9 @@ def main() -> None:
     experiments = dict(_pair(word, "--experiments") for word in arguments.experiments)
     text = "\n".join(
         [
-            *_result_table(_read(arguments.units), {title: Path(exp) for title, exp in experiments.items()}),
+            *_result_table(
+                require_json(arguments.units, REMEDY), {title: Path(exp) for title, exp in experiments.items()}
+            ),
             *_time_table([_pair(word, "--stages") for word in arguments.stages]),
             "",
             *_paths(experiments),
@@ -47,13 +50,6 @@ def _pair(word: str, option: str) -> tuple[str, str]:
     if not equals:
         raise UserError(f"{option}: '{word}' is not <title>=<path>")
     return title, value
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: finish the run first (stage 7 writes train.done, 8 the units)") from None
 
 
 def _result_table(units: dict[str, Any], experiments: dict[str, Path]) -> list[str]:
@@ -79,7 +75,7 @@ def _training(row: Mapping[str, Any], experiments: dict[str, Path]) -> str:
     """Updates, loss and masked accuracy on the valid set, and wall time; dashes for what was not trained."""
     if row["title"] not in experiments:
         return "- | - | - | -"
-    done = _read(experiments[row["title"]] / "train.done")
+    done = require_json(experiments[row["title"]] / "train.done", REMEDY)
     loss, accuracy = done["valid"]["loss"], done["valid"]["masked_accuracy"]
     return f"{done['updates']:,} | {loss:.3f} | {accuracy:.1%} | {format_seconds(done['wall_seconds'])}"
 

@@ -1,13 +1,12 @@
 """A training's config and data in, its speed and the updates that fill the wanted minutes out, kept in a JSON file."""
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from espnet2.utils.errors import UserError, run_main
-from espnet2.utils.files import hash_value, write_json
+from espnet2.utils.files import hash_value, require_json, write_json
 
 DESCRIPTION = """\
 Measure how many updates of a training fit into a number of minutes, by a short trial on a quiet machine.
@@ -40,7 +39,7 @@ def main() -> None:
 
     config = load_training_config(options.config, overrides)
     wanted = hash_value(config.model_dump(mode="json"))
-    known = json.loads(options.file.read_text(encoding="utf-8")) if options.file.is_file() else {}
+    known = require_json(options.file, "delete it, to measure again") if options.file.is_file() else {}
     found = known.get(options.name)
     if found is None:
         from espnet2.pretrain.inputs import DataPaths

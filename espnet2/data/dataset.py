@@ -18,9 +18,9 @@ from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import AudioIndex, JoinedIndex
 from espnet2.data.labels.packed import NO_LABEL, JoinedLabels, PackedLabels, frame_labels
 from espnet2.data.sampler import MicroBatch
+from espnet2.data.waveform import VARIANCE_FLOOR
 from espnet2.utils.errors import UserError
 
-NORMALIZE_EPSILON = 1e-5  # of the variance: fairseq's layer norm over the whole wave, HuBERT Large
 TRAIN_STREAM, VALID_STREAM = 0, 1  # keeps validation's draws apart from training's
 CROP_ENTRY = 1 << 20  # the "entry" of crop starts, far above any loss entry's number
 AUGMENT_ENTRY = CROP_ENTRY + 1  # and of augmentation
@@ -159,7 +159,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
             mean = np.float32(mean + wav.mean(dtype=np.float64) - clean.mean(dtype=np.float64))
             before, after = clean.var(dtype=np.float64), wav.var(dtype=np.float64)
             variance *= after / before if before > 0 else 1.0
-        normalized: Wave = (wav - mean) * np.float32(1.0 / np.sqrt(variance + NORMALIZE_EPSILON))
+        normalized: Wave = (wav - mean) * np.float32(1.0 / np.sqrt(variance + VARIANCE_FLOOR))
         return normalized
 
     def _labels(self, item: MicroBatch, crops: list[_Crop], wav_lengths: Tensor) -> Tensor | None:

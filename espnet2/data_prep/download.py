@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from espnet2.data_prep.scan import Progress
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import format_bytes
 
 BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
@@ -106,7 +107,7 @@ def _download(url: str, partial: Path) -> None:
 def _check_space(partial: Path, length: int, url: str) -> None:
     free = shutil.disk_usage(partial.parent).free
     if length > free:
-        raise UserError(f"{url}: {length / 1e9:.1f} GB to fetch, {free / 1e9:.1f} GB free in {partial.parent}")
+        raise UserError(f"{url}: {format_bytes(length)} to fetch, {format_bytes(free)} free in {partial.parent}")
 
 
 def _verify(partial: Path, url: str, sha256: str, md5: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 SAMPLE_RATE = 16000  # Hz
 WINDOW = 512  # samples per probability: what the model was trained with at 16 kHz
@@ -39,12 +39,10 @@ class SpeechDetector:
     """Silero VAD (MIT licence); its model comes with the package `silero-vad`."""
 
     def __init__(self) -> None:
-        try:
+        with needs(
+            "cutting at pauses needs Silero VAD; install it: pip install silero-vad, which takes the torch you have"
+        ):
             from silero_vad import load_silero_vad
-        except ImportError:
-            raise UserError(
-                "cutting at pauses needs Silero VAD; install it: pip install silero-vad, which takes the torch you have"
-            ) from None
         self._model = load_silero_vad()
 
     def probabilities(self, blocks: Iterable[np.ndarray]) -> np.ndarray:

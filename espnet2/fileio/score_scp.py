@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from espnet2.fileio.read_text import read_2columns_text
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
+from espnet2.utils.files import require_json
 
 if TYPE_CHECKING:
     import music21
@@ -34,12 +36,8 @@ class NOTE:
 def _load(name: str) -> ModuleType:
     import importlib
 
-    try:
+    with needs(f"scores of songs need {name}: pip install 'espnet2-ssl[singing]', or pip install {name}"):
         return importlib.import_module(name)
-    except ImportError:
-        raise UserError(
-            f"scores of songs need {name}: pip install 'espnet2-ssl[singing]', or pip install {name}"
-        ) from None
 
 
 class _Scores(Mapping):
@@ -151,7 +149,7 @@ class SingingScoreReader(_Scores):
         super().__init__(fname)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        return json.loads(Path(self.data[key]).read_text(encoding="utf-8"))
+        return require_json(Path(self.data[key]), f"write the score of {key} again")
 
 
 class SingingScoreWriter:

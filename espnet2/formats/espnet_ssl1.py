@@ -11,6 +11,7 @@ from espnet2.formats import names
 from espnet2.formats.canonical import modern_weight_norm, rename, reverse
 from espnet2.formats.incoming import Foreign, frontend_values, model_values
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import first_names
 
 NORM_EPS = 1e-12  # of espnet.nets.pytorch_backend.transformer.layer_norm, in the blocks and after them
 # What ESPnet's classes take where config.yaml says nothing (release 202511).
@@ -129,8 +130,7 @@ def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Pa
     weights, left = rename(modern_weight_norm(state), reverse(names.espnet_ssl1(kind)))
     lost = [name for name in left if name.startswith(OURS)]
     if lost:
-        shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
-        raise UserError(f"{where}: no form here for the weights {shown}")
+        raise UserError(f"{where}: no form here for the weights {first_names(lost, 5)}")
     if _is_relative(settings):
         weights |= _scaled(weights, math.sqrt(settings["encoder_conf.output_size"]))
     position = _position(weights, where) if convolves(settings) else {"position": "none"}

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TypeVar
 
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 Result = TypeVar("Result")
@@ -19,10 +20,8 @@ def import_hub() -> ModuleType:
     Raises:
         UserError: it is not installed.
     """
-    try:
+    with needs("Hugging Face repositories need huggingface_hub: pip install 'espnet2-ssl[hub]'"):
         import huggingface_hub
-    except ImportError:
-        raise UserError("Hugging Face repositories need huggingface_hub: pip install 'espnet2-ssl[hub]'") from None
     return huggingface_hub
 
 

@@ -1,10 +1,8 @@
 """Finished trainings of one config and corpus, differing by chance only, in; their mean curves and spread out."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from espnet2.ssl.objective import objective_class
 from espnet2.tasks.config import SSLConfig, load_config
 from espnet2.train.history import HistoryLine, points, read_history
 from espnet2.utils.errors import UserError
+from espnet2.utils.files import require_json
 
 ACCURACY = re.compile(r"(^|\.)(masked|contrastive)_accuracy$")
 PROBE = "probe_pnmi"
@@ -114,10 +113,10 @@ def spread_rule(num_runs: int) -> str:
 
 def _subject(experiment: Path, paths: DataPaths | None) -> Subject:
     """What a run was trained on, from its own record or from the data."""
-    done = _read(experiment / "train.done", "the training has not ended; run its run.sh")
+    done = require_json(experiment / "train.done", "the training has not ended; run its run.sh")
     if paths is None:
         remedy = "it was trained before traffic lights: name --train_sets, --valid_sets and --valid_labels"
-        values = _read(experiment / LIGHTS_NAME, remedy)["subject"]
+        values = require_json(experiment / LIGHTS_NAME, remedy)["subject"]
         if values["updates"] != done["updates"]:
             raise UserError(f"{experiment}: planned {values['updates']} updates, but ended after {done['updates']}")
         return Subject(**values)
@@ -159,12 +158,3 @@ def _last(path: Path, pattern: str) -> str:
     """What the group of a pattern matches last in a file; "" if nowhere."""
     found = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else []
     return found[-1] if found else ""
-
-
-def _read(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: {remedy}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from None

@@ -31,6 +31,7 @@ from espnet2.train.trainer import NUM_RESUMABLE, Trainer
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
+from espnet2.utils.show import format_bytes
 
 FLOAT_BYTES = 4
 ADAM_COPIES = 3  # weights and two moments
@@ -206,11 +207,7 @@ def describe(
         f"machine: {device}, {ranks.world_size} x {mode}, {config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
         *([f"network: {ranks.network}"] if ranks.network else []),
-        f"checkpoints: {_size(ADAM_COPIES * weights)} each, at most "
-        f"{_size((ADAM_COPIES * (NUM_RESUMABLE + 1) + kept + 1) * weights)} in all; weights, gradient and optimizer "
-        f"take {_size((ADAM_COPIES + 1) * weights)} of memory, activations come on top",
+        f"checkpoints: {format_bytes(ADAM_COPIES * weights)} each, at most "
+        f"{format_bytes((ADAM_COPIES * (NUM_RESUMABLE + 1) + kept + 1) * weights)} in all; weights, gradient and "
+        f"optimizer take {format_bytes((ADAM_COPIES + 1) * weights)} of memory, activations come on top",
     ]
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.2f} MB"

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 CLEANERS = ("none", "tacotron")
 
@@ -21,10 +22,10 @@ def make_cleaner(name: str) -> Callable[[str], str]:
         return str
     if name != "tacotron":
         raise UserError(f"--cleaner {name}: expected one of {', '.join(CLEANERS)}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its regular expressions hold escapes that newer Pythons warn of
-            from tacotron_cleaner.cleaners import custom_english_cleaners
-    except ImportError:
-        raise UserError("--cleaner tacotron needs espnet_tts_frontend: pip install espnet_tts_frontend") from None
+    with (
+        needs("--cleaner tacotron needs espnet_tts_frontend: pip install espnet_tts_frontend"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # its regular expressions hold escapes that newer Pythons warn of
+        from tacotron_cleaner.cleaners import custom_english_cleaners
     return custom_english_cleaners

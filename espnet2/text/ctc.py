@@ -14,6 +14,7 @@ from espnet2.text.token_list import BLANK, UNKNOWN, read_token_list
 from espnet2.text.tokenizer import Tokenizer, join_tokens, make_tokenizer
 from espnet2.text.vocabulary import make_vocabulary
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 from espnet2.utils.files import hash_bytes
 
 BLANK_ID, UNKNOWN_ID = 0, 1  # the order of ESPnet's lists; CTC has no <sos/eos>
@@ -136,10 +137,8 @@ def require_jiwer() -> ModuleType:
     Raises:
         UserError: it is not installed.
     """
-    try:
+    with needs("error rates need jiwer: pip install 'espnet2-ssl[eval]', or pip install jiwer"):
         import jiwer
-    except ImportError:
-        raise UserError("error rates need jiwer: pip install 'espnet2-ssl[eval]', or pip install jiwer") from None
     return jiwer
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from espnet2.text.tokenizer import make_tokenizer
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 # ESPnet's names -> languages of espeak-ng.
 ESPEAK_LANGUAGES = {
@@ -94,12 +95,10 @@ class PhonemeTokenizer:
 
 
 def _import_pyopenjtalk() -> OpenJTalk:
-    try:
+    with needs("g2p pyopenjtalk needs a package: pip install pyopenjtalk"):
         import pyopenjtalk
-    except ImportError:
-        raise UserError("g2p pyopenjtalk needs a package: pip install pyopenjtalk") from None
-    found: OpenJTalk = pyopenjtalk
-    return found
+    frontend: OpenJTalk = pyopenjtalk
+    return frontend
 
 
 def _espeak(language: str) -> Phonemizer:
@@ -108,11 +107,9 @@ def _espeak(language: str) -> Phonemizer:
         raise UserError(
             f"g2p {ESPEAK}{language}: expected one of {', '.join(ESPEAK + name for name in ESPEAK_LANGUAGES)}"
         )
-    try:
+    with needs(f"g2p {ESPEAK}{language} needs a package: pip install phonemizer"):
         from phonemizer.backend import EspeakBackend
         from phonemizer.backend.espeak.wrapper import EspeakWrapper
-    except ImportError:
-        raise UserError(f"g2p {ESPEAK}{language} needs a package: pip install phonemizer") from None
     try:
         import espeakng_loader
 

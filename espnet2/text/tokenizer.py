@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 TOKEN_TYPES = ("char", "bpe", "word", "phn")
 G2P_CHOICES = ("none", "g2p_en")
@@ -91,10 +92,8 @@ def _bpe_tokenizer(model: str | Path | None) -> Tokenizer:
 def _g2p_tokenizer(name: str) -> Tokenizer:
     if name != "g2p_en":
         raise UserError(f"--g2p {name}: expected one of {', '.join(G2P_CHOICES)}")
-    try:
+    with needs("--g2p g2p_en needs espnet_tts_frontend: pip install espnet_tts_frontend"):
         import nltk
-    except ImportError:
-        raise UserError("--g2p g2p_en needs espnet_tts_frontend: pip install espnet_tts_frontend") from None
     for kind, data in (("taggers", "averaged_perceptron_tagger_eng"), ("corpora", "cmudict")):
         try:
             nltk.data.find(f"{kind}/{data}.zip")  # g2p_en itself would try to download them, unasked

@@ -1,13 +1,12 @@
 """Weights, optimizer and state in, checkpoints that are whole or not there out: update_<n>, latest, best_<stat>."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import torch
 from safetensors import SafetensorError
@@ -19,7 +18,8 @@ from espnet2.train.config import Criterion
 from espnet2.train.manifest import describe_files, find_damage, sync_folder, write_manifest
 from espnet2.train.state import TrainingJson
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import write_json
+from espnet2.utils.files import require_json, write_json
+from espnet2.utils.show import format_bytes
 
 MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "state/optimizer.pt"
@@ -161,7 +161,8 @@ class CheckpointFolder:
 
     def open(self, directory: Path) -> Checkpoint:
         """A checkpoint that another rank found whole."""
-        return Checkpoint(directory, json.loads((directory / TRAINING_FILE).read_text(encoding="utf-8")))
+        training = require_json(directory / TRAINING_FILE, f"delete {directory} to go on from the one before")
+        return Checkpoint(directory, cast(TrainingJson, training))
 
     def load_latest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole; None if there is none at all.
@@ -248,8 +249,8 @@ class CheckpointFolder:
         free_bytes = shutil.disk_usage(self.directory).free
         if free_bytes < needed_bytes * FREE_SPACE_MARGIN:
             raise UserError(
-                f"{self.directory}: a checkpoint needs {needed_bytes / 1e9:.2f} GB, the disk has "
-                f"{free_bytes / 1e9:.2f} GB free; {self._intact()}; free some space and run run.sh to go on"
+                f"{self.directory}: a checkpoint needs {format_bytes(needed_bytes)}, the disk has "
+                f"{format_bytes(free_bytes)} free; {self._intact()}; free some space and run run.sh to go on"
             )
 
     def _cannot_save(self, update: int, reason: object) -> str:

@@ -23,11 +23,16 @@ def read_history(experiment: Path) -> list[HistoryLine]:
     """The lines of history.jsonl; a line that a kill cut short is left out."""
     path = experiment / "history.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [_parse(line) for line in lines if line.endswith("}")]
+    parsed = map(parse_line, lines)
+    return [line for line in parsed if line is not None]
 
 
-def _parse(line: str) -> HistoryLine:
-    figures = json.loads(line)
+def parse_line(line: str) -> HistoryLine | None:
+    """What a line of history.jsonl holds; None where a kill cut it short."""
+    try:
+        figures = json.loads(line)
+    except json.JSONDecodeError:
+        return None
     return HistoryLine(figures.pop("dataset"), figures.pop("update"), figures)
 
 

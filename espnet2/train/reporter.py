@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from espnet2.train.history import parse_line
 from espnet2.train.progress import Heartbeat
 from espnet2.train.state import Validation
 from espnet2.utils.clock import format_seconds
@@ -167,7 +168,7 @@ class FolderReporter(Reporter):
         path = self._history_path()
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["update"] <= update]
+            kept = [line for line in lines if (parsed := parse_line(line)) and parsed.update <= update]
             path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 

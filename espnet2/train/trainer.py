@@ -27,6 +27,7 @@ from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import run_probe, validate
 from espnet2.train.watch import CollapseWatch
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import first_names
 
 NUM_RESUMABLE = 2  # checkpoints that keep their optimizer state: should the newest be damaged, the one before serves
 SHOWN_UTTERANCES = 8  # of a skipped update, in the log
@@ -183,10 +184,9 @@ class Trainer:
         self.interval.skipped += 1
         own = [name for item in batches for name in item.batch.utt_ids]
         names = [name for part in self.ranks.gather(own) for name in part]
-        more = f" and {len(names) - SHOWN_UTTERANCES} more" if len(names) > SHOWN_UTTERANCES else ""
         what = (
             f"update {self.state.update + 1} (micro-batch {batches[0].number}): loss or gradient is not finite; "
-            f"skipped; utterances {', '.join(names[:SHOWN_UTTERANCES])}{more}"
+            f"skipped; utterances {first_names(names, SHOWN_UTTERANCES)}"
         )
         self.reporter.warn(what)
         if self.state.skipped_in_row >= self.config.max_nonfinite:

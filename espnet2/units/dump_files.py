@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from espnet2.units.sampling import write_array_header
-from espnet2.utils.files import atomic_write, read_json, write_json
+from espnet2.utils.files import atomic_write, read_json, read_json_lines, write_json
 
 ARK, NPY, UNITS = "ark", "npy", "units"
 KINDS = (ARK, NPY, UNITS)
@@ -62,16 +62,10 @@ class DumpFiles(AbstractContextManager):
 
     def _read_journal(self) -> list[dict[str, Any]]:
         """Finished utterances of a stopped job; none where it did something else. A line cut short ends them."""
-        found = []
-        lines = self.journal_path.read_text(encoding="utf-8").splitlines() if self.journal_path.exists() else []
-        for line in lines:
-            try:
-                found.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        same = bool(found) and found[0] == {"fingerprint": self.fingerprint}
+        lines = list(read_json_lines(self.journal_path))
+        same = bool(lines) and lines[0] == {"fingerprint": self.fingerprint}
         there = self.kind == NPY or all(self._data_path(folder).exists() for folder in self.folders)
-        return found[1:] if same and there else []
+        return lines[1:] if same and there else []
 
     def _data_path(self, folder: Path) -> Path:
         return folder / (f"feats.{self.job}.ark" if self.kind == ARK else f".units.{self.job}.txt")

@@ -17,7 +17,7 @@ from espnet2.data.waveform import load_wav
 from espnet2.ssl.modules.mel import LogMel, MelSettings
 from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import write_json
+from espnet2.utils.files import read_json, read_json_lines, require_json, write_json
 from espnet2.utils.progress import Progress
 
 FOLDER = "mel_stats"  # the folder inside dump/<set>
@@ -92,7 +92,7 @@ def gather_statistics(
             f"{settings.sample_rate}; format it with --fs (stage 3), or change frontend_conf"
         )
     card, parts = request.card(), request.parts()
-    if (_read_json(request.path) or {}).get("card") == card:
+    if (read_json(request.path) or {}).get("card") == card:
         return request.path
     seconds = [float(request.index.num_samples[rows].sum()) / settings.sample_rate for rows in parts]
     done = _read_partial(request.partial_path, card)
@@ -123,12 +123,11 @@ def read_statistics(dump_sets: Sequence[str | Path], settings: MelSettings) -> M
     total = MelStatistics.of(torch.zeros(0, settings.num_mels))
     for dump_set in dump_sets:
         path = statistics_path(dump_set, settings)
-        found, index = _read_json(path), AudioIndex.open(dump_set)
+        index = AudioIndex.open(dump_set)
         remedy = "run stage 6 with this --train_config (python -m espnet2.bin.ssl_mel_stats)"
-        if found is None:
-            raise UserError(
-                f"{path} is missing: mel_norm corpus needs the mean and deviation of every training set's mel; {remedy}"
-            )
+        found = require_json(
+            path, f"mel_norm corpus needs the mean and deviation of every training set's mel; {remedy}"
+        )
         if found["card"]["index"] != index.hash or found["card"]["format_version"] != FORMAT_VERSION:
             raise UserError(f"{path}: the set changed since these statistics were gathered; {remedy}")
         scale = index.total_samples / settings.sample_rate / found["seconds"]  # of a thinned set: as if all were read
@@ -174,20 +173,10 @@ def _or_raise(result: MelStatistics | UserError) -> MelStatistics:
     return result
 
 
-def _read_json(path: Path) -> dict | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def _read_partial(path: Path, card: dict) -> dict[int, MelStatistics]:
     """The finished parts of a stopped run of the same card; a line cut short by the stop counts as not done."""
-    if not path.exists():
-        return {}
     done = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError:
-            break
+    for number, value in enumerate(read_json_lines(path)):
         if number == 0 and value != card:
             return {}
         if number > 0:

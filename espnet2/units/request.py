@@ -9,6 +9,7 @@ from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.units.sampling import SamplePlan, fingerprint, plan_sample
 from espnet2.units.source import FEATURES, MFCC, FeatureSource, resolve_source
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import format_bytes
 
 FLOAT_BYTES = 4
 MAX_FRAMES = 2_000_000  # 6 GB of 768 values; 4,000 frames for each of 500 clusters, far more than a centroid needs
@@ -44,7 +45,7 @@ class SampleRequest:
         return (
             f"{self.source.describe()}: {len(plan.rows):,} of {len(self.index):,} utterances, "
             f"{100 * plan.keep:.3g} % of their frames: {plan.num_frames:,} frames of {dim} values, "
-            f"{gigabytes(FLOAT_BYTES * plan.num_frames * dim)} on disk"
+            f"{format_bytes(FLOAT_BYTES * plan.num_frames * dim)} on disk"
         )
 
     def plan(self, geometry) -> SamplePlan:
@@ -84,7 +85,7 @@ def require_disk(directory: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(there).free
     if needed_bytes > free:
         raise UserError(
-            f"{directory}: needs {gigabytes(needed_bytes)}, but only {gigabytes(free)} are free; "
+            f"{directory}: needs {format_bytes(needed_bytes)}, but only {format_bytes(free)} are free; "
             "make room, or take fewer frames (--portion, --max_frames)"
         )
 
@@ -98,7 +99,7 @@ def require_memory(needed_bytes: int) -> None:
     available = _available_memory_bytes()
     if available is not None and needed_bytes > available:
         raise UserError(
-            f"k-means needs {gigabytes(needed_bytes)} of memory, but only {gigabytes(available)} are there; "
+            f"k-means needs {format_bytes(needed_bytes)} of memory, but only {format_bytes(available)} are there; "
             "take fewer frames (--portion, --max_frames)"
         )
 
@@ -110,8 +111,3 @@ def _available_memory_bytes() -> int | None:
         return None
     values = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(values[0]) * 1024 if values else None
-
-
-def gigabytes(num_bytes: int) -> str:
-    """For messages, such as "1.25 GB"."""
-    return f"{num_bytes / 1e9:.2f} GB"

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, overload
 
+from espnet2.utils.errors import UserError
+
 HASH_CHARACTERS = 16  # 64 bits: no chance collision among the artefacts of one experiment
 
 
@@ -78,9 +80,43 @@ def hash_value(value: object) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The contents of a JSON file; None where there is none, or it was cut short."""
+    """The object in a JSON file that can be made again; None where there is none, or it is damaged."""
     try:
-        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return contents
-    except (FileNotFoundError, json.JSONDecodeError):
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # a cut may fall inside a character, too
         return None
+    return contents if isinstance(contents, dict) else None
+
+
+def require_json(path: Path, remedy: str) -> dict[str, Any]:
+    """The object in a JSON file that nothing can do without.
+
+    Args:
+        remedy: what to do where there is none, or it is damaged.
+
+    Raises:
+        UserError: it is missing, damaged or cut short; the message names the file, the line and the remedy.
+    """
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: {remedy}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: damaged or cut short ({error.msg}): {remedy}") from None
+    except UnicodeDecodeError as error:
+        line = 1 + error.object[: error.start].count(b"\n")
+        raise UserError(f"{path}:{line}: damaged or cut short (not UTF-8): {remedy}") from None
+    if not isinstance(contents, dict):
+        raise UserError(f"{path}:1: expected a JSON object: {remedy}")
+    return contents
+
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """What each line of a journal holds, up to one that a stop cut short; nothing where there is no journal."""
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return

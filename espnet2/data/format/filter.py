@@ -1,6 +1,5 @@
 """dump/org/<set> in, dump/<set> with the utterances of usable length out (stage 4)."""
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from espnet2.data.format.filter_tables import (
     tables_beside,
 )
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import hash_bytes, hash_file, hash_value, write_json
+from espnet2.utils.files import hash_bytes, hash_file, hash_value, read_json, require_json, write_json
 from espnet2.utils.kaldi_table import iterate_table, write_table
 
 TABLES = ("wav.scp", "utt2stats")  # besides utt2num_samples, which decides
@@ -41,14 +40,13 @@ def filter_by_duration(source: Path, target: Path, limits: DurationLimits) -> di
         UserError: stage 3 has not finished, the limits are no range, or nothing is kept.
     """
     _check(source, target, limits)
-    formatted = json.loads((source / "format.json").read_text(encoding="utf-8"))
+    formatted = require_json(source / "format.json", "run stage 3 again")
     sample_rate = formatted["sample_rate"]
     work = hash_bytes(hash_value(vars(limits)), *(_hash(source / name) for name in _tables(source)))
     done = target / DONE_FILE
-    if done.exists():
-        properties = json.loads(done.read_text(encoding="utf-8"))
-        if properties["hash"] == work:
-            return properties
+    kept = read_json(done)
+    if kept is not None and kept["hash"] == work:
+        return kept
     counts = _count(source, sample_rate, limits)
     if counts["num_kept"] == 0:
         raise UserError(

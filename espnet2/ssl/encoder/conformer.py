@@ -3,13 +3,11 @@
 from typing import Literal
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from espnet2.ssl.encoder.stack import Block, BlockStack, MacaronConfig, init_as_bert
-from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
-from espnet2.ssl.modules.attention_position import layer_position
+from espnet2.ssl.encoder.macaron import MacaronBlock
+from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig
 from espnet2.ssl.modules.depthwise import ConvModule
-from espnet2.ssl.modules.feed_forward import MacaronFeedForward
 from espnet2.ssl.modules.frame_norm import FrameBatchNorm
 
 
@@ -53,35 +51,24 @@ class ConformerEncoder(BlockStack):
         return [module for module in self.modules() if isinstance(module, FrameBatchNorm)]
 
 
-class ConformerBlock(Block):
+class ConformerBlock(MacaronBlock):
     """Half a feed-forward part, attention, convolution, the other half; compiled and sharded as one unit."""
 
     def __init__(self, config: ConformerEncoder.Config) -> None:
-        super().__init__()
-        dim, dropout, eps = config.dim, config.dropout, config.norm_eps
-        width = {"dropout": dropout, "activation_dropout": config.activation_dropout, "norm_eps": eps}
-        self.ffn_first = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.attention_norm = nn.LayerNorm(dim, eps=eps)
-        position = layer_position(config, dim, config.num_heads)
-        self.attention = SelfAttention(dim, config.num_heads, config.attention_dropout, position)
+        super().__init__(config, lambda: self._build_convolution(config))
+
+    def _build_convolution(self, config: ConformerEncoder.Config) -> None:
         self.convolution = ConvModule(
-            dim, config.conv_kernel, config.conv_norm, bias=config.conv_bias, dropout=dropout, norm_eps=eps
+            config.dim,
+            config.conv_kernel,
+            config.conv_norm,
+            bias=config.conv_bias,
+            dropout=config.dropout,
+            norm_eps=config.norm_eps,
         )
-        self.ffn_second = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
-        init_as_bert(self)
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, position: AttentionPosition | None = None, valid: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Transform; see `BlockStack`.
-
-        Returns:
-            The output, and the second feed-forward branch before it is halved.
-        """
-        x = x + 0.5 * self.ffn_first(x)
-        x = x + self.dropout(self.attention(self.attention_norm(x), mask, position))
-        x = x + self.convolution(x, valid)
-        branch = self.ffn_second(x)
-        return self.norm(x + 0.5 * branch), branch
+    def convolve(self, x: Tensor, attended: Tensor, valid: Tensor | None) -> Tensor:
+        """One after the other, each with its residual."""
+        x = x + attended
+        convolved: Tensor = self.convolution(x, valid)
+        return x + convolved

@@ -1,13 +1,11 @@
 """Frames in, hidden layers out: E-Branchformer, attention and a gated convolution side by side, then merged."""
 
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from espnet2.ssl.encoder.stack import Block, BlockStack, MacaronConfig, init_as_bert
-from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
-from espnet2.ssl.modules.attention_position import layer_position
+from espnet2.ssl.encoder.macaron import MacaronBlock
+from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig
 from espnet2.ssl.modules.depthwise import GatedMLP, Merge
-from espnet2.ssl.modules.feed_forward import MacaronFeedForward
 
 
 class EBranchformerEncoder(BlockStack):
@@ -38,34 +36,19 @@ class EBranchformerEncoder(BlockStack):
         super().__init__(config, lambda: EBranchformerBlock(config), config.norm_after_blocks())
 
 
-class EBranchformerBlock(Block):
+class EBranchformerBlock(MacaronBlock):
     """Half a feed-forward part, both branches and their merge, the other half; compiled and sharded as one unit."""
 
     def __init__(self, config: EBranchformerEncoder.Config) -> None:
-        super().__init__()
-        dim, dropout, eps = config.dim, config.dropout, config.norm_eps
-        width = {"dropout": dropout, "activation_dropout": config.activation_dropout, "norm_eps": eps}
-        self.ffn_first = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.attention_norm = nn.LayerNorm(dim, eps=eps)
-        position = layer_position(config, dim, config.num_heads)
-        self.attention = SelfAttention(dim, config.num_heads, config.attention_dropout, position)
-        self.gated_mlp = GatedMLP(dim, config.cgmlp_dim, config.cgmlp_conv_kernel, dropout=dropout, norm_eps=eps)
-        self.merge = Merge(dim, config.merge_conv_kernel, dropout=dropout)
-        self.ffn_second = MacaronFeedForward(dim, config.ffn_dim, **width)
-        self.norm = nn.LayerNorm(dim, eps=eps)
-        self.dropout = nn.Dropout(dropout)
-        init_as_bert(self)
+        super().__init__(config, lambda: self._build_convolution(config))
 
-    def forward(
-        self, x: Tensor, mask: Tensor | None, position: AttentionPosition | None = None, valid: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Transform; see `BlockStack`.
+    def _build_convolution(self, config: EBranchformerEncoder.Config) -> None:
+        self.gated_mlp = GatedMLP(
+            config.dim, config.cgmlp_dim, config.cgmlp_conv_kernel, dropout=config.dropout, norm_eps=config.norm_eps
+        )
+        self.merge = Merge(config.dim, config.merge_conv_kernel, dropout=config.dropout)
 
-        Returns:
-            The output, and the second feed-forward branch before it is halved.
-        """
-        x = x + 0.5 * self.ffn_first(x)
-        attended = self.dropout(self.attention(self.attention_norm(x), mask, position))
-        x = x + self.merge(attended, self.gated_mlp(x, valid), valid)
-        branch = self.ffn_second(x)
-        return self.norm(x + 0.5 * branch), branch
+    def convolve(self, x: Tensor, attended: Tensor, valid: Tensor | None) -> Tensor:
+        """Side by side, then merged, with one residual."""
+        merged: Tensor = self.merge(attended, self.gated_mlp(x, valid), valid)
+        return x + merged

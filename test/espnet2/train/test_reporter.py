@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from espnet2.train.history import read_history
 from espnet2.train.reporter import FolderReporter, IntervalFigures
 
 FIGURES = IntervalFigures(5, 0, {"loss": 4.5}, 2.0, 0.5, 5e-4, 1200.0, 60.0, 0.01, 90.0, 0)
@@ -38,3 +39,14 @@ def test_figures_of_single_layers_are_kept_but_not_shown(tmp_path):
     log = (tmp_path / "train.log").read_text()
     assert "code_perplexity 50.000" in log and "layer5" not in log
     assert '"code_perplexity_layer5": 60.0' in (tmp_path / "history.jsonl").read_text()
+
+
+def test_lines_of_the_history_that_a_kill_cut_short_are_left_out(tmp_path):
+    path = tmp_path / "history.jsonl"
+    whole = '{"dataset": "train", "update": 1, "loss": 4.5}\n'
+    path.write_text(whole + '{"dataset": "train", "upd{"dataset": "train", "update": 2}\n' + whole[:20])
+    assert [line.update for line in read_history(tmp_path)] == [1]
+    reporter = FolderReporter(tmp_path)
+    reporter.start([], update=1, max_update=10)
+    reporter.close()
+    assert path.read_text() == whole

@@ -117,6 +117,17 @@ def test_up_to_date_statistics_are_kept_and_others_replaced(dump, monkeypatch):
     assert as_written(path)["num_utterances"] == 3  # rows 0, 3 and 6
 
 
+def test_statistics_that_were_cut_are_gathered_again(dump):
+    gather_statistics(dump / "a", SETTINGS, **ALL)
+    path = statistics_path(dump / "a", SETTINGS)
+    whole = path.read_text()
+    path.write_text(whole[:30])
+    with pytest.raises(UserError, match=r"json:\d+: damaged or cut short .*; run stage 6"):
+        read_statistics([dump / "a"], SETTINGS)
+    gather_statistics(dump / "a", SETTINGS, **ALL)
+    assert path.read_text() == whole
+
+
 def test_a_thinned_set_counts_as_much_as_a_whole_one(dump):
     hours = AudioIndex.open(dump / "a").total_samples / 16000 / 3600
     gather_statistics(dump / "a", SETTINGS, max_hours=hours / 1.5, num_workers=0)

@@ -11,7 +11,16 @@ import pytest
 from espnet2.utils.arguments import positive_float, positive_int
 from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
-from espnet2.utils.files import atomic_write, hash_bytes, hash_file, hash_value, write_json
+from espnet2.utils.files import (
+    atomic_write,
+    hash_bytes,
+    hash_file,
+    hash_value,
+    read_json,
+    read_json_lines,
+    require_json,
+    write_json,
+)
 
 
 def test_atomic_write_is_whole_or_not_at_all(tmp_path):
@@ -34,6 +43,46 @@ def test_others_may_read_what_we_write(tmp_path):
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "f.json").stat().st_mode) == 0o644
     assert (tmp_path / "f.json").read_text(encoding="utf-8") == '{\n  "a": "ä",\n  "b": 1\n}\n'
+
+
+def test_json_that_is_cut_anywhere_is_damaged_and_no_traceback(tmp_path):
+    path = tmp_path / "card.json"
+    write_json(path, {"a": [1, 2], "name": "ä"})
+    whole = path.read_bytes()
+    for length in range(len(whole) - 2):  # without the last brace; a cut inside the two bytes of "ä" is among them
+        path.write_bytes(whole[:length])
+        assert read_json(path) is None
+        with pytest.raises(UserError, match=r"card\.json:\d+: damaged or cut short .*: make it again"):
+            require_json(path, "make it again")
+    path.write_bytes(whole)
+    assert require_json(path, "") == read_json(path) == {"a": [1, 2], "name": "ä"}
+
+
+def test_the_line_of_damaged_json_is_named(tmp_path):
+    (tmp_path / "f").write_bytes(b'{\n"a": 1,\n"b": }')
+    with pytest.raises(UserError, match="f:3: damaged"):
+        require_json(tmp_path / "f", "make it again")
+    (tmp_path / "f").write_bytes(b'{\n"a": "\xff"}')
+    with pytest.raises(UserError, match="f:2: damaged"):
+        require_json(tmp_path / "f", "make it again")
+
+
+def test_json_that_is_missing_or_no_object(tmp_path):
+    assert read_json(tmp_path / "f") is None
+    with pytest.raises(UserError, match="f is missing: make it again"):
+        require_json(tmp_path / "f", "make it again")
+    for text in ("[1]", "null", "3"):
+        (tmp_path / "f").write_text(text)
+        assert read_json(tmp_path / "f") is None
+        with pytest.raises(UserError, match="expected a JSON object: make it again"):
+            require_json(tmp_path / "f", "make it again")
+
+
+def test_a_journal_ends_where_it_was_cut(tmp_path):
+    path = tmp_path / "journal"
+    assert list(read_json_lines(path)) == []
+    path.write_bytes(b'{"a": 1}\n[2]\n{"b": "\xc3')
+    assert list(read_json_lines(path)) == [{"a": 1}, [2]]
 
 
 def test_hashes(tmp_path):

@@ -68,6 +68,16 @@ def test_unchanged_input_is_not_done_again(source, tmp_path):
     assert not (target / "transcript").exists()
 
 
+def test_cut_cards_are_made_again_or_named(source, tmp_path):
+    target = tmp_path / "x"
+    properties = filter_by_duration(source, target, LIMITS)
+    (target / "filter.json").write_text('{"hash": ')
+    assert filter_by_duration(source, target, LIMITS) == properties
+    (source / "format.json").write_text('{\n"sample_rate": 16')
+    with pytest.raises(UserError, match=r"format.json:2: damaged or cut short .*: run stage 3 again"):
+        filter_by_duration(source, target, LIMITS)
+
+
 def test_errors_write_nothing(source, tmp_path):
     for limits, message in (
         (DurationLimits(30, 40), r"no utterance lasts 30 to 40 s \(5 are shorter, 0 longer\)"),
