@@ -15,6 +15,13 @@ def main() -> None:
         index = AudioIndex.open(build_index(dump_set))
         hours = index.total_samples / index.sample_rate / 3600
         print(f"{dump_set}: {len(index):,} utterances, {hours:.2f} hours, index {index.hash}", file=sys.stderr)
+        if not index.knows_samples:
+            print(
+                f"{dump_set}: this index of an older version is kept, and with it all that was made for it. Its hash "
+                "covers names and lengths: whether labels and models there are of these very samples it does not know "
+                f"(to make sure, remove {dump_set}/index and run from stage 5 again)",
+                file=sys.stderr,
+            )
 
 
 if __name__ == "__main__":

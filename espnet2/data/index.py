@@ -1,43 +1,47 @@
 """A memory-mapped index of dump/<set> in, the length, statistics and audio entry of any utterance out."""
 
-import json
 import os
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
+from espnet2.data.index_card import (
+    HASHED_TABLES,
+    INDEX_NAME,
+    IndexJson,
+    covered_tables,
+    read_index_card,
+    sources_hash,
+    table_stamps,
+    tables_hash,
+)
+from espnet2.utils.arrays import map_array
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import hash_bytes, hash_file
+from espnet2.utils.files import hash_bytes
 
-FORMAT_VERSION = 1
-INDEX_NAME = "index"  # the folder inside dump/<set>
-HASHED_TABLES = ("wav.scp", "utt2num_samples")  # what the index's hash covers
+COLUMNS = {
+    "num_samples": np.int64,
+    "mean": np.float32,
+    "variance": np.float32,
+    "lang_ids": np.int16,
+    "folder_ids": np.int32,
+}
 UNKNOWN_LANGUAGE = "und"  # ISO 639-2 "undetermined": sets without utt2lang
-
-
-class IndexJson(TypedDict):
-    """Contents of index.json."""
-
-    format_version: int
-    num_utterances: int
-    total_samples: int
-    sample_rate: int  # Hz
-    languages: list[str]  # by the numbers in lang_ids.npy
-    root: str  # where relative paths start, seen from the index
-    hash: str  # of the contents of wav.scp and utt2num_samples
-    sources_hash: str  # of all tables
-    stamps: dict[str, list[int] | None]  # of `table_stamps`
 
 
 class StringColumn:
     """Strings as one memory-mapped run of UTF-8 bytes plus offsets: no Python object per row."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.offsets = np.load(directory / f"{name}_offsets.npy", mmap_mode="r")  # (rows + 1,) int64
+    def __init__(self, directory: Path, name: str, num_rows: int | None = None) -> None:
+        """Raises ValueError where the files are not those of `num_rows` strings (None: of any number)."""
+        rows = None if num_rows is None else num_rows + 1
+        self.offsets = _map_column(directory / f"{name}_offsets.npy", np.int64, rows)  # (rows + 1,)
         self.bytes = np.memmap(directory / f"{name}.bin", dtype=np.uint8, mode="r")
+        if len(self.offsets) == 0 or self.offsets[0] != 0 or max(1, self.offsets[-1]) != len(self.bytes):
+            raise ValueError(f"{name}.bin has {len(self.bytes)} bytes, not those of its offsets")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -60,19 +64,32 @@ class AudioIndex:
         self.properties = _read_properties(directory)
         self.sample_rate: int = self.properties["sample_rate"]  # Hz
         self.total_samples: int = self.properties["total_samples"]
-        self.hash: str = self.properties["hash"]  # of the contents of wav.scp and utt2num_samples
+        self.hash: str = self.properties["hash"]  # of the contents of the tables in `covered_tables`
         self.languages: list[str] = self.properties["languages"]
         # Stored relative to the index, so a recipe may use the dump of another one, and a tree may be moved.
         root = os.path.abspath(os.path.join(directory, self.properties["root"]))
         self._root = "" if root == os.getcwd() else root
-        self._utt_ids = StringColumn(directory, "utt_ids")
+        try:
+            self._map_columns(self.properties["num_utterances"])
+        except (OSError, ValueError) as error:
+            raise UserError(f"{directory}: damaged ({error}); {_build_again(directory.parent)}") from None
+
+    def _map_columns(self, rows: int) -> None:
+        directory = self.directory
+        self._utt_ids = StringColumn(directory, "utt_ids", rows)
         self._folders = StringColumn(directory, "folders")
-        self._names = StringColumn(directory, "names")
-        self._folder_ids = np.load(directory / "folder_ids.npy", mmap_mode="r")
-        self.num_samples: np.ndarray = np.load(directory / "num_samples.npy", mmap_mode="r")  # (rows,) int64
-        self.mean: np.ndarray = np.load(directory / "mean.npy", mmap_mode="r")  # (rows,) float32, of samples in [-1, 1]
-        self.variance: np.ndarray = np.load(directory / "variance.npy", mmap_mode="r")  # (rows,) float32
-        self.lang_ids: np.ndarray = np.load(directory / "lang_ids.npy", mmap_mode="r")  # (rows,) int16, of `languages`
+        self._names = StringColumn(directory, "names", rows)
+        mapped = {name: _map_column(directory / f"{name}.npy", dtype, rows) for name, dtype in COLUMNS.items()}
+        self._folder_ids = mapped["folder_ids"]
+        self.num_samples: np.ndarray = mapped["num_samples"]  # (rows,) int64
+        self.mean: np.ndarray = mapped["mean"]  # (rows,) float32, of samples in [-1, 1]
+        self.variance: np.ndarray = mapped["variance"]  # (rows,) float32
+        self.lang_ids: np.ndarray = mapped["lang_ids"]  # (rows,) int16, of `languages`
+
+    @property
+    def knows_samples(self) -> bool:
+        """Whether other samples of equal names and lengths have another hash; not in indexes of older versions."""
+        return covered_tables(self.properties) == HASHED_TABLES
 
     @classmethod
     def open(cls, directory: str | Path) -> "AudioIndex":
@@ -204,36 +221,37 @@ def open_indexes(directories: Sequence[str | Path]) -> JoinedIndex:
     return JoinedIndex(parts)
 
 
+def _map_column(path: Path, dtype: type[np.generic], rows: int | None) -> np.ndarray:
+    """A column of so many rows, as pages of its file; ValueError where it is anything else."""
+    column = map_array(path)
+    if column.dtype != dtype or column.ndim != 1 or (rows is not None and len(column) != rows):
+        wanted = "" if rows is None else f", expected ({rows},)"
+        raise ValueError(f"{path.name} has shape {column.shape} and type {column.dtype}{wanted}")
+    return column
+
+
+def _build_again(dump_set: Path) -> str:
+    return f"run stage 6 again (python -m espnet2.bin.ssl_build_index {shlex.quote(str(dump_set))})"
+
+
 def _read_properties(directory: Path) -> IndexJson:
     dump_set = directory.parent
     try:
-        properties: IndexJson = json.loads((directory / "index.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        properties = read_index_card(directory)
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{directory}: no index here; run stage 6 for {dump_set}") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{directory}/index.json: not valid JSON ({error}); run stage 6 again") from None
-    if properties.get("format_version") != FORMAT_VERSION:
+    except ValueError as error:  # also of JSON
+        raise UserError(f"{directory}: damaged, or of another version ({error}); {_build_again(dump_set)}") from None
+    stamps, covered = table_stamps(dump_set), covered_tables(properties)
+    changed = any(stamps[name] != properties["stamps"].get(name) for name in covered)
+    if not changed or None in stamps.values():  # an index without its tables is used as it is
+        return properties
+    same = tables_hash(dump_set, covered) == properties["hash"]
+    if same and covered != HASHED_TABLES:  # this hash does not know the samples, the one of the sources does
+        same = sources_hash(dump_set) == properties["sources_hash"]
+    if not same:
         raise UserError(
-            f"{directory}: index version {properties.get('format_version')}, expected {FORMAT_VERSION}; "
+            f"{dump_set}: {', '.join(HASHED_TABLES[:-1])} or {HASHED_TABLES[-1]} changed since the index was built; "
             "run stage 6 again"
         )
-    stamps = table_stamps(dump_set)
-    changed = any(stamp is not None and stamp != properties["stamps"][name] for name, stamp in stamps.items())
-    if changed and None not in stamps.values() and tables_hash(dump_set) != properties["hash"]:
-        raise UserError(f"{dump_set}: wav.scp or utt2num_samples changed since the index was built; run stage 6 again")
     return properties
-
-
-def table_stamps(dump_set: Path) -> dict[str, list[int] | None]:
-    """Size in bytes and time of change in ns of each hashed table: equal stamps save hashing the contents again."""
-    stamps: dict[str, list[int] | None] = {}
-    for name in HASHED_TABLES:
-        path = dump_set / name
-        stat = path.stat() if path.exists() else None
-        stamps[name] = [stat.st_size, stat.st_mtime_ns] if stat else None
-    return stamps
-
-
-def tables_hash(dump_set: Path) -> str:
-    """The content hash that names an index."""
-    return hash_bytes(*(hash_file(dump_set / name) for name in HASHED_TABLES))

@@ -10,19 +10,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from espnet2.data.index import FORMAT_VERSION, INDEX_NAME, UNKNOWN_LANGUAGE, IndexJson, table_stamps, tables_hash
+from espnet2.data.index import COLUMNS, UNKNOWN_LANGUAGE, AudioIndex
+from espnet2.data.index_card import (
+    FORMAT_VERSION,
+    HASHED_TABLES,
+    INDEX_NAME,
+    NAMES_AND_LENGTHS,
+    IndexJson,
+    covered_tables,
+    read_index_card,
+    sources_hash,
+    table_stamps,
+    tables_hash,
+)
+from espnet2.utils.arrays import map_array
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file, write_json
 from espnet2.utils.kaldi_table import iterate_table
 
 MAX_LANGUAGES = 32767  # int16 column
-COLUMNS = {
-    "num_samples": np.int64,
-    "mean": np.float32,
-    "variance": np.float32,
-    "lang_ids": np.int16,
-    "folder_ids": np.int32,
-}
 
 
 class Row(NamedTuple):
@@ -55,8 +61,7 @@ def build_index(dump_set: str | Path) -> Path:
     for name, stamp in stamps.items():
         if stamp is None:
             raise UserError(f"{dump_set}/{name}: no such file; run stages 3 and 4 for this set")
-    contents = tables_hash(dump_set)
-    sources = hash_bytes(contents, *(_optional_hash(dump_set / name) for name in ("utt2stats", "utt2lang")))
+    sources = sources_hash(dump_set)
     if _is_current(target, sources, sample_rate, root, stamps):
         return target
     beside = dump_set / f".{INDEX_NAME}.{os.getpid()}"
@@ -64,6 +69,7 @@ def build_index(dump_set: str | Path) -> Path:
         beside.mkdir(parents=True)
         num_rows = _count_lines(dump_set / "wav.scp")
         total_samples, languages = _write_columns(beside, _rows(dump_set), num_rows)
+        covered = NAMES_AND_LENGTHS if _keeps_older_hash(target, beside, dump_set, sources) else HASHED_TABLES
         properties: IndexJson = {
             "format_version": FORMAT_VERSION,
             "num_utterances": num_rows,
@@ -71,8 +77,10 @@ def build_index(dump_set: str | Path) -> Path:
             "sample_rate": sample_rate,
             "languages": languages,
             "root": root,
-            "hash": contents,
+            "hash": tables_hash(dump_set, covered),
+            "hash_covers": list(covered),
             "sources_hash": sources,
+            "columns_hash": _columns_hash(beside),
             "stamps": stamps,
         }
         write_json(beside / "index.json", properties)
@@ -99,22 +107,47 @@ def _read_format(dump_set: Path) -> tuple[int, str]:
     return sample_rate, os.path.relpath(os.getcwd(), os.path.abspath(dump_set / INDEX_NAME))  # a set made by hand
 
 
-def _optional_hash(path: Path) -> str:
-    return hash_file(path) if path.exists() else ""
+def _columns_hash(directory: Path) -> str:
+    """Of the files of an index, besides index.json."""
+    files = sorted(path for path in directory.iterdir() if path.suffix in (".npy", ".bin"))
+    return hash_bytes(*(part for path in files for part in (path.name, hash_file(path))))
 
 
 def _is_current(target: Path, sources: str, sample_rate: int, root: str, stamps: dict[str, list[int] | None]) -> bool:
-    """True when `target` was made from these contents; its stamps are brought up to date."""
+    """True when `target` was made from these contents and is whole; its stamps are brought up to date."""
     try:
-        properties = json.loads((target / "index.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    wanted = {"sources_hash": sources, "sample_rate": sample_rate, "format_version": FORMAT_VERSION, "root": root}
-    if any(properties.get(key) != value for key, value in wanted.items()):
+        properties = read_index_card(target)
+        wanted = {"sources_hash": sources, "sample_rate": sample_rate, "root": root}
+        wanted["hash"] = tables_hash(target.parent, covered_tables(properties))
+        if any(properties[key] != value for key, value in wanted.items()):
+            return False
+        if properties.get("columns_hash", "") not in ("", _columns_hash(target)):
+            return False
+        AudioIndex(target)  # of an older index, which has no hash of its columns, at least the shapes
+    except (OSError, ValueError, UserError):
         return False
     if properties["stamps"] != stamps:
         write_json(target / "index.json", {**properties, "stamps": stamps})
     return True
+
+
+def _keeps_older_hash(target: Path, beside: Path, dump_set: Path, sources: str) -> bool:
+    """Whether the index there is of a version whose hash did not cover the samples, and is of the same samples.
+
+    Labels and models know the set by that hash: an upgrade is no reason to make them anew.
+    """
+    try:
+        older = read_index_card(target)
+        if covered_tables(older) == HASHED_TABLES:
+            return False
+        if older["sources_hash"] == sources:
+            return True
+        if older["hash"] != tables_hash(dump_set, NAMES_AND_LENGTHS):
+            return False
+        pairs = [[map_array(folder / f"{name}.npy") for folder in (target, beside)] for name in ("mean", "variance")]
+    except (OSError, ValueError):
+        return False
+    return all(np.array_equal(before, now) for before, now in pairs)
 
 
 def _count_lines(path: Path) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from espnet2.units.source import FeatureSource
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import atomic_write, hash_bytes, read_json, write_json
+from espnet2.utils.files import atomic_write, hash_bytes, write_json
 
 if TYPE_CHECKING:  # reading a card does without the two seconds that torch takes to load
     from torch import Tensor
 
 FORMAT_VERSION = 1
 CARD, CENTROIDS, TOKENS = "card.json", "centroids.safetensors", "tokens.txt"
+REMEDY = "restore the folder from a copy, or remove it and run stage 5"
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def save_kmeans(directory: str | Path, centroids: Tensor, card: KMeansCard) -> K
 
     directory = Path(directory)
     values = centroids.contiguous()
-    identity = [f"{key}={value}" for key, value in card.source.identity.items()]
-    card = KMeansCard(**{**asdict(card), "hash": hash_bytes(values.numpy().tobytes(), *identity)})
+    card = replace(card, hash=_hash(values, card))
     (directory / CARD).unlink(missing_ok=True)
     with atomic_write(directory / CENTROIDS, "wb") as stream:
         stream.write(save({"centroids": values}))
@@ -72,20 +73,38 @@ def save_kmeans(directory: str | Path, centroids: Tensor, card: KMeansCard) -> K
     return card
 
 
+def _hash(centroids: Tensor, card: KMeansCard) -> str:
+    identity = [f"{key}={value}" for key, value in card.source.identity.items()]
+    return hash_bytes(centroids.contiguous().numpy().tobytes(), *identity)
+
+
 def read_card(directory: str | Path) -> KMeansCard | None:
     """The card of a finished k-means folder; None if there is none (yet).
 
     Raises:
-        UserError: the card is of another format version.
+        UserError: the card is damaged, or of another format version.
     """
-    values = read_json(Path(directory) / CARD)
-    if values is None:
+    path = Path(directory) / CARD
+    if not path.exists():
         return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: damaged; {REMEDY}")
     if values.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{directory}/{CARD}: format version {values.get('format_version')}, expected "
             f"{FORMAT_VERSION}; remove the folder and learn the clusters again"
         )
+    kinds = {"str": str, "int": int, "float": int | float, "tuple[str, ...]": list}
+    for each in fields(KMeansCard):
+        if not isinstance(values.get(each.name), kinds[str(each.type)]):
+            raise UserError(f"{path}: has {values.get(each.name)!r} as {each.name}; {REMEDY}")
+    unknown = set(values) - {each.name for each in fields(KMeansCard)}
+    if unknown:
+        raise UserError(f"{path}: unknown {', '.join(sorted(unknown))}; {REMEDY}")
     return KMeansCard(**{**values, "train_sets": tuple(values["train_sets"])})
 
 
@@ -120,6 +139,13 @@ def load_kmeans(directory: str | Path) -> tuple[Tensor, KMeansCard]:
         raise UserError(
             f"{directory}: centroids of shape {tuple(centroids.shape)}, but the card says "
             f"{card.num_clusters} x {card.dim}; remove the folder and run stage 5"
+        )
+    if not centroids.isfinite().all():
+        raise UserError(f"{directory / CENTROIDS}: some centroids are nan or inf; {REMEDY}")
+    if _hash(centroids, card) != card.hash:
+        raise UserError(
+            f"{directory}: {CENTROIDS} are not the centroids that {CARD} names (their hash is "
+            f"{_hash(centroids, card)}, not {card.hash}); {REMEDY}"
         )
     return centroids, card
 

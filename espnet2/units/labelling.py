@@ -13,6 +13,7 @@ from espnet2.data.index import AudioIndex
 from espnet2.data.labels.check import check_labels
 from espnet2.data.labels.packed import PackedLabels, pack_labels
 from espnet2.data.labels.statistics import LabelStatistics, label_statistics
+from espnet2.data.labels.whole import is_whole
 from espnet2.units.card import KMeansCard, check_teacher, load_kmeans, require_card
 from espnet2.units.sampling import fingerprint, job_part
 from espnet2.units.source import FeatureSource, make_extractor, resolve_source
@@ -50,7 +51,7 @@ def labels_done(kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard) 
     except UserError:  # missing or damaged: made anew
         return None
     wanted = fingerprint(card.hash, AudioIndex.open(dump_set).hash)
-    return packed if packed.card["source_hash"] == wanted else None
+    return packed if packed.card["source_hash"] == wanted and is_whole(packed) else None
 
 
 def check_teacher_and_rate(kmeans_dir: str | Path, card: KMeansCard, index: AudioIndex) -> FeatureSource:

@@ -8,6 +8,7 @@ import numpy as np
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.labels.packed import PackedLabels, check_same_labels
 from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.data.labels.whole import require_whole
 from espnet2.utils.errors import UserError
 
 LABEL_RATES = (100, 50, 25)  # per second: MFCC frames, HuBERT's frames, frames subsampled by two
@@ -197,7 +198,7 @@ def check_training_labels(
     *,
     allow_rate_reduction: bool = False,
 ) -> None:
-    """What a training run asks before it starts; reads no labels, since `check_labels` has read them all.
+    """What a training run asks before it starts; reads the labels for their hash alone: `check_labels` judged them.
 
     Args:
         parts: labels of each set, as in `JoinedLabels.parts`; those of the train sets and of the valid sets together.
@@ -205,8 +206,8 @@ def check_training_labels(
         geometry: of the frames that reach the encoder.
 
     Raises:
-        UserError: labels of another index or of different clusters, or a rate that does not fit. (A num_classes of the
-            config that differs from theirs is refused where the model is built.)
+        UserError: labels of another index or of different clusters, damaged ones, or a rate that does not fit. (A
+            num_classes of the config that differs from theirs is refused where the model is built.)
     """
     if len(parts) != len(indexes):
         raise UserError(f"{len(parts)} label folders for {len(indexes)} sets; expected one for each, in the same order")
@@ -217,6 +218,7 @@ def check_training_labels(
                 f"{labels.directory}: these labels were packed for another index ({labels.index_hash}) than the set's "
                 f"({index.hash}): its utterances changed, or the sets are in another order; run stages 5 and 6 again"
             )
+        require_whole(labels)
         label_stride(
             labels.label_rate, geometry, allow_rate_reduction=allow_rate_reduction, source=str(labels.directory)
         )

@@ -16,7 +16,9 @@ import numpy as np
 
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.labels.card import LabelsJson
+from espnet2.data.labels.layout import card_fits, label_dtype
 from espnet2.text.token_list import identity_token_list
+from espnet2.utils.arrays import map_array
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import HASH_CHARACTERS, hash_bytes, write_json
 
@@ -46,13 +48,13 @@ class PackedLabels:
             card: LabelsJson = json.loads((directory / "labels.json").read_text(encoding="utf-8"))
             if card["format_version"] != FORMAT_VERSION:
                 raise UserError(f"{directory}: labels of another format version; run stage 5 again")
-            flat, offsets = (np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("labels", "offsets"))
+            flat, offsets = (map_array(directory / f"{name}.npy") for name in ("labels", "offsets"))
         except FileNotFoundError as error:
             name = Path(error.filename).name
             raise UserError(f"{directory}: no packed labels ({name} is missing); run stage 5") from None
-        except (ValueError, KeyError, TypeError, EOFError):  # np.load and json: short or foreign contents
+        except (ValueError, KeyError, TypeError):  # short or foreign contents
             raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5") from None
-        if len(offsets) != card["num_utterances"] + 1 or offsets[-1] != len(flat):
+        if not card_fits(card, flat, offsets):
             raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5")
         return cls(directory, card, np.asarray(flat), np.asarray(offsets))  # plain views: memmap slices are slow
 
@@ -248,11 +250,6 @@ def pack_labels(
         }
         write_json(partial / "labels.json", card)
     return PackedLabels.open(directory)
-
-
-def label_dtype(num_classes: int) -> np.dtype:
-    """The integer type that labels of so many classes are stored as, little-endian."""
-    return np.dtype("<i2" if num_classes <= np.iinfo(np.int16).max else "<i4")
 
 
 def _blocks(rows: Iterable[np.ndarray], offsets: "array[int]") -> Iterable[np.ndarray]:

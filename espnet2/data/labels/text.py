@@ -21,6 +21,7 @@ from espnet2.data.labels.check import (
 )
 from espnet2.data.labels.packed import PackedLabels, label_dtype, pack_labels
 from espnet2.data.labels.statistics import LabelStatistics, label_statistics
+from espnet2.data.labels.whole import is_whole
 from espnet2.text.token_list import SPECIALS, TokenList, read_token_list
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file, hash_value
@@ -113,7 +114,7 @@ def _up_to_date(directory: Path, source_hash: str) -> PackedLabels | None:
         labels = PackedLabels.open(directory)
     except UserError:  # missing, damaged or of an older format: made anew
         return None
-    return labels if labels.card["source_hash"] == source_hash else None
+    return labels if labels.card["source_hash"] == source_hash and is_whole(labels) else None
 
 
 def parse_label_text(text: Path, tokens: TokenList, index: AudioIndex, scratch: Path) -> ParsedText:

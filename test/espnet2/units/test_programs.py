@@ -1,11 +1,14 @@
 """The programs from sets to labels: results, resuming, refusals, and independence of the number of jobs."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_units import run_program, write_experiment
 
 from espnet2.data.index import AudioIndex
@@ -111,6 +114,45 @@ def test_a_finished_shard_of_labels_is_kept_until_the_clusters_change(corpus, mf
         (kmeans / name).write_bytes((mfcc_kmeans / name).read_bytes())
     run_program("ssl_kmeans_labels", *words)
     assert part.stat().st_mtime_ns != before
+
+
+def permuted(folder: Path) -> None:
+    values = load_file(folder / "centroids.safetensors")["centroids"]
+    save_file({"centroids": values.flip(0).contiguous()}, folder / "centroids.safetensors")
+
+
+def not_numbers(folder: Path) -> None:
+    values = load_file(folder / "centroids.safetensors")["centroids"]
+    values[0, 0] = float("nan")
+    save_file({"centroids": values}, folder / "centroids.safetensors")
+
+
+def with_card(**changes: object) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        (folder / "card.json").write_text(json.dumps({**json.loads((folder / "card.json").read_text()), **changes}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (permuted, "are not the centroids that card"),
+        (not_numbers, "nan or inf"),
+        (with_card(teacher_hash="0" * 16), "are not the centroids that card"),
+        (with_card(layer="2"), "has '2' as layer"),
+        (with_card(num_passes=None), "has None as num_passes"),
+        (with_card(more=1), "unknown more"),
+        (lambda folder: (folder / "card.json").write_text("[1]"), "damaged"),
+        (lambda folder: (folder / "card.json").write_bytes(b"\xff{"), "damaged"),
+    ],
+)
+def test_clusters_that_are_not_those_of_their_card_label_nothing(corpus, mfcc_kmeans, tmp_path, damage, message):
+    kmeans = tmp_path / "km"
+    shutil.copytree(mfcc_kmeans, kmeans)
+    damage(kmeans)
+    with pytest.raises(UserError, match=message):
+        label(kmeans, corpus / "dump/dev")
 
 
 def test_labels_of_a_model_layer(corpus, experiment, tmp_path, capsys):

@@ -166,6 +166,15 @@ def test_training_with_foreign_labels_does_not(packed, index_hash, geometry, mes
         check_training_labels([packed], [Lengths(hash=index_hash)], geometry)
 
 
+@pytest.mark.parametrize("name", ["labels", "offsets"])
+def test_training_with_labels_that_are_not_those_of_their_card_does_not(packed, name) -> None:
+    values = np.load(packed.directory / f"{name}.npy")
+    values[1] += 1
+    np.save(packed.directory / f"{name}.npy", values)
+    with pytest.raises(UserError, match="not those that labels"):
+        check_training_labels([PackedLabels.open(packed.directory)], [Lengths()], TWENTY_MS)
+
+
 def test_valid_labels_of_other_clusters_are_refused(packed, tmp_path) -> None:
     other = pack_labels([np.array([0])], tmp_path / "valid", num_classes=4, label_rate=50, index_hash="abc")
     with pytest.raises(UserError, match="learned on the train set"):

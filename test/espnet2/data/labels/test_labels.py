@@ -1,5 +1,6 @@
 """Label sequences in, packed labels and the labels of a crop's frames out."""
 
+import json
 import pickle
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.labels.packed import NO_LABEL, JoinedLabels, PackedLabels, frame_labels, pack_labels
+from espnet2.data.labels.whole import is_whole
 from espnet2.utils.errors import UserError
 
 HUBERT = FrameGeometry(((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)))
@@ -94,6 +96,25 @@ def test_missing_and_cut_files_are_refused(tmp_path, name: str) -> None:
     path.unlink()
     with pytest.raises(UserError, match=f"{name} is missing"):
         PackedLabels.open(tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_classes": "6"}, {"hash": None}, {"source": []}, {"label_rate": "fast"}, {"num_classes": 70000}]
+)
+def test_a_card_of_other_labels_is_refused(tmp_path, changes) -> None:
+    pack(tmp_path / "labels")
+    path = tmp_path / "labels/labels.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(UserError, match="damaged"):
+        PackedLabels.open(tmp_path / "labels")
+
+
+@pytest.mark.parametrize("rate", [50, 50.0, 12.5])
+def test_whole_labels_are_told_from_others(tmp_path, rate) -> None:
+    labels = pack_labels([np.array([0, 1, 2])], tmp_path / "x", num_classes=3, label_rate=rate, index_hash="abc")
+    assert is_whole(labels)
+    np.save(tmp_path / "x/labels.npy", np.array([0, 2, 1], np.int16))
+    assert not is_whole(PackedLabels.open(tmp_path / "x"))
 
 
 def test_joined_labels_follow_the_sets(tmp_path) -> None:

@@ -1,0 +1,20 @@
+"""What labels.json says in, the types and shapes of the arrays beside it out."""
+
+import numpy as np
+
+from espnet2.data.labels.card import LabelsJson
+
+
+def label_dtype(num_classes: int) -> np.dtype:
+    """The integer type that labels of so many classes are stored as, little-endian."""
+    return np.dtype("<i2" if num_classes <= np.iinfo(np.int16).max else "<i4")
+
+
+def card_fits(card: LabelsJson, flat: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether the card names all it should, and both arrays have the shapes and types it says."""
+    kinds = {"num_utterances": int, "num_classes": int, "label_rate": float, "source": dict, "source_hash": str}
+    kinds |= {"hash": str, "index_hash": str, "token_list_hash": str}
+    if not all(isinstance(card.get(name), kind) for name, kind in kinds.items()):
+        return False
+    shaped = flat.ndim == 1 and offsets.shape == (card["num_utterances"] + 1,) and offsets.dtype == np.int64
+    return bool(shaped and flat.dtype == label_dtype(card["num_classes"]) and offsets[-1] == len(flat))
