@@ -149,7 +149,7 @@ def with_card(**changes: object) -> Callable[[Path], object]:
 )
 def test_clusters_that_are_not_those_of_their_card_label_nothing(corpus, mfcc_kmeans, tmp_path, damage, message):
     kmeans = tmp_path / "km"
-    shutil.copytree(mfcc_kmeans, kmeans)
+    shutil.copytree(mfcc_kmeans, kmeans, ignore=shutil.ignore_patterns("labels"))
     damage(kmeans)
     with pytest.raises(UserError, match=message):
         label(kmeans, corpus / "dump/dev")
