@@ -36,11 +36,11 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
     from espnet2.models.archive import unpack, write_archive
     from espnet2.models.find import find_model
-    from espnet2.publish.card import CARD
-    from espnet2.publish.packed import PackOptions, check_files, pack_experiment
+    from espnet2.models.packed_files import CARD, check_all_files
+    from espnet2.publish.packed import PackOptions, pack_experiment
 
     if arguments.unpack is not None:
-        check_files(unpack(arguments.unpack, arguments.output))
+        unpack(arguments.unpack, arguments.output, check=check_all_files)
         print(f"{arguments.output}: unpacked, every file as it was packed")
         return
     options = PackOptions(

@@ -12,6 +12,7 @@ from espnet2.formats.forms import Source
 from espnet2.formats.incoming import build_imported
 from espnet2.formats.safe_pickle import load_foreign
 from espnet2.tasks.config import dump_config
+from espnet2.tasks.numbers import check_numbers
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file, write_json
 
@@ -45,6 +46,7 @@ def import_model(path: str | Path, origin: str, output: str | Path, *, name: str
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     foreign = module.read(path)
+    check_numbers(foreign.weights, path)
     imported = build_imported(foreign, path)
     with new_folder(output) as folder:
         state = imported.model.state_dict()

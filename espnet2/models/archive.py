@@ -10,8 +10,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
@@ -84,11 +84,14 @@ def _write_zip(stream: IO[bytes], names: list[tuple[Path, str]]) -> None:
                 shutil.copyfileobj(contents, packed, COPY_BYTES)
 
 
-def unpack(archive: str | Path, folder: str | Path) -> Path:
+def unpack(
+    archive: str | Path, folder: str | Path, *, check: Callable[[Path, Path], None] = lambda unpacked, archive: None
+) -> Path:
     """Write the files of a packed model to `folder`: all of them, or nothing where anything is not as it should be.
 
     Args:
         folder: must not exist yet. Gets the files without the one folder that the archive puts them in.
+        check: called with the unpacked files and the archive before `folder` appears; raises what is wrong with them.
 
     Raises:
         UserError: the archive is damaged; a member has an absolute path or leaves the folder, is a link or a device,
@@ -97,7 +100,19 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
     archive, folder = Path(archive), Path(folder)
     if folder.exists():
         raise UserError(f"{folder}: exists; choose another folder, or remove it")
+    new_parents = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _unpack_beside(archive, folder, check)
+    except BaseException:
+        for parent in new_parents:  # the innermost first
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+    return folder
+
+
+def _unpack_beside(archive: Path, folder: Path, check: Callable[[Path, Path], None]) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         root = Path(scratch) / "files"
         root.mkdir()
@@ -113,8 +128,8 @@ def unpack(archive: str | Path, folder: str | Path) -> Path:
             raise UserError(f"{error.filename}: no such archive") from None
         inside = list(root.iterdir())
         only = inside[0] if len(inside) == 1 and inside[0].is_dir() else root
+        check(only, archive)
         os.replace(only, folder)
-    return folder
 
 
 def _extract(archive: Path, root: Path) -> None:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file
 
 from espnet2.models.find import ModelFiles
+from espnet2.models.whole import check_weights
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.blank import WithoutDraws
 from espnet2.tasks.build import build, load_weights, read_weights
@@ -26,13 +26,15 @@ def load_model(files: ModelFiles, *, device: torch.device | str = "cpu") -> Load
     """Load a trained model.
 
     Raises:
-        UserError: its config is wrong, or its weights do not fit it.
+        UserError: its config is wrong, its weights do not fit it, or they are damaged: see `check_weights`.
     """
+    values = read_weights(files.weights)
+    check_weights(values, files.weights, files.hash)
     config = load_config(files.config_file)
     with WithoutDraws():
         model = build(config)
     try:
-        load_weights(model, read_weights(files.weights))
+        load_weights(model, values)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{files.weights}: does not fit {files.config_file}: {reason}") from None
@@ -50,7 +52,7 @@ def load_untrained(files: ModelFiles) -> LoadedModel:
         torch.manual_seed(config.seed)
         model = build(config)
     statistics = {name for name, _ in model.frontend.named_buffers(prefix="frontend")}
-    trained = {name: value for name, value in load_file(files.weights).items() if name in statistics}
+    trained = {name: value for name, value in read_weights(files.weights).items() if name in statistics}
     model.load_state_dict(trained, strict=False)
     return LoadedModel(model.eval(), config, files, "")
 

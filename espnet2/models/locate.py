@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from espnet2.models.archive import is_archive, unpack
+from espnet2.models.packed_files import check_known_files
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file
 
@@ -51,8 +52,15 @@ def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
     if is_archive(path):
         if not path.is_file():
             raise UserError(f"{path}: no such archive")
-        return _once(cache_folder() / "packed" / hash_file(path), lambda folder: unpack(path, folder))
+        return _once(
+            cache_folder() / "packed" / hash_file(path), lambda folder: unpack(path, folder, check=_check_archive)
+        )
     return _imported(path, path.name) if _is_foreign(path) else path
+
+
+def _check_archive(folder: Path, archive: Path) -> None:
+    """An archive without a card is somebody's own; what a card lists must be as it was packed."""
+    check_known_files(folder, archive=archive)
 
 
 def fetch_repository(repository: str, *, revision: str | None = None) -> Path:

@@ -12,7 +12,7 @@ from espnet2.tasks.build import count_parameters
 from espnet2.tasks.portable import without_paths
 
 FORMAT_VERSION = 1
-CARD, README = "card.json", "README.md"
+README = "README.md"
 NO_LICENCE = "other"  # Hugging Face's word where none of its list is meant
 RESIDUAL = "layer l (from 1) is the full output of block l: after its residual and, in post-norm blocks, after its norm"
 FIGURES = ("phone_purity", "cluster_purity", "pnmi", "bitrate", "abx", "error_rate", "accuracy", "loss")

@@ -9,7 +9,8 @@ from typing import Any
 
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
-from espnet2.publish.card import CARD, FORMAT_VERSION, README, describe_data, describe_model, read_results, readme
+from espnet2.models.packed_files import CARD
+from espnet2.publish.card import FORMAT_VERSION, README, describe_data, describe_model, read_results, readme
 from espnet2.publish.pack import pack_model
 from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.portable import without_paths
@@ -79,21 +80,6 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
             output.rename(Path(scratch) / "before")
         folder.rename(output)
     return output
-
-
-def check_files(folder: str | Path) -> None:
-    """Compare the files of an unpacked model with its card; one without a card is somebody's own and passes.
-
-    Raises:
-        UserError: a file is missing or has other contents than were packed.
-    """
-    from espnet2.utils.files import read_json
-
-    card = read_json(Path(folder) / CARD) or {}
-    for name, digest in card.get("files", {}).items():
-        path = Path(folder) / name
-        if not path.is_file() or hash_file(path) != digest:
-            raise UserError(f"{path}: missing, or not what was packed; fetch the archive again")
 
 
 def _check_targets(targets: Path, loaded: LoadedModel) -> None:

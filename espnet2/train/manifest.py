@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file, write_json
 
 MANIFEST = "state/manifest.json"  # written last: sizes and hashes of all other files
@@ -14,7 +15,7 @@ def find_damage(directory: Path) -> str | None:
     """What is wrong with a checkpoint; None if every file has the size and hash that were written."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        for name, (size, digest) in manifest.items():
+        for name, (size, digest) in dict(manifest).items():
             path = directory / name
             if not path.exists():
                 return f"{name} is missing"
@@ -22,9 +23,28 @@ def find_damage(directory: Path) -> str | None:
                 return f"{name} has {path.stat().st_size} of {size} bytes"
             if hash_file(path) != digest:
                 return f"{name} has other contents than were written"
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return "its manifest cannot be read"
     return None
+
+
+def noted_file(directory: Path, name: str) -> tuple[int, str] | None:
+    """Size and hash of one file of a checkpoint, as they were written; None where nothing is noted.
+
+    Raises:
+        UserError: the manifest is damaged.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if name not in manifest:
+            return None
+        size, digest = manifest[name]
+        return int(size), str(digest)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError):
+        raise UserError(f"{path}: damaged; take another checkpoint, or a copy of this one") from None
 
 
 def write_manifest(directory: Path, written: Mapping[str, tuple[int, str]]) -> None:
