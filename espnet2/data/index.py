@@ -22,7 +22,7 @@ from espnet2.utils.arrays import map_array
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes
 
-COLUMNS = {
+COLUMNS: dict[str, type[np.generic]] = {
     "num_samples": np.int64,
     "mean": np.float32,
     "variance": np.float32,

@@ -117,9 +117,10 @@ def _is_current(target: Path, sources: str, sample_rate: int, root: str, stamps:
     """True when `target` was made from these contents and is whole; its stamps are brought up to date."""
     try:
         properties = read_index_card(target)
-        wanted = {"sources_hash": sources, "sample_rate": sample_rate, "root": root}
-        wanted["hash"] = tables_hash(target.parent, covered_tables(properties))
-        if any(properties[key] != value for key, value in wanted.items()):
+        contents = tables_hash(target.parent, covered_tables(properties))
+        if (properties["hash"], properties["sources_hash"]) != (contents, sources):
+            return False
+        if (properties["sample_rate"], properties["root"]) != (sample_rate, root):
             return False
         if properties.get("columns_hash", "") not in ("", _columns_hash(target)):
             return False

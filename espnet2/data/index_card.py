@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from espnet2.utils.files import hash_bytes, hash_file
 
@@ -13,8 +13,8 @@ NAMES_AND_LENGTHS = ("wav.scp", "utt2num_samples")  # what the hash of older ind
 HASHED_TABLES = (*NAMES_AND_LENGTHS, "utt2stats")  # what the index's hash covers: also what the samples are
 
 
-class IndexJson(TypedDict):
-    """Contents of index.json."""
+class OfAllVersions(TypedDict):
+    """What every index.json holds."""
 
     format_version: int
     num_utterances: int
@@ -23,10 +23,15 @@ class IndexJson(TypedDict):
     languages: list[str]  # by the numbers in lang_ids.npy
     root: str  # where relative paths start, seen from the index
     hash: str  # of the contents of the tables in `hash_covers`
-    hash_covers: NotRequired[list[str]]  # in older indexes, which lack it: wav.scp and utt2num_samples
-    columns_hash: NotRequired[str]  # of the other files of the folder; older indexes lack it
     sources_hash: str  # of all tables
     stamps: dict[str, list[int] | None]  # of `table_stamps`
+
+
+class IndexJson(OfAllVersions, total=False):
+    """Contents of index.json; older indexes lack what stands here."""
+
+    hash_covers: list[str]  # without it: wav.scp and utt2num_samples
+    columns_hash: str  # of the other files of the folder
 
 
 def read_index_card(directory: Path) -> IndexJson:

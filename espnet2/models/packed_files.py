@@ -19,9 +19,7 @@ def check_all_files(folder: Path, archive: Path) -> None:
     """
     listed = _listed(folder, archive)
     if listed is None:
-        raise UserError(
-            f"{archive}: no {CARD} with a list of files in it: not what ssl_pack wrote, or damaged"
-        )
+        raise UserError(f"{archive}: no {CARD} with a list of files in it: not what ssl_pack wrote, or damaged")
     _compare(folder, listed, listed, archive)
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     more = sorted(there - listed.keys() - {CARD})

@@ -19,7 +19,8 @@ from espnet2.data.labels.check import (
     check_missing,
     infer_label_rate,
 )
-from espnet2.data.labels.packed import PackedLabels, label_dtype, pack_labels
+from espnet2.data.labels.layout import label_dtype
+from espnet2.data.labels.packed import PackedLabels, pack_labels
 from espnet2.data.labels.statistics import LabelStatistics, label_statistics
 from espnet2.data.labels.whole import is_whole
 from espnet2.text.token_list import SPECIALS, TokenList, read_token_list

@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tiny_packed import write_kmeans
 from tiny_units import run_program, write_experiment
 
+from espnet2.models.archive import write_archive
 from espnet2.models.locate import locate_model
 from espnet2.publish.speech_encoder import SpeechEncoder
 from espnet2.ssl.objective import objective_names
 from espnet2.tasks.config import load_config
+from espnet2.train.manifest import write_manifest
 from espnet2.units.card import load_kmeans
 from espnet2.utils.errors import UserError
 
@@ -119,16 +122,118 @@ def test_packing_again_replaces_and_nothing_else_is_replaced(tmp_path):
         pack(experiment, tmp_path / "mine")
 
 
-def test_unpacking_checks_every_file(tmp_path):
-    from espnet2.models.archive import write_archive
+DAMAGED_PACKS = {  # what somebody changed between packing and sending
+    "another config": (
+        lambda folder: (folder / "config.yaml").write_text("seed: 1\n"),
+        "config.yaml is missing, or not",
+    ),
+    "other weights": (lambda folder: change_byte(folder / "model.safetensors"), "model.safetensors is missing, or not"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing, or not"),
+    "one file more": (lambda folder: (folder / "more.txt").write_text("x"), "more.txt is not among the files"),
+    "no card": (lambda folder: (folder / "card.json").unlink(), "no card.json"),
+    "an empty card": (lambda folder: (folder / "card.json").write_text("{}"), "card.json lists no files"),
+    "a card of nothing": (lambda folder: (folder / "card.json").write_text(""), "card.json is damaged"),
+    "a card without files": (lambda folder: with_card(folder, files={}), "card.json lists no files"),
+    "a card that is a list": (lambda folder: (folder / "card.json").write_text("[]"), "card.json lists no files"),
+}
 
+
+def change_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(data)
+
+
+def with_card(folder: Path, **changes: object) -> None:
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, **changes}))
+
+
+@pytest.mark.parametrize("case", DAMAGED_PACKS)
+def test_unpacking_checks_every_file_and_leaves_nothing_of_a_damaged_one(tmp_path, case):
     experiment = write_experiment(tmp_path / "exp")
     archive = pack(experiment, tmp_path / "p")
     run_program("ssl_pack", "--unpack", archive, "--output", tmp_path / "out")
-    (tmp_path / "p/config.yaml").write_text("seed: 1\n")
+    change, message = DAMAGED_PACKS[case]
+    change(tmp_path / "p")
     write_archive(tmp_path / "p", tmp_path / "changed.zip")
-    with pytest.raises(UserError, match=r"config.yaml: missing, or not what was packed"):
-        run_program("ssl_pack", "--unpack", tmp_path / "changed.zip", "--output", tmp_path / "out2")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=message):
+        run_program("ssl_pack", "--unpack", tmp_path / "changed.zip", "--output", tmp_path / "deep/er/out2")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("case", ["another config", "other weights", "an empty card", "a card without files"])
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_a_packed_model_that_was_changed_is_not_used(tmp_path, case, as_archive, cache):
+    change, message = DAMAGED_PACKS[case]
+    pack(write_experiment(tmp_path / "exp"), tmp_path / "p")
+    change(tmp_path / "p")
+    model = write_archive(tmp_path / "p", tmp_path / "changed.tar.gz") if as_archive else tmp_path / "p"
+    with pytest.raises(UserError, match=message):
+        SpeechEncoder.from_pretrained(model)
+    with pytest.raises(UserError, match=message):
+        run_program("ssl_export", "--model", model, "--to", "torchaudio", "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(cache.rglob("*.safetensors"))
+
+
+def poisoned(value: float):
+    def change(experiment: Path) -> None:
+        path = experiment / "checkpoints/update_1/model.safetensors"
+        state = load_file(path)
+        name = next(name for name in state if name.endswith("weight") and name.startswith("encoder."))
+        state[name].view(-1)[-1] = value
+        save_file(state, path)
+
+    return change
+
+
+def noted_before(experiment: Path) -> None:
+    """The manifest of a checkpoint whose weights were changed afterwards."""
+    checkpoint = experiment / "checkpoints/update_1"
+    write_manifest(checkpoint, {})
+    change_byte(checkpoint / "model.safetensors")
+
+
+def without_sense(experiment: Path) -> None:
+    (experiment / "checkpoints/update_1/state").mkdir()
+    (experiment / "checkpoints/update_1/state/manifest.json").write_text('{"model.safetensors": 3}')
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (poisoned(float("nan")), "nan or inf"),
+        (poisoned(float("inf")), "nan or inf"),
+        (poisoned(float("-inf")), "nan or inf"),
+        (noted_before, "other contents than the training wrote"),
+        (without_sense, r"manifest.json: damaged"),
+    ],
+)
+def test_weights_that_are_not_those_of_the_training_or_no_numbers_go_nowhere(tmp_path, change, message):
+    experiment = write_experiment(tmp_path / "exp", frontend="conv")
+    if change is noted_before:
+        (experiment / "checkpoints/update_1/state").mkdir()
+    change(experiment)
+    for words in (
+        ["ssl_pack", "--formats", ""],
+        ["ssl_pack_model"],
+        ["ssl_export", "--to", "torchaudio"],
+        ["ssl_export", "--to", "onnx"],
+    ):
+        with pytest.raises(UserError, match=message):
+            run_program(words[0], "--model", experiment, "--output", tmp_path / "out", *words[1:])
+    with pytest.raises(UserError, match=message):
+        SpeechEncoder.from_pretrained(experiment)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exp"]
+
+
+def test_a_folder_of_somebodys_own_needs_no_card(tmp_path):
+    pack(write_experiment(tmp_path / "exp"), tmp_path / "p")
+    (tmp_path / "p/card.json").unlink()
+    archive = write_archive(tmp_path / "p", tmp_path / "own.zip")
+    for model in (tmp_path / "p", archive):
+        assert len(SpeechEncoder.from_pretrained(model)(wavs()).layers) > 1
 
 
 def test_other_libraries_forms_are_packed_along_or_said_to_be_none(tmp_path, capsys):
