@@ -1,5 +1,6 @@
 """A file or folder of another toolkit in, exp/<name> that `load_model` reads out, with a card of the difference."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ def import_model(path: str | Path, origin: str, output: str | Path, *, name: str
         raise UserError(f"{path}: no such file or folder")
     foreign = module.read(path)
     check_numbers(foreign.weights, path)
+    for note in foreign.notes:
+        print(note, file=sys.stderr)
     imported = build_imported(foreign, path)
     with new_folder(output) as folder:
         state = imported.model.state_dict()

@@ -1,6 +1,5 @@
 """A model in, a folder that transformers' AutoModel and AutoFeatureExtractor load out; and the way back."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,11 @@ import torch
 from torch import Tensor
 
 from espnet2.formats import names
-from espnet2.formats.canonical import modern_weight_norm, rename, reverse
+from espnet2.formats.canonical import rename, reverse
 from espnet2.formats.compare import OtherSide, States
 from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library, nothing_lacks
+from espnet2.formats.huggingface_folder import Scaling, read_scaling, read_settings, read_state
 from espnet2.formats.incoming import Foreign, frontend_values, model_values, require
-from espnet2.formats.safe_pickle import load_foreign, only_tensors
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 from espnet2.utils.errors import UserError
 
@@ -160,8 +159,15 @@ def _unused_position(source: Source) -> dict[str, Tensor]:
 def run(folder: Path) -> OtherSide:
     """The model as any user of transformers loads it."""
     transformers = library("transformers", INSTALL)
-    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    # In single precision, whatever the weights were saved in: the comparison is of architectures.
+    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    if (folder / "preprocessor_config.json").is_file():
+        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    else:
+        scaling = _scaling(read_settings(folder), folder)
+        extractor = transformers.Wav2Vec2FeatureExtractor(
+            sampling_rate=scaling.sample_rate, do_normalize=scaling.normalize
+        )
     return OtherSide(
         lambda wav: states_of(model, wav),
         lambda wav: extractor(wav.numpy(), sampling_rate=extractor.sampling_rate, return_tensors="pt").input_values[0],
@@ -178,12 +184,12 @@ def states_of(model: torch.nn.Module, wav: Tensor) -> States:
 
 
 def read(path: Path) -> Foreign:
-    """A folder with config.json and the weights; preprocessor_config.json says how waveforms are scaled.
+    """A folder with config.json and the weights; preprocessor_config.json or processor_config.json say the scaling.
 
     Raises:
         UserError: files are missing or damaged, or the architecture has no form here.
     """
-    settings = _json(path / "config.json")
+    settings = read_settings(path)
     kind = settings.get("model_type")
     if kind not in OBJECTIVES:
         known = ", ".join(OBJECTIVES)
@@ -209,20 +215,38 @@ def read(path: Path) -> Foreign:
         frontend, encoder, OBJECTIVES[kind], weights,
         kind="conformer" if kind == "wav2vec2-conformer" else "transformer",
     )  # fmt: skip
-    return Foreign(values, weights, left + left_heads)
+    return Foreign(values, weights, left + left_heads, _notes(_scaling(settings, path), path))
+
+
+def _has_layer_norm(settings: Mapping[str, Any]) -> bool:
+    """Of the convolutions; these models were all trained on scaled waveforms, those with a group norm on plain ones."""
+    return settings["model_type"] == "data2vec-audio" or settings.get("feat_extract_norm", "group") == "layer"
+
+
+def _scaling(settings: Mapping[str, Any], path: Path) -> Scaling:
+    return read_scaling(path, normalizes=_has_layer_norm(settings))
+
+
+def _notes(scaling: Scaling, path: Path) -> list[str]:
+    if not scaling.is_assumed:
+        return []
+    scaled = "each utterance is scaled to zero mean and unit variance" if scaling.normalize else "no scaling"
+    return [
+        f"{path}: no preprocessor_config.json or processor_config.json says how waveforms are scaled; assumed from the "
+        f'architecture: {scaled}. Put a preprocessor_config.json with "do_normalize" there to say it'
+    ]
 
 
 def _values(settings: Mapping[str, Any], kind: str, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """`frontend_conf` and `encoder_conf`."""
-    extractor = path / "preprocessor_config.json"
-    preprocessor = _json(extractor) if extractor.is_file() else {}
+    scaling = _scaling(settings, path)
     layers = list(zip(settings["conv_dim"], settings["conv_kernel"], settings["conv_stride"], strict=True))
     frontend = frontend_values(
         layers, path,
-        norm="layer" if kind == "data2vec-audio" else settings.get("feat_extract_norm", "group"),
+        norm="layer" if _has_layer_norm(settings) else settings.get("feat_extract_norm", "group"),
         bias=settings.get("conv_bias", False),
-        normalize=preprocessor.get("do_normalize", settings.get("feat_extract_norm") == "layer"),
-        sample_rate=preprocessor.get("sampling_rate", 16000),
+        normalize=scaling.normalize,
+        sample_rate=scaling.sample_rate,
     )  # fmt: skip
     encoder = {
         "num_layers": settings["num_hidden_layers"],
@@ -262,24 +286,8 @@ def _last_norm_joined(weights: Mapping[str, Tensor], num_layers: int, path: Path
 
 def _weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Weights of the bare model, without a prefix, and of heads around it."""
-    files = [path / name for name in ("model.safetensors", "pytorch_model.bin")]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        raise UserError(f"{path}: no {files[0].name} and no {files[1].name}; weights in several files: join them first")
-    state = modern_weight_norm(only_tensors(load_foreign(file), file))
+    state = read_state(path)
     prefixes = ("hubert.", "wav2vec2.", "wavlm.", "data2vec_audio.", "wav2vec2_conformer.")
     prefix = next((each for each in prefixes if any(name.startswith(each) for name in state)), "")
     body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     return body, {name: value for name, value in state.items() if not name.startswith(prefix)}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a folder as save_pretrained writes it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return value

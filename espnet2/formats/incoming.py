@@ -26,6 +26,7 @@ class Foreign:
     values: dict[str, Any]  # of a config: frontend, encoder and loss
     weights: dict[str, Tensor]  # under canonical names, see canonical.py
     left_out: list[str] = field(default_factory=list)  # names of weights that have no place here
+    notes: list[str] = field(default_factory=list)  # what was assumed: the importer says it
 
 
 @dataclass(frozen=True)

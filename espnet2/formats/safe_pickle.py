@@ -5,6 +5,7 @@ import io
 import pickle
 import struct
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ REBUILDERS = {
         storage, offset, size, stride, False, collections.OrderedDict()
     ),
 }
+TORCHSCRIPT_MEMBER = "constants.pkl"  # by which torch.load knows an archive of torch.jit.save
 DAMAGE = (RuntimeError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
@@ -105,7 +107,7 @@ def load_foreign(path: str | Path) -> Any:
         Tensors in main memory, dicts, lists and plain values; a `Record` in place of everything else.
 
     Raises:
-        UserError: there is no such file, or it is damaged.
+        UserError: there is no such file, it is damaged, or it is a program (TorchScript).
     """
     path = Path(path)
     if not path.is_file():
@@ -115,9 +117,33 @@ def load_foreign(path: str | Path) -> Any:
     if tarfile.is_tarfile(path):
         raise UserError(f"{path}: a tar file, of torch before 0.2 or no weights; load and save it with a newer torch")
     try:
+        _refuse_programs(path)
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED)
-    except (pickle.UnpicklingError, struct.error, UnicodeDecodeError, *DAMAGE) as error:
+    except (pickle.UnpicklingError, struct.error, zipfile.BadZipFile, *DAMAGE) as error:
         raise UserError(f"{path}: cannot be read, is it whole? {_first_line(error)}") from None
+
+
+def _refuse_programs(path: Path) -> None:
+    """torch.load hands a TorchScript archive to torch.jit.load, whatever pickle module it was given: code would run.
+
+    Asked of the zip reader that torch.load itself asks, and of Python's: what one of them sees counts.
+
+    Raises:
+        UserError: it is such an archive.
+        RuntimeError: the zip file is damaged.
+    """
+    with open(path, "rb") as stream:
+        if stream.read(4) != b"PK\x03\x04":  # only such a file is a zip to torch.load
+            return
+    names = list(torch._C.PyTorchFileReader(str(path)).get_all_records())
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as opened:
+            names += opened.namelist()
+    if any(name.rsplit("/", 1)[-1] == TORCHSCRIPT_MEMBER for name in names):
+        raise UserError(
+            f"{path}: a TorchScript archive, which holds a program; nothing of it was run. Expected weights alone: "
+            "load it where you trust it, and save its state_dict() with torch.save or safetensors"
+        )
 
 
 def load_tensors(path: str | Path) -> dict[str, Tensor]:

@@ -1,0 +1,127 @@
+"""A folder as transformers' save_pretrained writes it in, its settings, scaling and weights out."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from espnet2.formats.canonical import modern_weight_norm
+from espnet2.formats.safe_pickle import load_foreign, only_tensors
+from espnet2.utils.errors import UserError
+
+CONFIG = "config.json"
+# What the configuration classes of transformers 4 and 5 take for a key that config.json does not have (their documented
+# defaults, the same for wav2vec 2.0, HuBERT, WavLM, data2vec and the conformer).
+DEFAULTS: dict[str, Any] = {
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "conv_dim": [512] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+}
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # either may be "<name>.index.json" and several files instead
+SAMPLE_RATE = 16000  # Hz, of an extractor that does not say
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What happens to a waveform before the model."""
+
+    normalize: bool  # each utterance to zero mean and unit variance
+    sample_rate: int  # Hz
+    is_assumed: bool  # no file of the folder says so
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """config.json, with what its class takes for missing keys.
+
+    Raises:
+        UserError: it is missing or damaged, or a size is none.
+    """
+    settings = DEFAULTS | read_object(path / CONFIG)
+    for name, default in DEFAULTS.items():
+        values = settings[name] if isinstance(default, list) else [settings[name]]
+        if not isinstance(values, list) or not values or not all(type(each) is int and each > 0 for each in values):
+            raise UserError(f"{path / CONFIG}: {name}: {settings[name]!r}; expected positive numbers as {default}")
+    lengths = {name: len(settings[name]) for name in ("conv_dim", "conv_kernel", "conv_stride")}
+    if len(set(lengths.values())) != 1:
+        raise UserError(f"{path / CONFIG}: {', '.join(f'{name} has {n} values' for name, n in lengths.items())}")
+    return settings
+
+
+def read_scaling(path: Path, *, normalizes: bool) -> Scaling:
+    """What preprocessor_config.json says, or processor_config.json of transformers 5.
+
+    Args:
+        normalizes: what to assume where there is neither.
+
+    Raises:
+        UserError: one of them is damaged.
+    """
+    extractor = extractor_settings(path)
+    normalize, rate = extractor.get("do_normalize", normalizes), extractor.get("sampling_rate", SAMPLE_RATE)
+    if not isinstance(normalize, bool) or type(rate) is not int or rate <= 0:
+        raise UserError(f"{path}: do_normalize: {normalize!r}, sampling_rate: {rate!r}; expected true or false, and Hz")
+    return Scaling(normalize, rate, "do_normalize" not in extractor)
+
+
+def extractor_settings(path: Path) -> dict[str, Any]:
+    """The settings of the feature extractor; empty where no file has them."""
+    if (path / "preprocessor_config.json").is_file():
+        return read_object(path / "preprocessor_config.json")
+    if (path / "processor_config.json").is_file():
+        inside = read_object(path / "processor_config.json").get("feature_extractor", {})
+        return inside if isinstance(inside, dict) else {}
+    return {}
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The weights, from one file or from several that an index lists.
+
+    Raises:
+        UserError: there are none, a listed file or weight is missing, or one is damaged.
+    """
+    for name in WEIGHTS:
+        if (path / name).is_file():
+            return modern_weight_norm(only_tensors(load_foreign(path / name), path / name))
+        if (path / f"{name}.index.json").is_file():
+            return modern_weight_norm(dict(_sharded(path, path / f"{name}.index.json")))
+    raise UserError(f"{path}: no {WEIGHTS[0]} and no {WEIGHTS[1]}, nor an index of several files of them")
+
+
+def _sharded(path: Path, index: Path) -> Iterator[tuple[str, Tensor]]:
+    places = read_object(index).get("weight_map")
+    if not isinstance(places, Mapping) or not places or not all(isinstance(each, str) for each in places.values()):
+        raise UserError(f"{index}: no weight_map from names to files")
+    for file in sorted(set(places.values())):
+        if Path(file).name != file:
+            raise UserError(f"{index}: {file!r} is no file of this folder; refused")
+        if not (path / file).is_file():
+            raise UserError(f"{index}: {file} is missing; fetch all files of the model")
+        state = only_tensors(load_foreign(path / file), path / file)
+        for name in (name for name, place in places.items() if place == file):
+            if name not in state:
+                raise UserError(f"{path / file}: {name} is missing, which {index.name} says is there")
+            yield name, state[name]
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        UserError: there is no such file, or something else in it.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a folder as save_pretrained writes it") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object")
+    return value
