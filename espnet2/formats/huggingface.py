@@ -218,12 +218,12 @@ def read(path: Path) -> Foreign:
     return Foreign(values, weights, left + left_heads, _notes(_scaling(settings, path), path))
 
 
-def _has_layer_norm(settings: Mapping[str, Any]) -> bool:
+def _has_layer_norm(settings: Mapping[str, object]) -> bool:
     """Of the convolutions; these models were all trained on scaled waveforms, those with a group norm on plain ones."""
     return settings["model_type"] == "data2vec-audio" or settings.get("feat_extract_norm", "group") == "layer"
 
 
-def _scaling(settings: Mapping[str, Any], path: Path) -> Scaling:
+def _scaling(settings: Mapping[str, object], path: Path) -> Scaling:
     return read_scaling(path, normalizes=_has_layer_norm(settings))
 
 

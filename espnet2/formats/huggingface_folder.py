@@ -43,7 +43,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing or damaged, or a size is none.
     """
-    settings = DEFAULTS | read_object(path / CONFIG)
+    settings: dict[str, Any] = {**DEFAULTS, **read_object(path / CONFIG)}
     for name, default in DEFAULTS.items():
         values = settings[name] if isinstance(default, list) else [settings[name]]
         if not isinstance(values, list) or not values or not all(type(each) is int and each > 0 for each in values):
@@ -70,7 +70,7 @@ def read_scaling(path: Path, *, normalizes: bool) -> Scaling:
     return Scaling(normalize, rate, "do_normalize" not in extractor)
 
 
-def extractor_settings(path: Path) -> dict[str, Any]:
+def extractor_settings(path: Path) -> dict[str, object]:
     """The settings of the feature extractor; empty where no file has them."""
     if (path / "preprocessor_config.json").is_file():
         return read_object(path / "preprocessor_config.json")
@@ -110,7 +110,7 @@ def _sharded(path: Path, index: Path) -> Iterator[tuple[str, Tensor]]:
             yield name, state[name]
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, object]:
     """A JSON object.
 
     Raises:
