@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from email.message import Message
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,8 +24,9 @@ DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error)
 def fetch(url: str, to: str | Path, *, sha256: str = "", md5: str = "", unpack: bool = True, keep: bool = True) -> Path:
     """Download a file into the folder `to`, verify it, and unpack it there if it is an archive.
 
-    What an earlier call did is not done again: a partial download goes on where it stopped (HTTP ranges); what was
-    unpacked is left alone, even if the archive was deleted since (`<to>/.<name>.unpacked` says so).
+    What an earlier call did is not done again: a partial download goes on where it stopped (HTTP ranges) if the file
+    there is still the same one (If-Range); what was unpacked is left alone, even if the archive was deleted since
+    (`<to>/.<name>.unpacked` says so). A file that lies there already is verified like one that was fetched.
 
     Args:
         sha256, md5: what the publisher says; with neither, the log says that nothing was verified.
@@ -44,11 +46,14 @@ def fetch(url: str, to: str | Path, *, sha256: str = "", md5: str = "", unpack: 
         return to
     to.mkdir(parents=True, exist_ok=True)
     path = to / name
-    if not path.exists():
+    if path.exists():
+        _verify(path, url, sha256, md5)
+    else:
         partial = path.with_name(f"{name}.partial")
-        _download(url, partial)
+        _download(url, partial, is_verified=bool(sha256 or md5))
         _verify(partial, url, sha256, md5)
         os.replace(partial, path)
+        _validator_file(partial).unlink(missing_ok=True)
     if not unpack:
         return path
     print(f"unpacking {path}", flush=True)
@@ -76,13 +81,31 @@ def unpack_archive(path: Path, to: Path) -> None:
         raise UserError(f"{path}: cannot be unpacked ({error}); delete it and run again to fetch it anew") from None
 
 
-def _download(url: str, partial: Path) -> None:
-    """Append to what is there already, or begin anew where the server knows no ranges."""
+def _validator_file(partial: Path) -> Path:
+    """Holds the ETag or the date of the file that a partial download is the beginning of."""
+    return partial.with_name(f"{partial.name}.validator")
+
+
+def _download(url: str, partial: Path, *, is_verified: bool) -> None:
+    """Append to what is there already; begin anew where the file changed, or the server knows no ranges.
+
+    Args:
+        is_verified: a checksum will tell whether both halves are of one file; without one, the server must say so.
+    """
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    file = _validator_file(partial)
+    validator = file.read_text(encoding="latin-1").strip() if have and file.exists() else ""
+    if not validator and not is_verified:
+        have = 0
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and validator:
+        headers["If-Range"] = validator
+    request = urllib.request.Request(url, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             goes_on = answer.status == 206
+            if not goes_on:
+                _note_validator(answer.headers, file)
             length = int(answer.headers.get("Content-Length") or 0)
             total = length + have if goes_on else length
             _check_space(partial, length, url)
@@ -104,24 +127,37 @@ def _download(url: str, partial: Path) -> None:
         )
 
 
+def _note_validator(headers: Message, file: Path) -> None:
+    """RFC 9110, 13.1.5: a weak ETag proves nothing about bytes, a date does well enough."""
+    etag = headers.get("ETag") or ""
+    validator = etag if etag.startswith('"') else headers.get("Last-Modified") or ""
+    if validator:
+        file.write_text(validator, encoding="latin-1")
+    else:
+        file.unlink(missing_ok=True)
+
+
 def _check_space(partial: Path, length: int, url: str) -> None:
     free = shutil.disk_usage(partial.parent).free
     if length > free:
         raise UserError(f"{url}: {format_bytes(length)} to fetch, {format_bytes(free)} free in {partial.parent}")
 
 
-def _verify(partial: Path, url: str, sha256: str, md5: str) -> None:
-    """Compare the checksum; a file that has another is removed, since no later call could mend it."""
+def _verify(file: Path, url: str, sha256: str, md5: str) -> None:
+    """Compare the checksum. A download that has another is removed, since no later call could mend it; a file that lay
+    there before may be the user's, and stays."""
     if not (sha256 or md5):
         print(f"{url}: no checksum is published: not verified", flush=True)
         return
     digest = hashlib.sha256() if sha256 else hashlib.md5(usedforsecurity=False)
-    with open(partial, "rb") as stream:
+    with open(file, "rb") as stream:
         while block := stream.read(BLOCK_BYTES):
             digest.update(block)
-    if digest.hexdigest() != (sha256 or md5).lower():
-        partial.unlink()
-        raise UserError(
-            f"{url}: {digest.name} is {digest.hexdigest()}, expected {sha256 or md5}; the download was removed: "
-            "run again, or fetch the file by hand"
-        )
+    if digest.hexdigest() == (sha256 or md5).lower():
+        return
+    found = f"{digest.name} is {digest.hexdigest()}, expected {sha256 or md5}"
+    if file.suffix != ".partial":
+        raise UserError(f"{file}: {found}: it is not the file of {url}, or damaged; move it away and run again")
+    file.unlink()
+    _validator_file(file).unlink(missing_ok=True)
+    raise UserError(f"{url}: {found}; the download was removed: run again, or fetch the file by hand")

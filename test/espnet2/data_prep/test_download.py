@@ -21,6 +21,7 @@ class Server(ThreadingHTTPServer):
     files: dict[str, bytes]
     cut: int | None = None
     knows_ranges = True
+    validators: dict[str, str]  # headers of every answer
     asked: list[str]
 
 
@@ -34,12 +35,15 @@ class Handler(BaseHTTPRequestHandler):
         if body is None:
             self.send_error(404)
             return
-        start = int(wanted[len("bytes=") : -1]) if wanted and self.server.knows_ranges else 0
+        same = self.headers.get("If-Range", "") in ("", *self.server.validators.values())
+        start = int(wanted[len("bytes=") : -1]) if wanted and self.server.knows_ranges and same else 0
         if start and start >= len(body):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body) - start))
+        for name, value in self.server.validators.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body[start:][: self.server.cut])
         self.close_connection = True
@@ -51,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
-        server.files, server.asked = {}, []
+        server.files, server.asked, server.validators = {}, [], {}
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -102,6 +106,45 @@ def test_a_download_that_broke_off_goes_on(server: Server, tmp_path: Path, knows
     path = fetch(address(server, "a.bin"), tmp_path, sha256=hashlib.sha256(body).hexdigest(), unpack=False)
     assert path.read_bytes() == body and server.asked == ["", "bytes=1000-"]
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+DATE = "Mon, 05 Jan 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asked"),
+    [
+        ({"ETag": '"1"'}, {"ETag": '"1"'}, "bytes=1000-"),
+        ({"ETag": '"1"'}, {"ETag": '"2"'}, "bytes=1000-"),  # asked for, and answered with the whole
+        ({"Last-Modified": DATE}, {"Last-Modified": DATE}, "bytes=1000-"),
+        ({"Last-Modified": DATE}, {"Last-Modified": DATE.replace("10:", "11:")}, "bytes=1000-"),
+        ({"ETag": 'W/"1"'}, {"ETag": 'W/"1"'}, ""),  # says nothing about bytes
+        ({}, {}, ""),
+    ],
+)
+def test_halves_of_two_files_are_never_joined(server: Server, tmp_path: Path, before, after, asked) -> None:
+    server.files["/a.bin"], server.cut, server.validators = bytes(range(256)) * 20, 1000, before
+    with pytest.raises(UserError, match="run again to go on"):
+        fetch(address(server, "a.bin"), tmp_path, unpack=False)
+    server.cut, server.validators = None, after
+    if before != after:
+        server.files["/a.bin"] = bytes(range(255, -1, -1)) * 20
+    path = fetch(address(server, "a.bin"), tmp_path, unpack=False)
+    assert path.read_bytes() == server.files["/a.bin"] and server.asked == ["", asked]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize("unpack", [False, True])
+def test_an_archive_that_lies_there_is_verified_and_left(server: Server, tmp_path: Path, unpack: bool) -> None:
+    for kind in ("sha256", "md5"):
+        (tmp_path / "a.tar.gz").write_bytes(tar("other.txt"))
+        with pytest.raises(UserError, match=f"{kind} is .*move it away and run again"):
+            digest = hashlib.new(kind, tar()[:50]).hexdigest()
+            fetch(address(server, "a.tar.gz"), tmp_path, unpack=unpack, **{kind: digest})
+        assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"] and not server.asked
+    digest = hashlib.sha256((tmp_path / "a.tar.gz").read_bytes()).hexdigest()
+    fetch(address(server, "a.tar.gz"), tmp_path, sha256=digest.upper(), unpack=unpack)
+    assert (tmp_path / "other.txt").exists() == unpack and not server.asked
 
 
 def test_a_whole_partial_file_is_only_verified(server: Server, tmp_path: Path) -> None:
