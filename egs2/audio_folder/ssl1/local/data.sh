@@ -35,10 +35,11 @@ num_jobs=$(python3 local/prepare.py plan --root "${root}" --work_dir "${work_dir
     --cut_above "${cut_above}" --max_seconds "${max_seconds}" --min_seconds "${min_seconds}" --max_pause "${max_pause}" \
     --vad_threshold "${vad_threshold}" --drop_duplicates "${drop_duplicates}")
 if [ "${num_jobs}" -gt 0 ]; then
+    literal python3 local/inspect_files.py --work_dir "${work_dir}" --job JOB --num_jobs "${num_jobs}"
     # ${train_cmd} holds a program and its options: it has to be split.
     # shellcheck disable=SC2086
     watched "${work_dir}/logs/inspect.JOB.log" ${train_cmd} JOB=1:"${num_jobs}" "${work_dir}/logs/inspect.JOB.log" \
-        python3 local/inspect_files.py --work_dir "${work_dir}" --job JOB --num_jobs "${num_jobs}"
+        "${literal_words[@]}"
 fi
 
 new=data/.new

@@ -35,8 +35,9 @@ fi
 nj=$(fewer_jobs "${nj}" "${dump_set}")
 if [ "${nj}" -gt 1 ]; then export OMP_NUM_THREADS=1; else unset OMP_NUM_THREADS; fi    # several jobs share the cores
 log "units of ${dump_set}: ${nj} jobs, logs in ${logs}"
+literal "${python}" -m espnet2.bin.ssl_kmeans_labels --job JOB --num_jobs "${nj}" --device "${device}" \
+    "${kmeans}" "${dump_set}"
 # shellcheck disable=SC2086
 watched "${logs}/dump_labels.JOB.log" \
-    ${cmd} ${gpu[@]+"${gpu[@]}"} JOB=1:"${nj}" "${logs}/dump_labels.JOB.log" \
-    "${python}" -m espnet2.bin.ssl_kmeans_labels --job JOB --num_jobs "${nj}" --device "${device}" "${kmeans}" "${dump_set}"
+    ${cmd} ${gpu[@]+"${gpu[@]}"} JOB=1:"${nj}" "${logs}/dump_labels.JOB.log" "${literal_words[@]}"
 "${python}" -m espnet2.bin.ssl_kmeans_labels --merge --num_jobs "${nj}" "${kmeans}" "${dump_set}"

@@ -47,17 +47,17 @@ read -ra sets <<< "${dump_sets}"
 nj=$(fewer_jobs "${nj}" "${sets[@]}")
 if [ "${nj}" -gt 1 ]; then export OMP_NUM_THREADS=1; else unset OMP_NUM_THREADS; fi    # several jobs share the cores
 log "sample of ${feature} features: ${nj} jobs, logs in ${kmeans}/log"
+literal "${python}" -m espnet2.bin.ssl_sample_features "${sample[@]}" --job JOB --num_jobs "${nj}" \
+    --device "${device}" --output_dir "${kmeans}/features"
 # shellcheck disable=SC2086
 watched "${kmeans}/log/dump_features.JOB.log" \
-    ${cmd} ${gpu[@]+"${gpu[@]}"} JOB=1:"${nj}" "${kmeans}/log/dump_features.JOB.log" \
-    "${python}" -m espnet2.bin.ssl_sample_features "${sample[@]}" --job JOB --num_jobs "${nj}" --device "${device}" \
-    --output_dir "${kmeans}/features"
+    ${cmd} ${gpu[@]+"${gpu[@]}"} JOB=1:"${nj}" "${kmeans}/log/dump_features.JOB.log" "${literal_words[@]}"
 unset OMP_NUM_THREADS    # one job now: all cores
 log "${num_clusters} clusters: log in ${kmeans}/log/learn_kmeans.log"
+literal "${python}" -m espnet2.bin.ssl_learn_kmeans "${sample[@]}" --num_clusters "${num_clusters}" \
+    --num_jobs "${nj}" --device "${device}" --features_dir "${kmeans}/features" "${kmeans}"
 # shellcheck disable=SC2086
 watched "${kmeans}/log/learn_kmeans.log" \
-    ${cmd} ${gpu[@]+"${gpu[@]}"} "${kmeans}/log/learn_kmeans.log" \
-    "${python}" -m espnet2.bin.ssl_learn_kmeans "${sample[@]}" --num_clusters "${num_clusters}" --num_jobs "${nj}" \
-    --device "${device}" --features_dir "${kmeans}/features" "${kmeans}"
+    ${cmd} ${gpu[@]+"${gpu[@]}"} "${kmeans}/log/learn_kmeans.log" "${literal_words[@]}"
 "${keep_features}" || rm -rf "${kmeans}/features"
 log "$(grep -a "inertia .* per frame" "${kmeans}/log/learn_kmeans.log" | tail -n 1)"

@@ -56,11 +56,11 @@ num_jobs=$("${python}" -m espnet2.bin.ssl_format_audio --prepare --num_jobs "${n
 if [ "${num_jobs}" -eq 0 ]; then
     log "${output_dir} is up to date"
 else
+    literal "${python}" -m espnet2.bin.ssl_format_audio --job JOB --num_jobs "${num_jobs}" "${data_dir}" "${output_dir}"
     # ${cmd} holds a program and its options: it has to be split.
     # shellcheck disable=SC2086
     watched "${output_dir}/logs/format_wav_scp.JOB.log" \
-        ${cmd} JOB=1:"${num_jobs}" "${output_dir}/logs/format_wav_scp.JOB.log" \
-        "${python}" -m espnet2.bin.ssl_format_audio --job JOB --num_jobs "${num_jobs}" "${data_dir}" "${output_dir}"
+        ${cmd} JOB=1:"${num_jobs}" "${output_dir}/logs/format_wav_scp.JOB.log" "${literal_words[@]}"
 fi
 "${python}" -m espnet2.bin.ssl_merge_format --num_jobs "${num_jobs}" "${options[@]}" \
     --max_rejected_ratio "${max_rejected_ratio}" "${data_dir}" "${output_dir}"

@@ -13,6 +13,7 @@ cmd=run.pl          # how jobs are started
 nj=32               # jobs at once; never more than recordings
 
 . utils/parse_options.sh
+. scripts/common/jobs.sh
 . ./path.sh
 [ $# -eq 2 ] || { echo "Usage: $0 [options] <data-dir> <log-dir>     (--help lists the options)" >&2; exit 1; }
 data=$1
@@ -27,11 +28,11 @@ count=$(wc -l < "${data}/wav.scp")
 for ((job = 1; job <= nj; job++)); do
     utils/split_scp.pl -j "${nj}" "${job}" --one-based "${data}/wav.scp" "${parts}/wav.${job}.scp"
 done
-# shellcheck disable=SC2086
-${cmd} JOB=1:"${nj}" "${logs}/trim_silence.JOB.log" \
-    pyscripts/audio/trim_silence.py --fs "${fs}" --win_length "${win_length}" --shift_length "${shift_length}" \
+literal pyscripts/audio/trim_silence.py --fs "${fs}" --win_length "${win_length}" --shift_length "${shift_length}" \
     --threshold "${threshold}" --min_silence "${min_silence}" --normalize "${normalize}" \
     "scp:${parts}/wav.JOB.scp" "${parts}/segments.JOB"
+# shellcheck disable=SC2086
+${cmd} JOB=1:"${nj}" "${logs}/trim_silence.JOB.log" "${literal_words[@]}"
 for ((job = 1; job <= nj; job++)); do cat "${parts}/segments.${job}"; done > "${parts}/segments"
 mv "${parts}/segments" "${data}/segments"
 utils/fix_data_dir.sh "${data}"

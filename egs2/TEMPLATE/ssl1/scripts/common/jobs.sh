@@ -12,6 +12,20 @@ fewer_jobs() {
     echo "${jobs}"
 }
 
+# literal <word>...: literal_words are what the shell of a job reads as exactly these words. run.pl and the others pass a
+# word without blanks on as it stands, so that $variables act there: a folder's name may hold a $ or a quote.
+literal() {
+    local word hex
+    literal_words=()
+    for word in "$@"; do
+        if ! [[ ${word} =~ ^[a-zA-Z0-9_@%+=:,./-]*$ ]]; then
+            hex=$(printf '%s' "${word}" | od -An -v -tx1 | tr -d '\n' | sed 's/ /\\x/g')
+            word="\$'${hex//'\x4a\x4f\x42'/JOB}'"    # JOB stays the number of the task
+        fi
+        literal_words+=("${word}")
+    done
+}
+
 # watched <log, with JOB for the number> <command>...: run jobs; say now and then how far they are. Gives their status.
 watched() {
     local log_pattern=$1 watcher status=0

@@ -44,7 +44,7 @@ if [ "${ngpu}" -gt 0 ]; then
     read -ra job <<< "${cuda_cmd} --gpu 1"
 fi
 mkdir -p "${exp}/eval"
-watched "${exp}/eval/evaluate.log" "${job[@]}" "${exp}/eval/evaluate.log" env -u OMP_NUM_THREADS \
-    "${python}" -m espnet2.bin.ssl_evaluate "${options[@]}" "${exp}"
+literal env -u OMP_NUM_THREADS "${python}" -m espnet2.bin.ssl_evaluate "${options[@]}" "${exp}"
+watched "${exp}/eval/evaluate.log" "${job[@]}" "${exp}/eval/evaluate.log" "${literal_words[@]}"
 cat "${exp}/eval/units.md"
 "${python}" -m espnet2.bin.ssl_report "${exp}"

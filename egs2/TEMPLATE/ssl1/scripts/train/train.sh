@@ -67,7 +67,9 @@ on_queue=()    # run.sh goes where this training goes
     echo "# Goes on with this training from its last checkpoint; further options override the config."
     echo "set -euo pipefail"
     printf 'cd %q\n. ./path.sh\nexec' "${PWD}"
-    printf ' %q' "${on_queue[@]}" "${command[@]}"
+    literal "${command[@]}"
+    [ "${local}" = false ] || literal_words=("${command[@]}")
+    printf ' %q' "${on_queue[@]}" "${literal_words[@]}"
     # shellcheck disable=SC2016
     echo ' "$@"'
 } > "${run_script}"
@@ -80,6 +82,7 @@ log "training: the log is ${exp}/train.log; after a stop, ${exp}/run.sh goes on"
 if [ -t 2 ] && [ "${cmd%% *}" = run.pl ]; then
     "${command[@]}"    # on a terminal the progress bar is worth more than a job log; train.log is written all the same
 else
-    watched "${log}" "${job[@]}" "${log}" "${command[@]}"
+    literal "${command[@]}"
+    watched "${log}" "${job[@]}" "${log}" "${literal_words[@]}"
     [ ! -f "${exp}/train.log" ] || tail -n 1 "${exp}/train.log" >&2    # not there after --dry_run
 fi
