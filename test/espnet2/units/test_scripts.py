@@ -81,7 +81,7 @@ def test_mistakes_end_before_any_job(recipe, root, arguments, message):
 
 def test_a_layer_the_model_lacks_ends_before_any_job(recipe, root, experiment):
     words = ["--python", sys.executable, "--feature", "espnet_hubert", "--model", str(experiment), "--layer"]
-    for layer, message in (("3", "has no layer 3; its layers are 1, 2"), ("2", "2 clusters takes 0.0")):
+    for layer, message in (("3", "has no layer 3; its layers are 1, 2"), ("2", "2 clusters takes ")):
         options = [*words, layer, "--num_clusters", "2", "--cmd", "false"]
         result = run(recipe, root, "scripts/km/learn_kmeans.sh", *options, "dump/train", "exp/kmeans/iter1")
         assert result.returncode != 0 and message in result.stderr and "Traceback" not in result.stderr
