@@ -1,13 +1,18 @@
-"""Parts of an evaluation (units, ABX, probes) in, exp/<name>/eval/<part>.json of each out; finished parts are kept."""
+"""Parts of an evaluation (<name>/part.py) in, exp/<name>/eval/<part>.json of each out; finished parts are kept."""
 
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
+from markupsafe import Markup
+
+from espnet2.evaluate.measure import Kind, Measure
+from espnet2.evaluate.report.page import Section
 from espnet2.evaluate.systems import System
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value, write_json
@@ -44,19 +49,50 @@ class EvaluationRequest:
             raise UserError("an empty list of seeds: name at least one")
 
 
-class Part(Protocol):
-    """One kind of evaluation; a module-level object in its own file."""
+class Part(ABC):
+    """One kind of evaluation: the one subclass in evaluate/<name>/part.py, which `espnet2.evaluate.parts` finds.
 
-    name: str
+    It computes eval/<name>.json, and says what pages and tables show of it.
+    """
 
+    name: ClassVar[str]  # of its folder
+    place: ClassVar[int]  # among the parts: behind those whose results it uses; also the order of the page
+    title: ClassVar[str]  # in a sentence
+    summary: ClassVar[str]  # what it tells, in a sentence
+    kinds: ClassVar[tuple[Kind, ...]] = ()  # of its measures, in the order of pages
+
+    @abstractmethod
     def settings(self, request: EvaluationRequest) -> dict[str, Any]:
         """Everything the figures depend on, JSON-able: hashes of sets, systems, alignments; K, seeds, rules."""
 
+    @abstractmethod
     def forecast_seconds(self, request: EvaluationRequest) -> float:
         """A rough upper estimate for this machine, without loading a model for long."""
 
+    @abstractmethod
     def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
         """{"rows": [...], "notes": [...]} and whatever else the part's page needs."""
+
+    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
+        """The figures that systems are compared by, of the content of its file; of `kinds`."""
+        return []
+
+    def layer_charts(self, found: Mapping[str, Any]) -> Markup:
+        """Charts for "Layer by layer" beside those that every kind of measure has."""
+        return Markup("")
+
+    def layer_tables(self, found: Mapping[str, Any]) -> Markup:
+        """All its figures, folded, below the charts of "Layer by layer"."""
+        return Markup("")
+
+    def section(self, found: Mapping[str, Any] | None, folder: Path) -> Section | None:
+        """Its own section of the report.
+
+        Args:
+            found: the content of its file; None: it was not computed.
+            folder: exp/<name>/eval, where files lie that the content names.
+        """
+        return None
 
 
 def part_file(exp: Path, name: str) -> Path:

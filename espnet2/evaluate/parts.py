@@ -1,27 +1,30 @@
-"""Names of parts of an evaluation in, the parts out, in the order in which they need each other."""
+"""Names of parts of an evaluation in, the parts out, in the order in which they need each other: found by file."""
 
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from espnet2.evaluate.part import Part
 from espnet2.utils.errors import UserError
+from espnet2.utils.registry import only_class
 
-PARTS = {  # name -> its module and its one object there; ABX and examples take the best layers that the units found
-    "units": ("espnet2.evaluate.units.part", "UNITS"),
-    "abx": ("espnet2.evaluate.abx.part", "ABX"),
-    "probes": ("espnet2.evaluate.probes.part", "PROBES"),
-    "examples": ("espnet2.evaluate.examples", "EXAMPLES"),
-}
+
+def _find() -> dict[str, Part]:
+    """Name -> the part of evaluate/<name>/part.py, by place."""
+    names = [file.parent.name for file in Path(__file__).parent.glob("*/part.py")]
+    parts = [only_class(import_module(f"espnet2.evaluate.{name}.part"), Part)() for name in names]
+    return {part.name: part for part in sorted(parts, key=lambda part: (part.place, part.name))}
+
+
+PARTS = _find()
 
 
 def find_parts(names: Sequence[str]) -> list[Part]:
-    """The parts of these names, imported only when asked for.
+    """The parts of these names.
 
     Raises:
         UserError: an unknown name, or none at all.
     """
-    unknown = [name for name in names if name not in PARTS]
-    if unknown or not names:
+    if not names or any(name not in PARTS for name in names):
         raise UserError(f"--parts '{' '.join(names)}': expected some of {', '.join(PARTS)}")
-    wanted = [PARTS[name] for name in PARTS if name in names]
-    return [getattr(import_module(module), value) for module, value in wanted]
+    return [part for name, part in PARTS.items() if name in names]

@@ -3,6 +3,7 @@
 import difflib
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from espnet2.utils.errors import UserError
@@ -33,9 +34,17 @@ def part_class(
         near = difflib.get_close_matches(str(name), names, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise UserError(f"{key}: unknown {kind} '{name}'; {hint}known are {', '.join(names)}")
-    module = import_module(f"{package}.{name}")
-    own = [found for found in vars(module).values() if isinstance(found, type) and found.__module__ == module.__name__]
-    parts = [found for found in own if issubclass(found, base)]
+    return only_class(import_module(f"{package}.{name}"), base)
+
+
+def only_class(module: ModuleType, base: type[Part]) -> type[Part]:
+    """The one subclass of `base` that a module defines, imported ones apart.
+
+    Raises:
+        TypeError: there is none, or several.
+    """
+    defined = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
+    parts = [each for each in defined if issubclass(each, base)]
     if len(parts) != 1:
         raise TypeError(f"{module.__file__} must define exactly one {base.__name__}, found {len(parts)}")
     return parts[0]

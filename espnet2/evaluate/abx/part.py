@@ -1,24 +1,28 @@
 """Systems and a set with phones in, ABX error rates of phones in context, within and across speakers, out."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from torch import Tensor
 
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.abx.choice import Choice, best_layers, choose, limits_of
 from espnet2.evaluate.abx.items import summary
+from espnet2.evaluate.abx.page import KINDS, abx_measures, abx_table
 from espnet2.evaluate.abx.rows import Materials, continuous_rows, unit_rows
 from espnet2.evaluate.abx.score import NUM_RESAMPLES
-from espnet2.evaluate.part import EvaluationRequest, Report, scratch_folder
+from espnet2.evaluate.measure import Measure
+from espnet2.evaluate.part import EvaluationRequest, Part, Report, scratch_folder
+from espnet2.evaluate.report.page import folded
 from espnet2.evaluate.spread import half_width, with_spread
 from espnet2.evaluate.systems import System
 from espnet2.evaluate.units.learned import LearnedUnits, units_of
-from espnet2.evaluate.units.part import UNITS, fitting_parts
+from espnet2.evaluate.units.part import Units, fitting_parts
 from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, LayerFeatures
@@ -32,10 +36,14 @@ INTERVAL = (
 )
 
 
-class _Abx:
-    """The part of the evaluation."""
+class Abx(Part):
+    """Phones in context, told apart by distances; layers are those whose units are best."""
 
     name = "abx"
+    place = 20
+    title = "ABX"
+    summary = "whether sounds of the same phone are close to each other"
+    kinds = tuple(KINDS.values())
 
     def settings(self, request: EvaluationRequest) -> dict[str, Any]:
         """Everything the figures depend on."""
@@ -70,7 +78,7 @@ class _Abx:
         seconds = pairs * PAIR_SECONDS * sum(extractor.num_layers for extractor in found.extractors)
         for system in request.systems:
             alone = replace(request, systems=(system,), layers=best_layers(request, system) or request.layers)
-            seconds += UNITS.forecast_seconds(alone)
+            seconds += Units().forecast_seconds(alone)
         return seconds
 
     def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
@@ -80,6 +88,12 @@ class _Abx:
         found = evaluate_abx(request, report, memory)
         memory.path.unlink(missing_ok=True)
         return found
+
+    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
+        return abx_measures(found)
+
+    def layer_tables(self, found: Mapping[str, Any]) -> Markup:
+        return folded("All figures of ABX", abx_table(found.get("rows", [])))
 
 
 @dataclass
@@ -223,6 +237,3 @@ def _best_figures(rows: Sequence[dict[str, Any]], system: System) -> str:
         for mode, row in best.items()
     }
     return ", ".join(f"{mode} {shown[mode]} ({row['distance']})" for mode, row in best.items())
-
-
-ABX = _Abx()

@@ -5,15 +5,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from markupsafe import Markup
 from pydantic import Field
 
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate.part import EvaluationRequest, Report, scratch_folder
+from espnet2.evaluate.measure import Measure
+from espnet2.evaluate.part import EvaluationRequest, Part, Report, scratch_folder
 from espnet2.evaluate.probes.cells import Cell, Cells, Keep, row_of
 from espnet2.evaluate.probes.ctc_task import CtcTask
 from espnet2.evaluate.probes.forecast import ProbeLoad, forecast
 from espnet2.evaluate.probes.linear import Examples, fit_linear
+from espnet2.evaluate.probes.page import ACCURACIES, ERROR_RATES, layer_weights, probe_measures, probe_table
 from espnet2.evaluate.probes.tasks import ClassTask, describe, examples_of, open_languages, open_phones, open_speakers
+from espnet2.evaluate.report.page import folded
 from espnet2.evaluate.systems import BARE, System, open_system
 from espnet2.text.ctc import TextRules
 from espnet2.units.alignment import find_phones
@@ -74,10 +78,14 @@ def with_baselines(systems: Sequence[System]) -> tuple[System, ...]:
     return (*bare, *untrained, *models)
 
 
-class _Probes:
-    """The part of the evaluation."""
+class Probes(Part):
+    """Small classifiers and recognisers on frozen features."""
 
     name = "probes"
+    place = 30
+    title = "probes"
+    summary = "what linear classifiers find in the frozen features"
+    kinds = (*ACCURACIES.values(), *ERROR_RATES.values())
 
     def settings(self, request: EvaluationRequest) -> dict[str, Any]:
         """Everything the figures depend on."""
@@ -124,6 +132,15 @@ class _Probes:
             rows += found
             notes += [note for note in told if note not in notes]
         return {"rows": rows, "notes": notes}
+
+    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
+        return probe_measures(found)
+
+    def layer_charts(self, found: Mapping[str, Any]) -> Markup:
+        return layer_weights(found.get("rows", []))
+
+    def layer_tables(self, found: Mapping[str, Any]) -> Markup:
+        return folded("All figures of the probes", probe_table(found.get("rows", [])))
 
 
 TaskRun = Callable[
@@ -224,6 +241,3 @@ def _ctc_figures(task: CtcTask, extractor: FeatureExtractor, device: str, wanted
     for cell in wanted:
         found = task.score(spoken, cell.seed, device)
         keep(cell, {**found, "layer_weights": list(found["layer_weights"])})
-
-
-PROBES = _Probes()

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from espnet2.evaluate.measure import Kind
 from espnet2.evaluate.report.chart import Level, Series, line_chart
 from espnet2.evaluate.report.config_table import settings_of
 from espnet2.evaluate.report.curves import STEPS, curves_together
 from espnet2.evaluate.report.experiment import Experiment
-from espnet2.evaluate.report.measures import KINDS, Kind
+from espnet2.evaluate.report.measures import KINDS
 from espnet2.evaluate.report.page import Section, charts, folded, table, write_page
 from espnet2.evaluate.report.results import HEAD, LEGEND, NONE, Cell, row_of
 from espnet2.evaluate.report.verdict import judge, missing

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from espnet2.evaluate.measure import Measure
 from espnet2.evaluate.part import part_file, read_part
-from espnet2.evaluate.report.measures import Measure, measures_of
+from espnet2.evaluate.report.measures import measures_of
 from espnet2.evaluate.report.stages import StageTime, read_stages
 from espnet2.train.history import HistoryLine, read_history
 from espnet2.utils.errors import UserError

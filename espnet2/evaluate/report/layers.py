@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from espnet2.evaluate.measure import Kind, Measure
 from espnet2.evaluate.report.bars import Bar, bar_chart
 from espnet2.evaluate.report.chart import Level, Series, line_chart
-from espnet2.evaluate.report.measures import KINDS, Kind, Measure
-from espnet2.evaluate.report.page import table
-from espnet2.evaluate.spread import half_width, with_spread
+from espnet2.evaluate.report.measures import KINDS
 
 STYLES = {"model": "s1", "untrained": "untrained", "mfcc": "mfcc", "logmel": "logmel", "codes": "codes"}
 
@@ -67,7 +66,7 @@ def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
 
 def _name(measure: Measure) -> str:
     """A system that is drawn as one line or bar, and which layer it is of."""
-    mixed = measure.kind.key.startswith("probe") and measure.system in ("model", "untrained")
+    mixed = measure.kind.mixes_layers and measure.system in ("model", "untrained")
     where = measure.where or ("mix of layers" if mixed else "")
     return f"{measure.title}, {where}" if where else measure.title
 
@@ -86,57 +85,3 @@ def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
     ]
     unit = "%" if kind.as_percent else ""
     return bar_chart(kind.title, bars, note=f"{kind.question}; {_direction(kind)}", x_label=unit)
-
-
-def abx_table(rows: Sequence[dict]) -> Markup:
-    """Every distance and kind of features."""
-    cells = [
-        [
-            row["title"],
-            row["layer"] or "–",
-            row["features"],
-            row["distance"],
-            f"{row['mode']} speaker{'s' if row['mode'] == 'across' else ''}",
-            with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True),
-            *(with_spread(row[name], None, as_percent=True) for name in ("low", "high")),
-            f"{row['num_triples']:,}",
-        ]
-        for row in rows
-    ]
-    head = ["system", "layer", "features", "distance", "mode", "error", "95 % from", "to", "triples"]
-    return table(head, cells, numeric=[1, 5, 6, 7, 8])
-
-
-def probe_table(rows: Sequence[dict]) -> Markup:
-    """Every task, with the share that the most frequent class would give."""
-    figures = [name for name in ("accuracy", "majority", "per", "cer", "wer") if any(name in row for row in rows)]
-    cells = [
-        [
-            row["title"],
-            row["task"],
-            row.get("layer") or "–",
-            *("–" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in figures),
-            *(f"{row[name]:,}" if isinstance(row.get(name), int) else "–" for name in ("num_train", "num_valid")),
-        ]
-        for row in rows
-    ]
-    head = ["system", "task", "layer", *figures, "learned on", "scored on"]
-    return table(head, cells, numeric=range(2, len(head)))
-
-
-def layer_weights(probes: Sequence[dict]) -> Markup:
-    """How much each layer counts in the learned mixes of the model's probes."""
-    lines = [
-        Series(
-            {"ctc": "recognition (CTC)"}.get(row["task"], row["task"]),
-            list(enumerate(row["layer_weights"], 1)),
-            f"s{place + 1}",
-            dots=True,
-        )
-        for place, row in enumerate(
-            row for row in probes if row.get("system") == "model" and len(row.get("layer_weights") or []) > 1
-        )
-    ]
-    title = f"layer weights, {lines[0].name}" if len(lines) == 1 else "layer weights"
-    note = "how much each layer counts in the mix that a probe has learned"
-    return line_chart(title, lines, x_label="layer", note=note)

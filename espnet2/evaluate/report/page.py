@@ -13,6 +13,7 @@ from espnet2.utils.files import atomic_write
 
 WORDS_CHARACTERS = 16  # columns with longer cells get room for several words in a line
 TEMPLATES = Path(__file__).parent / "templates"
+NOT_EVALUATED = "Nothing here yet: run stage 8 of the recipe, or python -m espnet2.bin.ssl_evaluate."
 
 
 @dataclass(frozen=True)

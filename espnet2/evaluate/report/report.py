@@ -2,21 +2,17 @@
 
 import platform
 from pathlib import Path
-from typing import Any
 
 import torch
 from markupsafe import Markup
 
+from espnet2.evaluate.parts import PARTS
 from espnet2.evaluate.report.config_table import Setting, settings_of
 from espnet2.evaluate.report.curves import curve_groups
 from espnet2.evaluate.report.experiment import Experiment
-from espnet2.evaluate.report.heatmap import heat_map
-from espnet2.evaluate.report.layers import abx_table, layer_charts, layer_weights, probe_table
-from espnet2.evaluate.report.page import Section, charts, folded, render, table, write_page
-from espnet2.evaluate.report.utterance import utterance_figure
+from espnet2.evaluate.report.layers import layer_charts
+from espnet2.evaluate.report.page import NOT_EVALUATED, Section, charts, folded, render, table, write_page
 from espnet2.evaluate.report.verdict import cards, judge, lamps, method_note, missing
-from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
-from espnet2.evaluate.units.table import HEADS, best_rows, show
 from espnet2.utils.clock import format_seconds
 
 REPORT_NAME = "report.html"
@@ -26,7 +22,6 @@ CURVE_TITLES = {
     "schedule": "Schedule and gradient",
     "speed": "Speed",
 }
-NOT_EVALUATED = "Nothing here yet: run stage 8 of the recipe, or python -m espnet2.bin.ssl_evaluate."
 NO_HISTORY = "There is no history.jsonl, so there are no curves: packed models come without it."
 
 
@@ -66,8 +61,7 @@ def sections_of(experiment: Experiment) -> list[Section]:
     return [
         Section("summary", "Is it any good?", _summary(experiment), short="Summary"),
         _layers(experiment),
-        _units(experiment),
-        _examples(experiment),
+        *_own_sections(experiment),
         Section(
             "curves",
             "Training curves",
@@ -111,64 +105,19 @@ def _summary(experiment: Experiment) -> Markup:
 
 
 def _layers(experiment: Experiment) -> Section:
-    abx, probes = (experiment.parts.get(name, {}).get("rows", []) for name in ("abx", "probes"))
-    drawn = layer_charts(experiment.measures) + layer_weights(probes)
+    computed = [(part, experiment.parts[name]) for name, part in PARTS.items() if name in experiment.parts]
+    drawn = layer_charts(experiment.measures)
+    drawn += Markup("").join(part.layer_charts(found) for part, found in computed)
     lead = "Each layer beside what it has to beat. Low layers are near to the sound, high ones to the training target."
-    body = (
-        charts(drawn)
-        + folded("All figures of ABX", abx_table(abx))
-        + folded("All figures of the probes", probe_table(probes))
-    )
+    body = charts(drawn) + Markup("").join(part.layer_tables(found) for part, found in computed)
     return Section("layers", "Layer by layer", body, NOT_EVALUATED, lead if drawn else "", short="Layers")
 
 
-def _units(experiment: Experiment) -> Section:
-    part = experiment.parts.get("units")
-    missing_text = NOT_EVALUATED if part is None else "The evaluation of the units has no rows."
-    if part is None or not part["rows"]:
-        return Section("units", "Units and phones", Markup(""), missing_text, short="Units")
-    rows = best_rows(part["rows"])
-    figures = [*(PHONE_FIGURES if "pnmi" in rows[0]["valid"] else ()), *LABEL_FIGURES]
-    several = len(part.get("seeds") or []) > 1
-    head = ["units", "layer", "K", *(HEADS.get(name, name.replace("_", " ")) for name in figures)]
-    cells = [
-        [row["title"], row["layer"] or "–", row["K"], *(show(row["valid"], name, spread=several) for name in figures)]
-        for row in rows
-    ]
-    shown = table(head, cells, numeric=range(1, len(head)), caption=_measured_on(part))
-    maps = [
-        folded(
-            f"What the units of {row['title']}, layer {row['layer']}, mean",
-            heat_map("Share of each phone in each unit", row["heatmap"]),
-            is_open=row["system"] == "model",
-        )
-        for row in rows
-        if row.get("heatmap")
-    ]
-    none = Markup('<p class="missing">{}</p>').format(
-        "There is no heat map of units and phones: no row of the model was compared with phones."
-    )
-    return Section("units", "Units and phones", shown + (Markup("").join(maps) or none), short="Units")
-
-
-def _measured_on(part: dict[str, Any]) -> str:
-    """On what the figures of the units were computed."""
-    train, valid = part["train"], part["valid"]
-    chosen = ", and the layer was chosen," if "pnmi" in part["rows"][0]["valid"] else ""
-    return (
-        f"Held-out figures: {valid['num_frames']:,} frames of {valid['num_utterances']:,} utterances of "
-        f"{valid['set']}, silence included, at {part['frame_rate']:g} frames per second. Units were learned{chosen} on "
-        f"{train['num_frames']:,} frames of {train['set']}."
-    )
-
-
-def _examples(experiment: Experiment) -> Section:
-    utterances = experiment.parts.get("examples", {}).get("utterances", [])
-    figures = [utterance_figure(each, experiment.directory / "eval") for each in utterances]
-    lead = "Held-out utterances. Equal colours are equal units; a click into a picture plays from there."
-    return Section(
-        "examples", "See and hear", Markup("").join(figures), NOT_EVALUATED, lead if figures else "", short="Examples"
-    )
+def _own_sections(experiment: Experiment) -> list[Section]:
+    """Those that parts of the evaluation have, computed or not."""
+    folder = experiment.directory / "eval"
+    sections = [part.section(experiment.parts.get(name), folder) for name, part in PARTS.items()]
+    return [section for section in sections if section is not None]
 
 
 def _config(experiment: Experiment) -> Section:

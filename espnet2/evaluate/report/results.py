@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet2.evaluate.measure import Against, Measure
 from espnet2.evaluate.report.experiment import Experiment
 from espnet2.evaluate.report.marked_page import put_between_marks, text_between_marks
-from espnet2.evaluate.report.measures import KINDS, Against, Measure, comparisons, headline
+from espnet2.evaluate.report.measures import KINDS, comparisons, headline
 from espnet2.evaluate.spread import MEANING
 from espnet2.utils.clock import format_seconds
 
 MARKS = "evaluation"  # name of the part of RESULTS.md that is rewritten
-SHOWN = ("pnmi", "abx_within", "abx_across", "probe_phone", "probe_speaker", "probe_language", "probe_per", "probe_wer")
+SHOWN = tuple(key for key, kind in KINDS.items() if kind.in_results)
 LEGEND = (
     "Figures of held-out data. Beside each the layer, then MFCC and the same model untrained, each with ▲ where the "
     "model is clearly better, ▼ where it is clearly worse, = where the difference is within the spread. "

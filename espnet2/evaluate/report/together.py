@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from espnet2.evaluate.report.measures import KINDS, ONE_SEED_MARGIN, Against, Measure, measures_of
+from espnet2.evaluate.measure import ONE_SEED_MARGIN, Against, Measure
+from espnet2.evaluate.report.measures import KINDS, measures_of
 from espnet2.evaluate.spread import MEANING
 
 REFERENCE = ("mfcc", "MFCC")  # what every row is compared with

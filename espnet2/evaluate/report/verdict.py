@@ -4,17 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from espnet2.evaluate.measure import ONE_SEED_MARGIN, Against
+from espnet2.evaluate.parts import PARTS
 from espnet2.evaluate.report.experiment import Experiment
-from espnet2.evaluate.report.measures import KINDS, ONE_SEED_MARGIN, Against, comparisons, headline
+from espnet2.evaluate.report.measures import KINDS, comparisons, headline
 from espnet2.evaluate.spread import MEANING, spread_text, with_spread
 
 NAMES = {"mfcc": "MFCC", "logmel": "log-mel", "untrained": "the same model untrained"}
-PARTS = {
-    "units": ("units", "how well discrete units tell phones apart"),
-    "abx": ("ABX", "whether sounds of the same phone are close to each other"),
-    "probes": ("probes", "what linear classifiers find in the frozen features"),
-    "examples": ("examples", "spectrograms and audio of three utterances"),
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def cards(experiment: Experiment) -> list[Card]:
         model = headline(measures, kind.key)
         if model:
             sentences = tuple((each.verdict, _sentence(each)) for each in against if each.model is model)
-            where = model.where or ("mix of layers" if kind.key.startswith("probe") else "")
+            where = model.where or ("mix of layers" if kind.mixes_layers else "")
             details = " · ".join(filter(None, [spread_text(model.spread, as_percent=kind.as_percent), where]))
             found.append(Card(kind.title, kind.question, kind.text(model.value), details, sentences))
     return found
@@ -148,12 +144,13 @@ def missing(experiment: Experiment) -> list[str]:
     command = (
         f"python -m espnet2.bin.ssl_evaluate, or stage 8 of the recipe with --eval full, for {experiment.directory}"
     )
-    lacking = [f"{title} ({what})" for part, (title, what) in PARTS.items() if part not in experiment.parts]
+    lacking = [f"{part.title} ({part.summary})" for name, part in PARTS.items() if name not in experiment.parts]
     if lacking:
         sentences.append(f"Not computed: {'; '.join(lacking)}. To have them: {command}.")
     sentences += [f"{path} is no result of an evaluation and was left out." for path in experiment.unreadable]
-    for name, part in experiment.parts.items():
-        sentences += [f"In {PARTS.get(name, (name,))[0]}: {note.rstrip('.')}." for note in part.get("notes", [])]
+    for name, found in experiment.parts.items():
+        title = PARTS[name].title if name in PARTS else name
+        sentences += [f"In {title}: {note.rstrip('.')}." for note in found.get("notes", [])]
     return sentences
 
 

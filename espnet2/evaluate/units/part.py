@@ -1,8 +1,9 @@
 """Models and sets in, what the units of each layer are worth out: same K, same rate and same frames for all systems."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import torch
 from torch import Tensor
 
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate.part import EvaluationRequest, Report
+from espnet2.evaluate.measure import Measure
+from espnet2.evaluate.part import EvaluationRequest, Part, Report
+from espnet2.evaluate.report.page import Section
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
 from espnet2.evaluate.units.learned import LearnedUnits, forget_others, units_of
+from espnet2.evaluate.units.page import PNMI, units_measures, units_section
 from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, LayerFeatures
@@ -171,10 +175,14 @@ def _code_notes(rows: Sequence[dict[str, Any]], num_clusters: int) -> list[str]:
     ]
 
 
-class _Units:
-    """The part of the evaluation."""
+class Units(Part):
+    """Discrete units of every layer beside phones."""
 
     name = "units"
+    place = 10
+    title = "units"
+    summary = "how well discrete units tell phones apart"
+    kinds = (PNMI,)
 
     def settings(self, request: EvaluationRequest) -> dict[str, Any]:
         """Everything the figures depend on."""
@@ -220,6 +228,12 @@ class _Units:
         """As `evaluate_units`."""
         return evaluate_units(request, report, keep=True)
 
+    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
+        return units_measures(found)
+
+    def section(self, found: Mapping[str, Any] | None, folder: Path) -> Section:
+        return units_section(found)
+
 
 def _pass_seconds(dim: int, request: EvaluationRequest) -> float:
     """Of k-means, for one frame."""
@@ -229,6 +243,3 @@ def _pass_seconds(dim: int, request: EvaluationRequest) -> float:
     began = time.monotonic()
     assign(frames, centroids).cpu()
     return (time.monotonic() - began) / TRIAL_FRAMES
-
-
-UNITS = _Units()

@@ -11,8 +11,8 @@ from tiny_training import make_set
 from tiny_units import write_experiment, write_phones
 
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate import examples
-from espnet2.evaluate.examples import EXAMPLES, choose_examples
+from espnet2.evaluate.examples import part as examples
+from espnet2.evaluate.examples.part import Examples, choose_examples
 from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
 from espnet2.evaluate.report.experiment import read_experiment
 from espnet2.evaluate.report.report import write_report
@@ -39,7 +39,7 @@ def request_(tmp_path_factory):
 
 
 def test_three_utterances_with_audio_units_and_phones(request_):
-    run_parts([EXAMPLES], request_, lambda line: None)
+    run_parts([Examples()], request_, lambda line: None)
     part = read_part(request_.exp, "examples")
     index = AudioIndex.open(request_.valid_set)
     assert len(part["utterances"]) == 3 and part["notes"] == []
@@ -63,7 +63,7 @@ def test_the_best_layer_of_the_units_is_shown(request_):
     rows = [{"system": "model", "layer": layer, "best": layer == 2} for layer in (1, 2)]
     path.write_text(json.dumps({"part": "units", "rows": rows}))
     try:
-        found = EXAMPLES.run(request_, lambda line: None)
+        found = Examples().run(request_, lambda line: None)
     finally:
         path.unlink()
     assert found["utterances"][0]["tracks"][0]["title"].startswith("units of layer 2")
@@ -71,7 +71,7 @@ def test_the_best_layer_of_the_units_is_shown(request_):
 
 def test_long_audio_is_cut_with_its_units_and_phones(request_, monkeypatch):
     monkeypatch.setattr(examples, "MAXIMUM_SECONDS", 0.4)
-    for utterance in EXAMPLES.run(request_, lambda line: None)["utterances"]:
+    for utterance in Examples().run(request_, lambda line: None)["utterances"]:
         assert utterance["seconds"] == 0.4 and len(utterance["tracks"][0]["ids"]) <= 20
         assert max(end for _, end, _ in utterance["phones"]) == 0.4
 
@@ -87,5 +87,5 @@ def test_speakers_differ_and_phones_come_first(request_):
 
 def test_without_phones_there_is_a_note(request_, tmp_path):
     shutil.copytree(request_.valid_set, tmp_path / "valid", ignore=shutil.ignore_patterns("phones.ctm"))
-    found = EXAMPLES.run(replace(request_, valid_set=tmp_path / "valid"), lambda line: None)
+    found = Examples().run(replace(request_, valid_set=tmp_path / "valid"), lambda line: None)
     assert "has no alignments" in found["notes"][0] and found["utterances"][0]["phones"] == []

@@ -14,7 +14,7 @@ from trained import write_empty
 from espnet2.evaluate.part import EvaluationRequest, read_part
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
-from espnet2.evaluate.units.part import UNITS, evaluate_units
+from espnet2.evaluate.units.part import Units, evaluate_units
 from espnet2.evaluate.units.table import best_rows, markdown_table, parse_rows
 from espnet2.models.find import find_model
 from espnet2.units.aligned import align_set
@@ -235,13 +235,13 @@ def test_several_models_share_one_table(corpus, experiment, tmp_path):
 
 def test_other_phones_or_weights_make_the_figures_stale(corpus, experiment, tmp_path):
     request = request_of(corpus, [System("model", "m", find_model(experiment))])
-    before = UNITS.settings(request)
+    before = Units().settings(request)
     table = tmp_path / "all.tsv"
     table.write_text("".join(f"{name}\t0\t9\ta\n" for name in ("x", "y")))
-    assert UNITS.settings(replace(request, alignments=table)) != before
+    assert Units().settings(replace(request, alignments=table)) != before
     (experiment / "checkpoints/latest/model.safetensors").write_bytes(b"other")
     again = request_of(corpus, [System("model", "m", find_model(experiment))])
-    assert UNITS.settings(again) != before == UNITS.settings(request)  # the request still names what it found
+    assert Units().settings(again) != before == Units().settings(request)  # the request still names what it found
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from tiny_units import write_experiment
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.abx import choice as abx_choice
 from espnet2.evaluate.abx import part as abx
-from espnet2.evaluate.abx.part import ABX
+from espnet2.evaluate.abx.part import Abx
 from espnet2.evaluate.part import EvaluationRequest, part_file, read_part, run_parts, scratch_folder
 from espnet2.evaluate.systems import System, systems_of
 from espnet2.evaluate.units import learned as learned_units
-from espnet2.evaluate.units.part import UNITS
+from espnet2.evaluate.units.part import Units
 from espnet2.models.find import find_model
 from espnet2.units.aligned import collect
 from espnet2.units.kmeans import fit_kmeans
@@ -75,7 +75,7 @@ def request_of(corpus: Path, *systems: System, **options: Any) -> EvaluationRequ
 
 def run(request: EvaluationRequest) -> tuple[dict[str, Any], list[str]]:
     log: list[str] = []
-    run_parts([ABX], request, log.append)
+    run_parts([Abx()], request, log.append)
     return read_part(request.exp, "abx"), log
 
 
@@ -180,7 +180,7 @@ def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
 
     def both(request: EvaluationRequest) -> list[str]:
         log: list[str] = []
-        run_parts([UNITS, ABX], request, log.append, fresh=True)
+        run_parts([Units(), Abx()], request, log.append, fresh=True)
         return log
 
     fits.clear()
@@ -197,7 +197,7 @@ def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
     for file in scratch_folder(exp, "units").iterdir():
         file.write_bytes(file.read_bytes()[:-1])
     fits.clear()
-    run_parts([ABX], replace(request, num_clusters=9), log.append, fresh=True)
+    run_parts([Abx()], replace(request, num_clusters=9), log.append, fresh=True)
     assert len(fits) == 6
 
 

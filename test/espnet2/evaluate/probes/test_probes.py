@@ -15,7 +15,7 @@ from espnet2.evaluate.probes import ctc_task
 from espnet2.evaluate.probes import part as probes
 from espnet2.evaluate.probes.ctc import fit_ctc
 from espnet2.evaluate.probes.linear import fit_linear
-from espnet2.evaluate.probes.part import PROBES, with_baselines
+from espnet2.evaluate.probes.part import Probes, with_baselines
 from espnet2.evaluate.systems import System, systems_of
 from espnet2.models.find import find_model
 from espnet2.units.features import LayerFeatures
@@ -30,7 +30,7 @@ def _quick(monkeypatch):
     torch.set_num_threads(1)
     monkeypatch.setattr(probes, "fit_linear", lambda *words, **names: fit_linear(*words, **names, updates=20))
     monkeypatch.setattr(ctc_task, "fit_ctc", lambda *words, **names: fit_ctc(*words, **names, passes=1))
-    monkeypatch.setattr(type(PROBES), "forecast_seconds", lambda self, request: 1.0)
+    monkeypatch.setattr(Probes, "forecast_seconds", lambda self, request: 1.0)
 
 
 def fill(folder: Path, name: str) -> None:
@@ -66,7 +66,7 @@ def request_for(corpus, tmp_path):
 
 
 def evaluate(request: EvaluationRequest) -> dict:
-    run_parts([PROBES], request, lambda line: None)
+    run_parts([Probes()], request, lambda line: None)
     return read_part(request.exp, "probes")
 
 
@@ -125,7 +125,7 @@ def test_a_stopped_run_goes_on(request_for, monkeypatch):
     whole = evaluate(request)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     shutil.rmtree(request.exp / "eval/.probes")
-    unbroken = PROBES.run(request, lambda line: None)
+    unbroken = Probes().run(request, lambda line: None)
     assert json.loads(json.dumps(unbroken["rows"])) == whole["rows"]
 
 
@@ -151,8 +151,8 @@ def test_features_that_spell_phones_out_give_100_percent_on_the_layer_that_does(
 
 
 def test_settings_follow_what_figures_depend_on(request_for, corpus):
-    settings = PROBES.settings(request_for())
-    assert settings == PROBES.settings(request_for())
+    settings = Probes().settings(request_for())
+    assert settings == Probes().settings(request_for())
     others = [
         request_for(effort="full"),
         request_for(seeds=(1,)),
@@ -160,11 +160,11 @@ def test_settings_follow_what_figures_depend_on(request_for, corpus):
         request_for(options={"probes": {"linear_ctc": True}}),
         request_for(valid="bare"),
     ]
-    assert all(PROBES.settings(other) != settings for other in others)
+    assert all(Probes().settings(other) != settings for other in others)
     transcript = corpus / "dump/dev/transcript"
     text = transcript.read_text()
     transcript.write_text(text.replace("cab", "cat"))
-    assert PROBES.settings(request_for()) != settings
+    assert Probes().settings(request_for()) != settings
     transcript.write_text(text)
 
 
@@ -180,7 +180,7 @@ def test_baselines_are_added_once(tmp_path):
 
 def test_unknown_options_are_refused(request_for):
     with pytest.raises(UserError, match="did you mean 'token_types'"):
-        PROBES.settings(request_for(options={"probes": {"token_type": "char"}}))
+        Probes().settings(request_for(options={"probes": {"token_type": "char"}}))
 
 
 def test_the_forecast_counts_seeds_and_tasks(request_for, monkeypatch):
@@ -189,8 +189,8 @@ def test_the_forecast_counts_seeds_and_tasks(request_for, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(probe_forecast, "_timed", lambda action: 0.01)
     one, three, full = (
-        PROBES.forecast_seconds(each)
+        Probes().forecast_seconds(each)
         for each in (request_for(), request_for(seeds=(0, 1, 2)), request_for(effort="full"))
     )
     assert 0 < one < three < 3 * one and full > 2 * one
-    assert PROBES.forecast_seconds(request_for(valid="bare")) == 0.0  # no phones there: nothing to do
+    assert Probes().forecast_seconds(request_for(valid="bare")) == 0.0  # no phones there: nothing to do

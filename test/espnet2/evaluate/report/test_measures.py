@@ -3,7 +3,8 @@
 import pytest
 from evaluated import abx_part, probes_part, unit_row, units_part
 
-from espnet2.evaluate.report.measures import ONE_SEED_MARGIN, Against, comparisons, headline, measures_of
+from espnet2.evaluate.measure import ONE_SEED_MARGIN, Against
+from espnet2.evaluate.report.measures import comparisons, headline, measures_of
 
 
 def parts(**changes):

@@ -5,8 +5,8 @@ import json
 import pytest
 from evaluated import abx_part, lights, units_part, write_evaluated, write_part, write_training
 
+from espnet2.evaluate.abx.page import abx_table
 from espnet2.evaluate.report.experiment import read_experiment
-from espnet2.evaluate.report.layers import abx_table
 from espnet2.evaluate.report.results import row_of
 from espnet2.evaluate.report.together import table_of_systems
 from espnet2.evaluate.report.verdict import cards, judge, lamps, method_note, missing

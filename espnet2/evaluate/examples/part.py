@@ -1,15 +1,18 @@
 """A trained model and a valid set in, three utterances with audio, units and phones under exp/<name>/eval out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 
 from espnet2.data.audio.read import read_audio
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate.part import EvaluationRequest, Report, read_part
+from espnet2.evaluate.part import EvaluationRequest, Part, Report, read_part
+from espnet2.evaluate.report.page import NOT_EVALUATED, Section
+from espnet2.evaluate.report.utterance import utterance_figure
 from espnet2.evaluate.systems import System, open_system
 from espnet2.units.alignment import find_phones, read_phones
 from espnet2.units.features import FeatureExtractor, map_features
@@ -27,10 +30,13 @@ TRAIN_FRAMES = 20_000  # for units to look at; those that are measured learn fro
 FORECAST_SECONDS = 30.0
 
 
-class ExamplesPart:
+class Examples(Part):
     """Something to see and hear; its units are learned like those that are measured, on fewer frames."""
 
     name = "examples"
+    place = 40
+    title = "examples"
+    summary = "spectrograms and audio of three utterances"
 
     def settings(self, request: EvaluationRequest) -> dict[str, Any]:
         """What is shown depends on this."""
@@ -78,8 +84,12 @@ class ExamplesPart:
         notes = [] if phones else [f"no phones are shown: {request.valid_set} has no alignments"]
         return {"rows": [], "notes": notes, "utterances": utterances}
 
-
-EXAMPLES = ExamplesPart()
+    def section(self, found: Mapping[str, Any] | None, folder: Path) -> Section:
+        """A figure of each utterance."""
+        figures = [utterance_figure(each, folder) for each in (found or {}).get("utterances", [])]
+        lead = "Held-out utterances. Equal colours are equal units; a click into a picture plays from there."
+        body = Markup("").join(figures)
+        return Section("examples", "See and hear", body, NOT_EVALUATED, lead if figures else "", short="Examples")
 
 
 def _shown(request: EvaluationRequest) -> list[System]:

@@ -1,0 +1,1 @@
+"""Something to see and hear of a model."""

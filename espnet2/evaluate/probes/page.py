@@ -1,0 +1,79 @@
+"""The content of eval/probes.json in, its measures, its chart and its table of the report out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from espnet2.evaluate.measure import Kind, Measure, measure_of, seed_interval
+from espnet2.evaluate.report.chart import Series, line_chart
+from espnet2.evaluate.report.page import table
+
+
+def _accuracy(task: str, what: str) -> Kind:
+    question = f"{what} whose {task} a linear classifier names rightly"
+    return Kind(f"probe_{task}", f"{task} probe", question, True, True, mixes_layers=True)
+
+
+def _error_rate(figure: str, unit: str, *, in_results: bool = True) -> Kind:
+    question = f"{unit}s that a small recogniser gets wrong"
+    title = f"{unit} error rate of CTC"
+    return Kind(f"probe_{figure}", title, question, False, True, in_results=in_results, mixes_layers=True)
+
+
+ACCURACIES = {
+    "phone": _accuracy("phone", "frames"),
+    "speaker": _accuracy("speaker", "utterances"),
+    "language": _accuracy("language", "utterances"),
+}
+ERROR_RATES = {
+    "per": _error_rate("per", "phone"),
+    "cer": _error_rate("cer", "character", in_results=False),
+    "wer": _error_rate("wer", "word"),
+}
+
+
+def probe_measures(part: Mapping[str, Any]) -> list[Measure]:
+    """The accuracy of each classifier, and every error rate of each recogniser."""
+    measures = []
+    for row in part.get("rows", []):
+        kinds = ERROR_RATES if row.get("task") == "ctc" else {"accuracy": ACCURACIES[row["task"]]}
+        for name, kind in kinds.items():
+            if row.get(name) is not None:
+                measures.append(measure_of(kind, row, row[name], *seed_interval(row, row[name], row, name)))
+    return measures
+
+
+def probe_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Every task, with the share that the most frequent class would give."""
+    figures = [name for name in ("accuracy", "majority", "per", "cer", "wer") if any(name in row for row in rows)]
+    cells = [
+        [
+            row["title"],
+            row["task"],
+            row.get("layer") or "–",
+            *("–" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in figures),
+            *(f"{row[name]:,}" if isinstance(row.get(name), int) else "–" for name in ("num_train", "num_valid")),
+        ]
+        for row in rows
+    ]
+    head = ["system", "task", "layer", *figures, "learned on", "scored on"]
+    return table(head, cells, numeric=range(2, len(head)))
+
+
+def layer_weights(probes: Sequence[Mapping[str, Any]]) -> Markup:
+    """How much each layer counts in the learned mixes of the model's probes."""
+    lines = [
+        Series(
+            {"ctc": "recognition (CTC)"}.get(row["task"], row["task"]),
+            list(enumerate(row["layer_weights"], 1)),
+            f"s{place + 1}",
+            dots=True,
+        )
+        for place, row in enumerate(
+            row for row in probes if row.get("system") == "model" and len(row.get("layer_weights") or []) > 1
+        )
+    ]
+    title = f"layer weights, {lines[0].name}" if len(lines) == 1 else "layer weights"
+    note = "how much each layer counts in the mix that a probe has learned"
+    return line_chart(title, lines, x_label="layer", note=note)

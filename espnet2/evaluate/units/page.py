@@ -1,0 +1,65 @@
+"""The content of eval/units.json in, its measures and its section of the report out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from espnet2.evaluate.measure import Kind, Measure, measure_of, seed_interval
+from espnet2.evaluate.report.heatmap import heat_map
+from espnet2.evaluate.report.page import NOT_EVALUATED, Section, folded, table
+from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
+from espnet2.evaluate.units.table import HEADS, best_rows, show
+
+PNMI = Kind("pnmi", "PNMI", "how much of the phone a unit tells, from 0 (nothing) to 1 (all)", True, False)
+
+
+def units_measures(part: Mapping[str, Any]) -> list[Measure]:
+    """PNMI of every layer that was compared with phones; the layer that was chosen on train is the best."""
+    measures = []
+    for row in part.get("rows", []):
+        valid = row.get("valid") or {}
+        if valid.get("pnmi") is not None:
+            low, high = seed_interval(row, valid["pnmi"], valid, "pnmi")
+            measures.append(measure_of(PNMI, row, valid["pnmi"], low, high, best=bool(row.get("best"))))
+    return measures
+
+
+def units_section(part: Mapping[str, Any] | None) -> Section:
+    """What the units of the layer that was chosen are worth, and which phones they mean."""
+    missing_text = NOT_EVALUATED if part is None else "The evaluation of the units has no rows."
+    if part is None or not part["rows"]:
+        return Section("units", "Units and phones", Markup(""), missing_text, short="Units")
+    rows = best_rows(part["rows"])
+    figures = [*(PHONE_FIGURES if "pnmi" in rows[0]["valid"] else ()), *LABEL_FIGURES]
+    several = len(part.get("seeds") or []) > 1
+    head = ["units", "layer", "K", *(HEADS.get(name, name.replace("_", " ")) for name in figures)]
+    cells = [
+        [row["title"], row["layer"] or "–", row["K"], *(show(row["valid"], name, spread=several) for name in figures)]
+        for row in rows
+    ]
+    shown = table(head, cells, numeric=range(1, len(head)), caption=_measured_on(part))
+    maps = [
+        folded(
+            f"What the units of {row['title']}, layer {row['layer']}, mean",
+            heat_map("Share of each phone in each unit", row["heatmap"]),
+            is_open=row["system"] == "model",
+        )
+        for row in rows
+        if row.get("heatmap")
+    ]
+    none = Markup('<p class="missing">{}</p>').format(
+        "There is no heat map of units and phones: no row of the model was compared with phones."
+    )
+    return Section("units", "Units and phones", shown + (Markup("").join(maps) or none), short="Units")
+
+
+def _measured_on(part: Mapping[str, Any]) -> str:
+    """On what the figures of the units were computed."""
+    train, valid = part["train"], part["valid"]
+    chosen = ", and the layer was chosen," if "pnmi" in part["rows"][0]["valid"] else ""
+    return (
+        f"Held-out figures: {valid['num_frames']:,} frames of {valid['num_utterances']:,} utterances of "
+        f"{valid['set']}, silence included, at {part['frame_rate']:g} frames per second. Units were learned{chosen} on "
+        f"{train['num_frames']:,} frames of {train['set']}."
+    )
