@@ -9,15 +9,16 @@ from espnet2.utils.errors import run_main
 def main() -> None:
     """Entry point."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers draws them for files of a moment
+    from espnet2.formats import writer_names
     from espnet2.formats.conversion import CARD
     from espnet2.models.find import find_model
     from espnet2.models.load import load_model
-    from espnet2.publish.convert import EXPORTS, export_model
+    from espnet2.publish.convert import export_model
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="exp/<name>, or a folder of its checkpoints")
     parser.add_argument("--checkpoint", default="latest", help="of exp/<name>: latest, best_<stat> ... (%(default)s)")
-    parser.add_argument("--to", required=True, choices=sorted(EXPORTS), help="the library or format")
+    parser.add_argument("--to", required=True, choices=writer_names(), help="the library or format")
     parser.add_argument("--output", required=True, help="folder to make")
     arguments = parser.parse_args()
     loaded = load_model(find_model(arguments.model, arguments.checkpoint))

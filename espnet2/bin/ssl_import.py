@@ -7,12 +7,13 @@ from espnet2.utils.errors import run_main
 
 def main() -> None:
     """Entry point."""
+    from espnet2.formats import reader_names
     from espnet2.formats.conversion import CARD
-    from espnet2.formats.foreign import IMPORTS, import_model
+    from espnet2.formats.foreign import import_model
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", help="a folder of save_pretrained or of ssl_export, or a checkpoint file")
-    parser.add_argument("--from", required=True, choices=sorted(IMPORTS), dest="origin", help="its library")
+    parser.add_argument("--from", required=True, choices=reader_names(), dest="origin", help="its library")
     parser.add_argument("--output", required=True, help="folder to make, such as exp/imported")
     arguments = parser.parse_args()
     card = import_model(arguments.path, arguments.origin, arguments.output)

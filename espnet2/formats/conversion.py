@@ -1,14 +1,13 @@
-"""What conversions share: the module of a format, the card of a result, a folder that is whole or not there."""
+"""What conversions share: the card of a result, and a folder that is whole or not there."""
 
-import importlib
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from espnet2.formats.base import Format
 from espnet2.formats.forms import Source
 from espnet2.utils.errors import UserError
 
@@ -20,26 +19,21 @@ SCALING = {
 }
 
 
-def format_module(name: str) -> ModuleType:
-    """The module of a format, which may load a library that not everybody has."""
-    return importlib.import_module(f"espnet2.formats.{name}")
-
-
-def describe(source: Source, other: str, module: ModuleType) -> dict[str, Any]:
+def describe(source: Source, name: str, form: Format) -> dict[str, Any]:
     """What a user of the converted model has to know."""
     frontend = source.model.frontend
     return {
         "model": source.name,
         "model_hash": source.hash,
         "objective": source.objective,
-        "format": other,
-        "layer_numbering": module.LAYERS,
+        "format": name,
+        "layer_numbering": form.layers,
         "residual_convention": RESIDUAL,
         "num_layers": source.model.encoder.num_layers,
         "sample_rate": frontend.geometry.sample_rate,
         "frame_rate": frontend.geometry.frame_rate,
         "waveform_normalisation": SCALING[frontend.normalize],
-        "compared_with": module.OTHER_SIDE,
+        "compared_with": form.other_side,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet2.formats import names, torchaudio_model
+from espnet2.formats import names, torchaudio
 from espnet2.formats.canonical import modern_weight_norm, rename, reverse
 from espnet2.formats.compare import OtherSide, layer_norm, our_states
 from espnet2.formats.fairseq_layout import HEADLESS, SPECIAL_SYMBOLS
@@ -168,9 +168,9 @@ def other_side(foreign: Foreign, where: str | Path) -> OtherSide:
     encoder = source.encoder
     form = FORMS[source.config.encoder, encoder.position, encoder.attention_position]
     scaled = source.frontend.normalize == "utterance"
-    if form in torchaudio_model.FACTORIES:
-        factory = torchaudio_model.FACTORIES[form]
-        weights, _ = torchaudio_model.weights_of(source, factory)
-        arguments = torchaudio_model.arguments(source, factory)
-        return torchaudio_model.other_side(factory, arguments, weights, normalize=scaled)
+    if form in torchaudio.FACTORIES:
+        factory = torchaudio.FACTORIES[form]
+        weights, _ = torchaudio.weights_of(source, factory)
+        arguments = torchaudio.arguments(source, factory)
+        return torchaudio.other_side(factory, arguments, weights, normalize=scaled)
     return OtherSide(lambda wav: our_states(imported.model, wav), layer_norm if scaled else lambda wav: wav)

@@ -7,8 +7,9 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from espnet2.formats import find_reader, reader_names
 from espnet2.formats.compare import largest_difference
-from espnet2.formats.conversion import CARD, describe, format_module, new_folder
+from espnet2.formats.conversion import CARD, describe, new_folder
 from espnet2.formats.forms import Source
 from espnet2.formats.incoming import build_imported
 from espnet2.formats.safe_pickle import load_foreign
@@ -17,22 +18,13 @@ from espnet2.tasks.numbers import check_numbers
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file, write_json
 
-# Toolkit -> the module of this package with read(path) -> Foreign, run(path) -> OtherSide and the texts of `describe`.
-IMPORTS = {
-    "huggingface": "huggingface",
-    "torchaudio": "torchaudio_model",
-    "fairseq": "fairseq_file",
-    "s3prl": "s3prl_file",
-    "espnet": "espnet_file",
-}
-
 
 def import_model(path: str | Path, origin: str, output: str | Path, *, name: str | None = None) -> dict[str, Any]:
     """Make a model of ours from a foreign one: config.yaml and model.safetensors.
 
     Args:
         path: a file or folder of the foreign toolkit.
-        origin: a key of IMPORTS.
+        origin: one of `reader_names`.
         output: a folder that is not there yet.
         name: what to call the model in its card; None takes the folder's name.
 
@@ -43,10 +35,10 @@ def import_model(path: str | Path, origin: str, output: str | Path, *, name: str
         UserError: the file is missing, damaged or of another kind, has an architecture without a form here, or the
             hidden layers of both sides differ.
     """
-    path, module = Path(path), format_module(IMPORTS[origin])
+    path, reader = Path(path), find_reader(origin)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    foreign = module.read(path)
+    foreign = reader.read(path)
     check_numbers(foreign.weights, path)
     for note in foreign.notes:
         print(note, file=sys.stderr)
@@ -57,7 +49,7 @@ def import_model(path: str | Path, origin: str, output: str | Path, *, name: str
         save_file({key: value.contiguous() for key, value in state.items()}, weights)
         (folder / "config.yaml").write_text(dump_config(imported.config), encoding="utf-8")
         source = Source(name or Path(output).name, imported.model, imported.config, hash_file(weights))
-        card = describe(source, origin, module) | largest_difference(imported.model, module.run(path))
+        card = describe(source, origin, reader) | largest_difference(imported.model, reader.run(path))
         card |= {"weights_left_out": sorted(foreign.left_out), "weights_new_and_random": imported.new_weights}
         write_json(folder / CARD, card)
     return card
@@ -79,17 +71,11 @@ def guess_origin(path: str | Path) -> str:
         UserError: none that is known.
     """
     path = Path(path)
-    if (path / "kwargs.json").is_file():
-        return "torchaudio"
-    if path.is_dir():
-        return "huggingface"
-    content = load_foreign(path)
-    keys = set(content) if isinstance(content, Mapping) else set()
-    if {"model_cfg", "task_cfg", "model_weight"} <= keys:
-        return "s3prl"
-    if "model" in keys and keys & {"cfg", "args"}:
-        return "fairseq"
-    if {"model", "optimizers"} <= keys or any(str(key).startswith("encoder.") for key in keys):
-        return "espnet"
-    known = ", ".join(IMPORTS)
+    content = None if path.is_dir() else load_foreign(path)
+    keys = {str(key) for key in content} if isinstance(content, Mapping) else set()
+    readers = {name: find_reader(name) for name in reader_names()}
+    for name, reader in sorted(readers.items(), key=lambda item: item[1].place):
+        if reader.recognises(path, keys):
+            return name
+    known = ", ".join(readers)
     raise UserError(f"{path}: not known whose file this is; import it with ssl_import --from one of {known}")

@@ -1,6 +1,6 @@
 """A model in, a folder that transformers' AutoModel and AutoFeatureExtractor load out; and the way back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from espnet2.formats import names
+from espnet2.formats.base import Reader, Writer
 from espnet2.formats.canonical import rename, reverse
 from espnet2.formats.compare import OtherSide, States
 from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library, nothing_lacks
@@ -16,10 +17,7 @@ from espnet2.formats.incoming import Foreign, frontend_values, model_values, req
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 from espnet2.utils.errors import UserError
 
-TITLE = "Hugging Face transformers"
 INSTALL = "transformers>=5,<6"
-OTHER_SIDE = "transformers.AutoModel and AutoFeatureExtractor, loaded from the folder"
-LAYERS = "hidden_states[l] is layer l; 0 is the encoder's input after positions; last_hidden_state has the final norm"
 
 
 def _lacks_data2vec(frontend: Any, encoder: Any) -> list[str]:
@@ -45,34 +43,6 @@ CLASSES = {"wavlm": "WavLMModel", "data2vec": "Data2VecAudioModel", "conformer":
 OBJECTIVES = {"hubert": "hubert", "wav2vec2": "wav2vec2", "wavlm": "wavlm", "data2vec-audio": "data2vec2"}
 OBJECTIVES |= {"wav2vec2-conformer": "wav2vec2"}
 LAST_NORM = "encoder.norm"  # of the conformer: ours has no norm after its last block's
-
-
-def write(source: Source, folder: Path) -> list[str]:
-    """config.json, model.safetensors, preprocessor_config.json.
-
-    Returns:
-        Names of weights that the format does not hold.
-    """
-    form = find_form(source, TITLE, FORMS)
-    transformers = library("transformers", INSTALL)
-    name = CLASSES.get(form) or {"hubert": "HubertModel", "wav2vec2": "Wav2Vec2ForPreTraining"}.get(source.objective)
-    model_class = getattr(transformers, name or "Wav2Vec2Model")
-    weights = source.weights()
-    if form == "conformer":
-        weights = _last_norm_apart(weights, source.encoder.num_layers) | _unused_position(source)
-    renamed, left = rename(weights, _table(model_class.__name__))
-    config = model_class.config_class(**_settings(source, form), architectures=[model_class.__name__])
-    with torch.device("meta"):
-        model = model_class(config)
-    model = model.to_empty(device="cpu")
-    _fill(model, renamed)
-    model.save_pretrained(folder)
-    transformers.Wav2Vec2FeatureExtractor(
-        sampling_rate=source.frontend.sample_rate,
-        do_normalize=source.frontend.normalize == "utterance",
-        return_attention_mask=source.frontend.norm == "layer",  # group norm over time sees padding: no mask helps
-    ).save_pretrained(folder)
-    return left
 
 
 def _fill(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -156,24 +126,6 @@ def _unused_position(source: Source) -> dict[str, Tensor]:
     }
 
 
-def run(folder: Path) -> OtherSide:
-    """The model as any user of transformers loads it."""
-    transformers = library("transformers", INSTALL)
-    # In single precision, whatever the weights were saved in: the comparison is of architectures.
-    model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
-    if (folder / "preprocessor_config.json").is_file():
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
-    else:
-        scaling = _scaling(read_settings(folder), folder)
-        extractor = transformers.Wav2Vec2FeatureExtractor(
-            sampling_rate=scaling.sample_rate, do_normalize=scaling.normalize
-        )
-    return OtherSide(
-        lambda wav: states_of(model, wav),
-        lambda wav: extractor(wav.numpy(), sampling_rate=extractor.sampling_rate, return_tensors="pt").input_values[0],
-    )
-
-
 @torch.no_grad()
 def states_of(model: torch.nn.Module, wav: Tensor) -> States:
     """Hidden layers of a model of transformers for one utterance."""
@@ -181,41 +133,6 @@ def states_of(model: torch.nn.Module, wav: Tensor) -> States:
     # The last entry is before the final norm in some versions, after it in others: last_hidden_state is the same.
     layers = {layer: state[0] for layer, state in enumerate(output.hidden_states[:-1])}
     return {**layers, "last": output.last_hidden_state[0]}
-
-
-def read(path: Path) -> Foreign:
-    """A folder with config.json and the weights; preprocessor_config.json or processor_config.json say the scaling.
-
-    Raises:
-        UserError: files are missing or damaged, or the architecture has no form here.
-    """
-    settings = read_settings(path)
-    kind = settings.get("model_type")
-    if kind not in OBJECTIVES:
-        known = ", ".join(OBJECTIVES)
-        raise UserError(f"{path}/config.json: model_type {kind} has no form here; expected one of {known}")
-    require(
-        settings,
-        {
-            "hidden_act": "swish" if kind == "wav2vec2-conformer" else "gelu", "feat_extract_activation": "gelu",
-            "layer_norm_eps": 1e-5, "add_adapter": False, "feat_proj_layer_norm": True, "conv_pos_batch_norm": False,
-            "position_embeddings_type": "relative",
-        },
-        f"{path}/config.json",
-    )  # fmt: skip
-    table = reverse(names.TRANSFORMERS_CONFORMER if kind == "wav2vec2-conformer" else names.TRANSFORMERS)
-    body, heads = _weights(path)
-    weights, left = rename(body, table)
-    quantizer, left_heads = rename(heads, reverse(names.QUANTIZER) if kind == "wav2vec2" else {})
-    weights |= quantizer
-    if kind == "wav2vec2-conformer":
-        weights = _last_norm_joined(weights, settings["num_hidden_layers"], path)
-    frontend, encoder = _values(settings, kind, path)
-    values = model_values(
-        frontend, encoder, OBJECTIVES[kind], weights,
-        kind="conformer" if kind == "wav2vec2-conformer" else "transformer",
-    )  # fmt: skip
-    return Foreign(values, weights, left + left_heads, _notes(_scaling(settings, path), path))
 
 
 def _has_layer_norm(settings: Mapping[str, object]) -> bool:
@@ -291,3 +208,98 @@ def _weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     prefix = next((each for each in prefixes if any(name.startswith(each) for name in state)), "")
     body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     return body, {name: value for name, value in state.items() if not name.startswith(prefix)}
+
+
+class HuggingFace(Reader, Writer):
+    """Folders of transformers' `save_pretrained`."""
+
+    title = "Hugging Face transformers"
+    layers = (
+        "hidden_states[l] is layer l; 0 is the encoder's input after positions; last_hidden_state has the final norm"
+    )
+    other_side = "transformers.AutoModel and AutoFeatureExtractor, loaded from the folder"
+    place = 50
+
+    def write(self, source: Source, folder: Path) -> list[str]:
+        """config.json, model.safetensors, preprocessor_config.json.
+
+        Returns:
+            Names of weights that the format does not hold.
+        """
+        form = find_form(source, self.title, FORMS)
+        transformers = library("transformers", INSTALL)
+        bodies = {"hubert": "HubertModel", "wav2vec2": "Wav2Vec2ForPreTraining"}
+        name = CLASSES.get(form) or bodies.get(source.objective)
+        model_class = getattr(transformers, name or "Wav2Vec2Model")
+        weights = source.weights()
+        if form == "conformer":
+            weights = _last_norm_apart(weights, source.encoder.num_layers) | _unused_position(source)
+        renamed, left = rename(weights, _table(model_class.__name__))
+        config = model_class.config_class(**_settings(source, form), architectures=[model_class.__name__])
+        with torch.device("meta"):
+            model = model_class(config)
+        model = model.to_empty(device="cpu")
+        _fill(model, renamed)
+        model.save_pretrained(folder)
+        transformers.Wav2Vec2FeatureExtractor(
+            sampling_rate=source.frontend.sample_rate,
+            do_normalize=source.frontend.normalize == "utterance",
+            return_attention_mask=source.frontend.norm == "layer",  # group norm over time sees padding: no mask helps
+        ).save_pretrained(folder)
+        return left
+
+    def read(self, path: Path) -> Foreign:
+        """A folder with config.json and the weights; preprocessor_config.json or processor_config.json say the scaling.
+
+        Raises:
+            UserError: files are missing or damaged, or the architecture has no form here.
+        """
+        settings = read_settings(path)
+        kind = settings.get("model_type")
+        if kind not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise UserError(f"{path}/config.json: model_type {kind} has no form here; expected one of {known}")
+        require(
+            settings,
+            {
+                "hidden_act": "swish" if kind == "wav2vec2-conformer" else "gelu", "feat_extract_activation": "gelu",
+                "layer_norm_eps": 1e-5, "add_adapter": False, "feat_proj_layer_norm": True,
+                "conv_pos_batch_norm": False, "position_embeddings_type": "relative",
+            },
+            f"{path}/config.json",
+        )  # fmt: skip
+        table = reverse(names.TRANSFORMERS_CONFORMER if kind == "wav2vec2-conformer" else names.TRANSFORMERS)
+        body, heads = _weights(path)
+        weights, left = rename(body, table)
+        quantizer, left_heads = rename(heads, reverse(names.QUANTIZER) if kind == "wav2vec2" else {})
+        weights |= quantizer
+        if kind == "wav2vec2-conformer":
+            weights = _last_norm_joined(weights, settings["num_hidden_layers"], path)
+        frontend, encoder = _values(settings, kind, path)
+        values = model_values(
+            frontend, encoder, OBJECTIVES[kind], weights,
+            kind="conformer" if kind == "wav2vec2-conformer" else "transformer",
+        )  # fmt: skip
+        return Foreign(values, weights, left + left_heads, _notes(_scaling(settings, path), path))
+
+    def run(self, folder: Path) -> OtherSide:
+        """The model as any user of transformers loads it."""
+        transformers = library("transformers", INSTALL)
+        # In single precision, whatever the weights were saved in: the comparison is of architectures.
+        model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+        if (folder / "preprocessor_config.json").is_file():
+            extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        else:
+            scaling = _scaling(read_settings(folder), folder)
+            extractor = transformers.Wav2Vec2FeatureExtractor(
+                sampling_rate=scaling.sample_rate, do_normalize=scaling.normalize
+            )
+        rate = extractor.sampling_rate
+
+        def scaled(wav: Tensor) -> Tensor:
+            return extractor(wav.numpy(), sampling_rate=rate, return_tensors="pt").input_values[0]
+
+        return OtherSide(lambda wav: states_of(model, wav), scaled)
+
+    def recognises(self, path: Path, keys: Set[str]) -> bool:
+        return path.is_dir()  # asked last: a folder that is nobody else's

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from espnet2.formats import reader_names
 from espnet2.models.archive import is_archive, unpack
 from espnet2.models.packed_files import check_known_files
 from espnet2.utils.errors import UserError
@@ -15,7 +16,6 @@ IMPORT_VERSION = 1  # of what an import writes; another number imports again
 # What is fetched from a repository: no pickle. The second list is tried where the first brings no weights.
 HUB_FILES = ("*.safetensors", "*.json", "*.yaml", "*.txt", "*.md")
 HUB_PICKLES = ("pytorch_model.bin",)
-ORIGINS = ("huggingface", "torchaudio", "fairseq", "s3prl", "espnet")  # "fairseq:<file>" says whose file it is
 FOREIGN_CONFIGS = ("config.json", "kwargs.json")  # of transformers, and of torchaudio as ssl_export writes it
 FOREIGN_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")  # of files that have to say themselves whose they are
 
@@ -46,7 +46,7 @@ def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
         folder = fetch_repository(text.removeprefix(HUB), revision=revision)
         return _imported(folder, text) if _is_foreign(folder) else folder
     origin, _, file = text.partition(":")
-    if origin in ORIGINS:
+    if origin in reader_names():  # "fairseq:<file>" says whose file it is
         return _imported(Path(file), text, origin)
     path = Path(name)
     if is_archive(path):
@@ -74,7 +74,7 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
     hub = import_hub()
 
     def fetch(files: tuple[str, ...]) -> Path:
-        others = [f"{name}/*" for name in ORIGINS]  # forms that ssl_pack put beside ours
+        others = [f"{name}/*" for name in reader_names()]  # forms that ssl_pack put beside ours
         found = hub.snapshot_download(repository, revision=revision, allow_patterns=list(files), ignore_patterns=others)
         return Path(found)
 

@@ -4,23 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from espnet2.formats import find_writer
 from espnet2.formats.compare import largest_difference
-from espnet2.formats.conversion import CARD, describe, format_module, new_folder
+from espnet2.formats.conversion import CARD, describe, new_folder
 from espnet2.formats.forms import Source
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel
 from espnet2.utils.files import write_json
-
-# Format -> the module of this package with write(source, folder) -> names left out, run(folder) -> OtherSide, and the
-# texts TITLE, LAYERS and OTHER_SIDE.
-EXPORTS = {
-    "huggingface": "huggingface",
-    "torchaudio": "torchaudio_model",
-    "fairseq": "fairseq_file",
-    "s3prl": "s3prl_file",
-    "safetensors": "safetensors_folder",
-    "onnx": "onnx_graph",
-}
 
 
 def export_model(loaded: LoadedModel, target: str, output: str | Path) -> dict[str, Any]:
@@ -28,7 +18,7 @@ def export_model(loaded: LoadedModel, target: str, output: str | Path) -> dict[s
 
     Args:
         loaded: stays as it is.
-        target: a key of EXPORTS.
+        target: one of `writer_names`.
         output: a folder that is not there yet.
 
     Returns:
@@ -37,11 +27,11 @@ def export_model(loaded: LoadedModel, target: str, output: str | Path) -> dict[s
     Raises:
         UserError: the library is not installed, or has no form of this architecture; the sides differ.
     """
-    source, module = as_source(loaded), format_module(EXPORTS[target])
+    source, writer = as_source(loaded), find_writer(target)
     with new_folder(output) as folder:
-        left_out = module.write(source, folder)
-        figures = largest_difference(source.model, module.run(folder))
-        card = describe(source, target, module) | figures
+        left_out = writer.write(source, folder)
+        figures = largest_difference(source.model, writer.run(folder))
+        card = describe(source, target, writer) | figures
         card |= {"weights_left_out": left_out, "training_data": _data_hashes(loaded.files)}
         write_json(folder / CARD, card)
     return card

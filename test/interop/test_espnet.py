@@ -12,9 +12,10 @@ from espnet_weights import CASES, SCALED, ssl1_config, write_ssl1
 from fresh_environment import fresh_environment, run
 from trained import load_path
 
-from espnet2.formats import espnet_file, espnet_ssl1
+from espnet2.formats import espnet_ssl1
 from espnet2.formats.canonical import from_canonical
 from espnet2.formats.compare import normalised, our_states
+from espnet2.formats.espnet import Espnet
 from espnet2.formats.foreign import import_model
 from espnet2.tasks.build import build
 from espnet2.tasks.config import resolve_config
@@ -111,7 +112,7 @@ def models(tmp_path_factory) -> Path:
 def test_espnets_own_numbers(models, tmp_path, case):
     file = models / case / "valid.loss.best.pth"
     assert import_model(file, "espnet", tmp_path / "out")["largest_difference"] < LIMIT
-    model, reading = load_path(tmp_path / "out").model, espnet_file.run(file)
+    model, reading = load_path(tmp_path / "out").model, Espnet().run(file)
     for expected in torch.load(models / case / "theirs.pt"):
         ours, read = our_states(model, normalised(model, expected["wav"])), reading.states(expected["wav"])
         theirs = {**dict(enumerate(expected["layers"], 1)), "last": expected["last"]}

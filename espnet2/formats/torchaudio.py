@@ -1,6 +1,7 @@
 """A model in, a state dict and the arguments of torchaudio's factory function out; and the way back."""
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from espnet2.formats import names
+from espnet2.formats.base import Reader, Writer
 from espnet2.formats.canonical import modern_weight_norm, rename, reverse
 from espnet2.formats.compare import OtherSide, States, layer_norm
 from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, nothing_lacks
@@ -16,35 +18,10 @@ from espnet2.formats.safe_pickle import load_foreign, only_tensors
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import write_json
 
-TITLE = "torchaudio.models"
-OTHER_SIDE = "torchaudio.models, built from kwargs.json"
-LAYERS = "extract_features(wav)[0][l - 1] is layer l; the model's own output has the final norm of pre-LN models"
 FORMS = {"wav2vec2": nothing_lacks, "wavlm": nothing_lacks}
 FACTORIES = {"wav2vec2": "wav2vec2_model", "wavlm": "wavlm_model"}
 TABLES = {"wav2vec2_model": names.TORCHAUDIO, "wavlm_model": names.TORCHAUDIO_WAVLM}
 MODEL, KWARGS = "model.pt", "kwargs.json"
-
-
-def write(source: Source, folder: Path) -> list[str]:
-    """model.pt, a state dict without any object of a class, and kwargs.json.
-
-    Returns:
-        Names of weights that the format does not hold.
-    """
-    factory = FACTORIES[find_form(source, TITLE, FORMS)]
-    renamed, left = weights_of(source, factory)
-    torch.save(renamed, folder / MODEL)
-    write_json(
-        folder / KWARGS,
-        {
-            "factory": factory,
-            "kwargs": arguments(source, factory),
-            "normalize": source.frontend.normalize == "utterance",
-            "sample_rate": source.frontend.sample_rate,
-            "objective": source.objective,
-        },
-    )
-    return left
 
 
 def weights_of(source: Source, factory: str) -> tuple[dict[str, Tensor], list[str]]:
@@ -95,29 +72,6 @@ def other_side(factory: str, kwargs: dict[str, Any], state: dict[str, Tensor], *
     return OtherSide(states, layer_norm if normalize else lambda wav: wav)
 
 
-def run(folder: Path) -> OtherSide:
-    """The model as a user of torchaudio builds it."""
-    about, state = _files(folder)
-    return other_side(about["factory"], about["kwargs"], state, normalize=about["normalize"])
-
-
-def read(folder: Path) -> Foreign:
-    """A folder as `write` makes it.
-
-    Raises:
-        UserError: a file is missing or damaged.
-    """
-    about, state = _files(folder)
-    weights, left = rename(state, reverse(TABLES[about["factory"]]))
-    frontend, encoder = values_of(about["kwargs"], folder, normalize=about["normalize"])
-    frontend["sample_rate"] = about["sample_rate"]
-    gated = about["factory"] == "wavlm_model"
-    # Neither head nor mask vector is in there, so any method with this encoder would do.
-    objective = "wavlm" if gated else about.get("objective", "hubert")
-    objective = objective if objective in ("wavlm", "hubert", "wav2vec2") else "hubert"
-    return Foreign(model_values(frontend, encoder, objective, weights), weights, left)
-
-
 def values_of(kwargs: dict[str, Any], where: Path, *, normalize: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """`frontend_conf` and `encoder_conf` of torchaudio's arguments."""
     frontend = frontend_values(
@@ -154,3 +108,57 @@ def _files(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise UserError(f"{file}: factory is {about.get('factory')}; expected one of {', '.join(TABLES)}")
     path = folder / MODEL
     return about, modern_weight_norm(only_tensors(load_foreign(path), path))
+
+
+class Torchaudio(Reader, Writer):
+    """A state dict and the arguments of torchaudio's factory function."""
+
+    title = "torchaudio.models"
+    layers = "extract_features(wav)[0][l - 1] is layer l; the model's own output has the final norm of pre-LN models"
+    other_side = "torchaudio.models, built from kwargs.json"
+    place = 10
+
+    def write(self, source: Source, folder: Path) -> list[str]:
+        """model.pt, a state dict without any object of a class, and kwargs.json.
+
+        Returns:
+            Names of weights that the format does not hold.
+        """
+        factory = FACTORIES[find_form(source, self.title, FORMS)]
+        renamed, left = weights_of(source, factory)
+        torch.save(renamed, folder / MODEL)
+        write_json(
+            folder / KWARGS,
+            {
+                "factory": factory,
+                "kwargs": arguments(source, factory),
+                "normalize": source.frontend.normalize == "utterance",
+                "sample_rate": source.frontend.sample_rate,
+                "objective": source.objective,
+            },
+        )
+        return left
+
+    def read(self, folder: Path) -> Foreign:
+        """A folder as `write` makes it.
+
+        Raises:
+            UserError: a file is missing or damaged.
+        """
+        about, state = _files(folder)
+        weights, left = rename(state, reverse(TABLES[about["factory"]]))
+        frontend, encoder = values_of(about["kwargs"], folder, normalize=about["normalize"])
+        frontend["sample_rate"] = about["sample_rate"]
+        gated = about["factory"] == "wavlm_model"
+        # Neither head nor mask vector is in there, so any method with this encoder would do.
+        objective = "wavlm" if gated else about.get("objective", "hubert")
+        objective = objective if objective in ("wavlm", "hubert", "wav2vec2") else "hubert"
+        return Foreign(model_values(frontend, encoder, objective, weights), weights, left)
+
+    def run(self, folder: Path) -> OtherSide:
+        """The model as a user of torchaudio builds it."""
+        about, state = _files(folder)
+        return other_side(about["factory"], about["kwargs"], state, normalize=about["normalize"])
+
+    def recognises(self, path: Path, keys: Set[str]) -> bool:
+        return (path / KWARGS).is_file()

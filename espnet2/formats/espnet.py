@@ -1,13 +1,14 @@
 """A .pth of ESPnet's own hubert1 or ssl1 in, the config and canonical weights of a model of ours out; import only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import yaml
 from torch import Tensor
 
-from espnet2.formats import espnet_ssl1, names, torchaudio_model
+from espnet2.formats import espnet_ssl1, names, torchaudio
+from espnet2.formats.base import Reader
 from espnet2.formats.canonical import modern_weight_norm, rename, reverse
 from espnet2.formats.compare import OtherSide
 from espnet2.formats.espnet_forward import hidden_states
@@ -16,12 +17,6 @@ from espnet2.formats.incoming import Foreign, model_values
 from espnet2.formats.safe_pickle import load_foreign, only_tensors
 from espnet2.utils.errors import UserError
 
-TITLE = "ESPnet"
-OTHER_SIDE = "hubert1: torchaudio.models, whose HuBERT is inside ESPnet's; ssl1: its forward pass in plain torch"
-LAYERS = (
-    "hubert1: layer l of extract_features of the torchaudio model inside, from 1; ssl1: inference_encode()[1][l - 1] "
-    "is layer l, and [0] has the norm after the last block where there is one"
-)
 # Beginnings of names, by what ESPnet's encoder wraps.
 TORCHAUDIO, FAIRSEQ = "encoder.hubert_pretrain_model.", "encoder.encoder."
 # What ESPnet's TorchAudioHuBERTPretrainEncoder takes where config.yaml says nothing: HuBERT Base.
@@ -39,32 +34,13 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def read(path: Path) -> Foreign:
-    """A model .pth (or the folder of `--output_dir` with valid.loss.best.pth or latest.pth) and its config.yaml.
-
-    Raises:
-        UserError: a file is missing or damaged, or the model is neither of hubert1 nor one of ssl1 with a form here.
-    """
-    file, config, state = _load(path)
-    if espnet_ssl1.is_ssl1(state):
-        return espnet_ssl1.read(state, config, file)
-    settings = {**DEFAULTS, **(config.get("encoder_conf") or {})}
-    if any(name.startswith(TORCHAUDIO) for name in state):
-        return _from_torchaudio(_below(state, TORCHAUDIO), settings, config, file)
-    if any(name.startswith(FAIRSEQ) for name in state):
-        task = {"normalize": bool(config.get("normalize")), "sample_rate": 16000}
-        return from_layout(_fairseq_settings(settings), task, _below(state, FAIRSEQ), file)
-    expected = f"{TORCHAUDIO}* or {FAIRSEQ}* (hubert1), or {espnet_ssl1.BLOCKS}* (ssl1)"
-    raise UserError(f"{file}: no model of ESPnet's hubert1 or ssl1; expected weights named {expected}")
-
-
 def _from_torchaudio(
     state: Mapping[str, Tensor], settings: dict[str, Any], config: Mapping[str, Any], file: Path
 ) -> Foreign:
     """torchaudio's HuBERTPretrainModel: its encoder, the mask vector and the head."""
     weights, left = rename(modern_weight_norm(state), reverse(names.TORCHAUDIO_PRETRAINING))
     scaled = bool(config.get("normalize")) or bool((config.get("collate_fn_conf") or {}).get("normalize"))
-    frontend, encoder = torchaudio_model.values_of(settings, file, normalize=scaled)
+    frontend, encoder = torchaudio.values_of(settings, file, normalize=scaled)
     return Foreign(model_values(frontend, encoder, "hubert", weights), weights, left)
 
 
@@ -112,10 +88,43 @@ def _files(path: Path) -> tuple[Path, dict[str, Any]]:
     return path, values
 
 
-def run(path: Path) -> OtherSide:
-    """The model inside, in torchaudio; or a reading of ESPnet's own code on its own names."""
-    file, config, state = _load(path)
-    if not espnet_ssl1.is_ssl1(state):
-        return other_side(read(path), path)
-    settings = espnet_ssl1.settings_of(config, file)
-    return OtherSide(lambda wav: hidden_states(state, settings, wav), lambda wav: wav, scales=True)
+class Espnet(Reader):
+    """Models of ESPnet's own hubert1 and ssl1."""
+
+    title = "ESPnet"
+    layers = (
+        "hubert1: layer l of extract_features of the torchaudio model inside, from 1; ssl1: "
+        "inference_encode()[1][l - 1] is layer l, and [0] has the norm after the last block where there is one"
+    )
+    other_side = "hubert1: torchaudio.models, whose HuBERT is inside ESPnet's; ssl1: its forward pass in plain torch"
+    place = 40
+
+    def read(self, path: Path) -> Foreign:
+        """A model .pth (or the folder of `--output_dir` with valid.loss.best.pth or latest.pth) and its config.yaml.
+
+        Raises:
+            UserError: a file is missing or damaged, or the model is neither of hubert1 nor one of ssl1 with a form
+                here.
+        """
+        file, config, state = _load(path)
+        if espnet_ssl1.is_ssl1(state):
+            return espnet_ssl1.read(state, config, file)
+        settings = {**DEFAULTS, **(config.get("encoder_conf") or {})}
+        if any(name.startswith(TORCHAUDIO) for name in state):
+            return _from_torchaudio(_below(state, TORCHAUDIO), settings, config, file)
+        if any(name.startswith(FAIRSEQ) for name in state):
+            task = {"normalize": bool(config.get("normalize")), "sample_rate": 16000}
+            return from_layout(_fairseq_settings(settings), task, _below(state, FAIRSEQ), file)
+        expected = f"{TORCHAUDIO}* or {FAIRSEQ}* (hubert1), or {espnet_ssl1.BLOCKS}* (ssl1)"
+        raise UserError(f"{file}: no model of ESPnet's hubert1 or ssl1; expected weights named {expected}")
+
+    def run(self, path: Path) -> OtherSide:
+        """The model inside, in torchaudio; or a reading of ESPnet's own code on its own names."""
+        file, config, state = _load(path)
+        if not espnet_ssl1.is_ssl1(state):
+            return other_side(self.read(path), path)
+        settings = espnet_ssl1.settings_of(config, file)
+        return OtherSide(lambda wav: hidden_states(state, settings, wav), lambda wav: wav, scales=True)
+
+    def recognises(self, path: Path, keys: Set[str]) -> bool:
+        return {"model", "optimizers"} <= keys or any(key.startswith("encoder.") for key in keys)
