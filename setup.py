@@ -81,7 +81,8 @@ def main() -> None:
         version=VERSION,
         description="Self-supervised speech pre-training with Kaldi- and ESPnet-style recipes",
         license="Apache-2.0",
-        packages=find_packages(include=["espnet2", "espnet2.*"]),
+        packages=[*find_packages(include=["espnet2", "espnet2.*"]), "espnet2.utils.cluster"],
+        package_dir={"espnet2.utils.cluster": "utils/cluster"},  # read by espnet2.utils.schedulers
         package_data={"espnet2.evaluate.report": ["templates/*"]},
         python_requires=PYTHON_REQUIRES,
         install_requires=REQUIRED,

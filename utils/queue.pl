@@ -7,7 +7,7 @@
 Kaldi's command line; options are those of conf/queue.conf and of doc/clusters.md. --dry_run shows what is submitted.
 """
 
-from cluster.grid_engine import GridEngine
+from cluster.sge import GridEngine
 from cluster.watch import main
 
 main(GridEngine())

@@ -6,10 +6,9 @@ import socket
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
 
 from espnet2.utils.errors import UserError
+from espnet2.utils.schedulers import first_value, schedulers
 
 FIRST_PORT = 10000  # below the ports that systems give to outgoing connections (from 32768 on Linux)
 NUM_PORTS = 8  # of one job: the nodes' meeting point, then torchrun's own, one for each restart in turn
@@ -33,7 +32,7 @@ def find_place(environment: Mapping[str, str], num_nodes: int, *, port: int | No
     """Which node this is, from what the job's environment says.
 
     In this order: torchrun's variables set by hand (NODE_RANK, MASTER_ADDR, MASTER_PORT), our own back ends
-    (CLUSTER_*), Slurm, Grid Engine, PBS, LSF.
+    (CLUSTER_*), the schedulers of `espnet2.utils.schedulers`.
 
     Args:
         num_nodes: as the user asked for; the list must have so many.
@@ -52,20 +51,22 @@ def find_place(environment: Mapping[str, str], num_nodes: int, *, port: int | No
     if len(hosts) > 1 and environment.get("CLUSTER_NODE_RANK"):  # run.pl says one host, also inside another's job
         rank = int(environment["CLUSTER_NODE_RANK"])
         return _checked("CLUSTER_HOSTS", hosts, rank, num_nodes, port or job_port(environment.get("CLUSTER_JOB", "0")))
-    for name, job, listed, position in _schedulers(environment):
+    for name, job, listed, position in _jobs(environment):
         rank = _own_position(name, listed) if position is None else position
         return _checked(name, listed, rank, num_nodes, port or job_port(job))
+    titles = [scheduler.title for scheduler in schedulers() if scheduler.hosts_variables]
     raise UserError(
-        f"--nnodes {num_nodes}: no list of hosts. Inside a job of Slurm, Grid Engine, PBS or LSF the list is in the "
-        "environment; elsewhere give --host h1:4,h2:4 (by ssh), or start it on each node with its number from 0 in "
-        "NODE_RANK and the host name of number 0 in MASTER_ADDR"
+        f"--nnodes {num_nodes}: no list of hosts. Inside a job of {', '.join(titles[:-1])} or {titles[-1]} the list is "
+        "in the environment; elsewhere give --host h1:4,h2:4 (by ssh), or start it on each node with its number from 0 "
+        "in NODE_RANK and the host name of number 0 in MASTER_ADDR"
     )
 
 
 def num_cores() -> int:
     """Cores that this node's part of the job may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, int(os.environ.get("SLURM_CPUS_ON_NODE") or cores))  # Slurm need not bind a job to its cores
+    names = tuple(name for scheduler in schedulers() for name in scheduler.cores_variables)
+    return min(cores, int(first_value(os.environ, names) or cores))
 
 
 def job_port(job: str) -> int:
@@ -76,20 +77,6 @@ def job_port(job: str) -> int:
     """
     number = int(job) if job.isdecimal() else zlib.crc32(job.encode())
     return FIRST_PORT + NUM_PORTS * (number % NUM_JOBS)
-
-
-def expand_nodelist(text: str) -> list[str]:
-    """Slurm's short form of a list of hosts, written out.
-
-    >>> expand_nodelist("gpu[08-10,12],login1,r[1-2]n[1-2]")
-    ['gpu08', 'gpu09', 'gpu10', 'gpu12', 'login1', 'r1n1', 'r1n2', 'r2n1', 'r2n2']
-    """
-    hosts = []
-    for pattern in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text):
-        parts = re.split(r"\[([^\]]*)\]", pattern)  # text, ranges, text, ranges, ...
-        choices = [list(_numbers(part)) if place % 2 else [part] for place, part in enumerate(parts)]
-        hosts += ["".join(words) for words in product(*choices)]
-    return hosts
 
 
 def parse_hosts(text: str) -> list[tuple[str, int]]:
@@ -110,42 +97,24 @@ def parse_hosts(text: str) -> list[tuple[str, int]]:
     return hosts
 
 
-def _numbers(ranges: str) -> Iterator[str]:
-    for part in ranges.split(","):
-        first, _, last = part.partition("-")
-        for number in range(int(first), int(last or first) + 1):
-            yield f"{number:0{len(first)}d}"
-
-
-def _schedulers(environment: Mapping[str, str]) -> Iterator[tuple[str, str, list[str], int | None]]:
-    """(variable, job, hosts, this node's number if the scheduler says it) of the scheduler that started this job."""
-    get = environment.get
-    if get("SLURM_JOB_NODELIST"):
-        rank = int(get("SLURM_NODEID") or 0)
-        yield "SLURM_JOB_NODELIST", get("SLURM_JOB_ID", "0"), expand_nodelist(environment["SLURM_JOB_NODELIST"]), rank
-    if get("PE_HOSTFILE"):
-        yield "PE_HOSTFILE", get("JOB_ID", "0"), _first_words(environment["PE_HOSTFILE"]), None
-    if get("PBS_NODEFILE"):
-        job = get("PBS_JOBID", "0").partition(".")[0]
-        yield "PBS_NODEFILE", job, _first_words(environment["PBS_NODEFILE"]), None
-    if get("LSB_DJOB_HOSTFILE"):
-        yield "LSB_DJOB_HOSTFILE", get("LSB_JOBID", "0"), _first_words(environment["LSB_DJOB_HOSTFILE"]), None
-    if get("LSB_MCPU_HOSTS"):
-        words = environment["LSB_MCPU_HOSTS"].split()  # "h1 4 h2 4"
-        yield "LSB_MCPU_HOSTS", get("LSB_JOBID", "0"), words[::2], None
-
-
-def _first_words(path: str) -> list[str]:
-    """The first word of each line, each once, in their order.
+def _jobs(environment: Mapping[str, str]) -> Iterator[tuple[str, str, list[str], int | None]]:
+    """(variable, job, hosts, this node's number if the scheduler says it) of each scheduler whose job this is.
 
     Raises:
-        UserError: the file cannot be read on this node.
+        UserError: its list of hosts is a file that cannot be read on this node.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"the scheduler's list of hosts cannot be read here: {error}") from error
-    return list(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
+    for scheduler in schedulers():
+        for name in scheduler.hosts_variables:
+            if environment.get(name):
+                try:
+                    hosts = scheduler.listed_hosts(name, environment[name])
+                except OSError as error:
+                    raise UserError(f"the scheduler's list of hosts cannot be read here: {error}") from error
+                job = (first_value(environment, scheduler.job_variables) or "0").partition(".")[0]
+                rank = (
+                    int(first_value(environment, scheduler.rank_variables) or 0) if scheduler.rank_variables else None
+                )
+                yield name, job, hosts, rank
 
 
 def _own_position(name: str, hosts: list[str]) -> int:

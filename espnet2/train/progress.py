@@ -8,13 +8,13 @@ from pathlib import Path
 
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import write_json
+from espnet2.utils.schedulers import restarts_variables
 
 HEARTBEAT = "heartbeat"
 RESTARTS = "restarts.json"
 BEAT_SECONDS = 10.0  # the heartbeat is written at most so often
 MAX_RESTARTS = 3  # in a row from the same update
-# How often a queue (our own back ends; Slurm; Grid Engine, 0 or 1) or launch has started this job before.
-RESTART_VARIABLES = ("CLUSTER_RESTARTS", "SLURM_RESTART_COUNT", "RESTARTED")
+RESTART_VARIABLES = restarts_variables()
 
 
 class Heartbeat:

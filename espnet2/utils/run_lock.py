@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from espnet2.utils.schedulers import first_value, job_variables, restarts_variables
+
 LOCK_NAME = ".run_lock"
 BEAT_SECONDS = 30.0  # between two touches
 DEAD_SECONDS = 300.0  # without a touch, of a holder on another machine: ten beats
-JOB_VARIABLES = ("CLUSTER_JOB", "SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID")
-RESTART_VARIABLES = ("CLUSTER_RESTARTS", "SLURM_RESTART_COUNT", "RESTARTED")
 
 
 class LockedError(Exception):
@@ -44,7 +44,7 @@ class Holder:
     @classmethod
     def of(cls, process: int, command: str) -> "Holder":
         """A process of this machine."""
-        job, restart = (_first_of(names) for names in (JOB_VARIABLES, RESTART_VARIABLES))
+        job, restart = (first_value(os.environ, names) for names in (job_variables(), restarts_variables()))
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         return cls(socket.gethostname(), process_space(), process, process_start(process), since, job, restart, command)
 
@@ -149,11 +149,6 @@ def held(folder: str | Path, command: str = "") -> Iterator[str]:
     finally:
         ended.set()
         release(folder)
-
-
-def _first_of(names: tuple[str, ...]) -> str:
-    """The first of some environment variables that is set."""
-    return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
 def _create(path: Path, holder: Holder) -> bool:

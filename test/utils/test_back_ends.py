@@ -10,8 +10,8 @@ import pytest
 from repository import ROOT
 
 sys.path.insert(0, str(ROOT / "utils"))
-config, slurm, grid_engine, pbs, lsf, ssh, watch = (
-    importlib.import_module(f"cluster.{name}") for name in "config slurm grid_engine pbs lsf ssh watch".split()
+config, slurm, sge, pbs, lsf, ssh, watch = (
+    importlib.import_module(f"cluster.{name}") for name in "config slurm sge pbs lsf ssh watch".split()
 )
 
 KALDI = """
@@ -89,7 +89,7 @@ def test_a_recipe_without_a_configuration_uses_that_of_its_template(run, tmp_pat
     assert "--memory-here 4G" in run("slurm.pl", *words).stdout
 
 
-@pytest.mark.parametrize("backend", [slurm.Slurm, grid_engine.GridEngine, pbs.Pbs, lsf.Lsf, ssh.Ssh])
+@pytest.mark.parametrize("backend", [slurm.Slurm, sge.GridEngine, pbs.Pbs, lsf.Lsf, ssh.Ssh])
 def test_the_template_changes_nothing_until_it_is_edited(backend, tmp_path) -> None:
     """It holds for every recipe: what it shows is an example in comments, and well-formed once they are lines."""
     text = (ROOT / "egs2/TEMPLATE/ssl1" / backend.usual_config).read_text()
@@ -202,20 +202,20 @@ def test_states_of_grid_engine(monkeypatch) -> None:
         block.format("pending", 2, "Eqw", ""), block.format("running", 3, "r", ""),
     ]) + "</job_info>"  # fmt: skip
     said = "error reason          1:      11/22/2026 15:50:00 [0:1]: error: can't chdir to /nowhere\n"
-    monkeypatch.setattr(grid_engine, "call", lambda words, *_: (0, said if "-j" in words else output, ""))
-    entries = grid_engine.GridEngine().ask(["1", "2"])
+    monkeypatch.setattr(sge, "call", lambda words, *_: (0, said if "-j" in words else output, ""))
+    entries = sge.GridEngine().ask(["1", "2"])
     found = [(entry.job_id, entry.indices, entry.state) for entry in entries]
     assert found == [("1", [2], "running"), ("1", [3, 4, 5, 6], "pending"), ("2", [0], "error")]
     assert "can't chdir to /nowhere" in entries[2].detail
 
 
 def test_ends_of_other_schedulers() -> None:
-    killed = grid_engine.final({"failed": "100 : assumedly after job", "exit_status": "137          (Killed)"})
+    killed = sge.final({"failed": "100 : assumedly after job", "exit_status": "137          (Killed)"})
     assert killed.cut_off and "exit status 137 (Killed)" in killed.reason
-    assert grid_engine.final({"failed": "37  : qmaster enforced h_rt limit", "exit_status": "137"}).reason[:15] == (
+    assert sge.final({"failed": "37  : qmaster enforced h_rt limit", "exit_status": "137"}).reason[:15] == (
         "reached a limit"
     )
-    assert not grid_engine.final({"failed": "0", "exit_status": "1"}).reason
+    assert not sge.final({"failed": "0", "exit_status": "1"}).reason
     assert pbs.final({"exit_status": "-29"}).reason.startswith("reached its time limit: ask for more with --time")
     assert pbs.final({"exit_status": "271"}).reason.startswith("ended by signal 15")
     assert pbs.final({"job_state": "F", "comment": "Job deleted"}).cut_off
@@ -233,11 +233,11 @@ def test_hosts_in_the_scheduler_s_order(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PE_HOSTFILE", str(tmp_path / "pe"))
     monkeypatch.setenv("PBS_NODEFILE", str(tmp_path / "pbs"))
     monkeypatch.setenv("LSB_MCPU_HOSTS", "n2 1 n1 1")
-    for backend in (grid_engine.GridEngine(), pbs.Pbs(), lsf.Lsf()):
+    for backend in (sge.GridEngine(), pbs.Pbs(), lsf.Lsf()):
         assert backend.hosts(job) == ["n2", "n1"]
     assert ssh.Ssh().hosts(job) == ["h2", "h1"]
     starts = {name: backend.node_commands(["n2", "n1"], ["run"], job) for name, backend in (
-        ("sge", grid_engine.GridEngine()), ("pbs", pbs.Pbs()), ("lsf", lsf.Lsf()), ("ssh", ssh.Ssh()),
+        ("sge", sge.GridEngine()), ("pbs", pbs.Pbs()), ("lsf", lsf.Lsf()), ("ssh", ssh.Ssh()),
     )}  # fmt: skip
     assert starts["sge"][0] == ["run", "0"] and starts["sge"][1][1:] == ["-inherit", "-nostdin", "n1", "run", "1"]
     assert starts["pbs"] == [["run", "0"], ["pbsdsh", "-n", "2", "--", "run", "1"]]

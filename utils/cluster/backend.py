@@ -79,6 +79,16 @@ class Backend:
     passes_sigterm = True  # by the program that starts further nodes, to what it has started
     node_output = "stream"  # the output of further nodes comes through the program that starts them; or "log"
 
+    # What it puts into the environment of a job. The wrapper of tasks, train.sh and espnet2/utils/schedulers.py ask.
+    place = 100  # the smallest is asked first, where a job of one started a job of another
+    variables = ()  # how the names of its variables begin: they are of the node, never of the submitter
+    whole_variables = ()  # whole names of further ones
+    hosts_variables = ()  # the hosts of a job over several nodes: the first that is set counts
+    job_variables = ()  # the id of the job
+    rank_variables = ()  # the number of this node, from 0; empty: its place in the list of hosts
+    cores_variables = ()  # cores of this node that the job may use, where it need not be bound to them
+    restarts_variables = ()  # how often the job was started before; "0" or nothing: it was not
+
     def __init__(self):
         self.config = None
 
@@ -134,6 +144,12 @@ class Backend:
         raise NotImplementedError
 
     # On a node, inside a job.
+
+    def listed_hosts(self, variable, value):
+        """The hosts that one of hosts_variables names, each once: usually a file with a host at the start of a line.
+        Raises OSError where that file cannot be read here."""
+        with open(value, encoding="utf-8") as stream:
+            return list(dict.fromkeys(line.split()[0] for line in stream if line.strip()))
 
     def hosts(self, job):
         """The nodes of this job, one name each, in the scheduler's order; job is what job.json says."""

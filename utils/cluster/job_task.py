@@ -8,7 +8,6 @@ Without a rank this is what the scheduler starts; with one it is started by that
 import contextlib
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -24,12 +23,6 @@ FORWARDED = {  # signal that arrives: signal that the command gets
     signal.SIGHUP: signal.SIGTERM,  # the connection of ssh is gone
     signal.SIGXCPU: signal.SIGTERM,
 }
-# Variables that belong to the node and to the scheduler, not to the submitter.
-OF_THE_NODE = re.compile(
-    "(SLURM|SBATCH|SRUN|PMI|SGE_|PBS_|LSB_|LSF_|LS_|JOB_|SSH_|CLUSTER_|TASK_ID|NSLOTS|NHOSTS|NQUEUES|PE_|OMPI_)|"
-    "(PE|QUEUE|REQUEST|RESTARTED|ARC|ENVIRONMENT|CUDA_VISIBLE_DEVICES|ROCR_VISIBLE_DEVICES|HIP_VISIBLE_DEVICES|"
-    r"GPU_DEVICE_ORDINAL|NVIDIA_VISIBLE_DEVICES|TMPDIR|HOSTNAME|HOST|XDG_RUNTIME_DIR|KRB5CCNAME)\Z"
-)
 
 
 class Task:
@@ -81,8 +74,9 @@ class Task:
         """The submitter's variables, with those of the node and the scheduler from here, and CLUSTER_*."""
         with open(os.path.join(self.folder, "environment"), "rb") as stream:
             pairs = [os.fsdecode(pair).partition("=") for pair in stream.read().split(b"\0") if pair]
-        variables = {name: value for name, _, value in pairs if not OF_THE_NODE.match(name)}
-        variables.update({name: value for name, value in os.environ.items() if OF_THE_NODE.match(name)})
+        of_the_node = backends.variables_of_the_node()
+        variables = {name: value for name, _, value in pairs if not of_the_node.match(name)}
+        variables.update({name: value for name, value in os.environ.items() if of_the_node.match(name)})
         variables.update(
             CLUSTER_BACKEND=self.job["backend"], CLUSTER_JOB=job_id, CLUSTER_HOSTS=" ".join(hosts),
             CLUSTER_NUM_NODES=str(len(hosts)), CLUSTER_NODE_RANK=str(rank), CLUSTER_RESTARTS=str(restarts),

@@ -39,6 +39,10 @@ class Lsf(Backend):
         option project=* -P $0
     """
     index = "${LSB_JOBINDEX}"
+    place = 40
+    variables = ("LSB_", "LSF_", "LS_")
+    hosts_variables = ("LSB_DJOB_HOSTFILE", "LSB_MCPU_HOSTS")
+    job_variables = ("LSB_JOBID",)
     usual_array_limit = 1000  # MAX_JOB_ARRAY_SIZE of a new cluster
     left_out_with_nodes = ("num-threads",)
     unavailable = (r"lsf is down|cannot connect|connection refused|please wait|not respond|communication time|"
@@ -96,9 +100,12 @@ class Lsf(Backend):
 
     # On a node.
 
-    def hosts(self, job):
+    def listed_hosts(self, variable, value):
         # "h1 1 h2 1": hosts and slots.
-        words = os.environ.get("LSB_MCPU_HOSTS", "").split()[::2]
+        return value.split()[::2] if variable == "LSB_MCPU_HOSTS" else super().listed_hosts(variable, value)
+
+    def hosts(self, job):
+        words = self.listed_hosts("LSB_MCPU_HOSTS", os.environ.get("LSB_MCPU_HOSTS", ""))
         return words or [os.uname().nodename]
 
     def job_variable(self):

@@ -39,6 +39,10 @@ class Pbs(Backend):
         option project=* -P $0
     """
     index = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID}}"  # the second in Torque
+    place = 30
+    variables = ("PBS_",)
+    hosts_variables = ("PBS_NODEFILE",)
+    job_variables = ("PBS_JOBID",)
     requeues = False  # qrerun is for managers only
     node_output = "log"  # pbsdsh sends output to the spool of the job, not to us
     usual_array_limit = 10000  # max_array_size of a new server

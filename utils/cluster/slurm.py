@@ -1,5 +1,6 @@
 """Slurm: a script in, sbatch, squeue and scancel out. Written for and tested with Slurm 22.05."""
 
+import itertools
 import os
 import re
 
@@ -44,6 +45,13 @@ class Slurm(Backend):
         option exclude=* --exclude $0
     """
     index = "${SLURM_ARRAY_TASK_ID}"
+    place = 10
+    variables = ("SLURM", "SBATCH", "SRUN", "PMI")
+    hosts_variables = ("SLURM_JOB_NODELIST",)
+    job_variables = ("SLURM_JOB_ID",)
+    rank_variables = ("SLURM_NODEID",)
+    cores_variables = ("SLURM_CPUS_ON_NODE",)
+    restarts_variables = ("SLURM_RESTART_COUNT",)
     passes_sigterm = False  # srun would end the tasks, which Slurm itself sends SIGTERM, before they have saved
     usual_array_limit = 1000  # MaxArraySize is 1001 by default, and one more than the highest number
     unavailable = (r"unable to contact|socket timed out|connection refused|communication.*(failure|error)|"
@@ -128,6 +136,9 @@ class Slurm(Backend):
 
     # On a node.
 
+    def listed_hosts(self, variable, value):
+        return expand_nodelist(value)
+
     def hosts(self, job):
         _, output, _ = call(["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")])
         return output.split() or [os.environ.get("SLURMD_NODENAME") or os.uname().nodename]
@@ -156,6 +167,28 @@ class Slurm(Backend):
             return 0
         print(f"# scontrol requeue {job}: {(errors or output).strip()}", flush=True)
         return 99
+
+
+def expand_nodelist(text):
+    """Slurm's short form of a list of hosts, written out.
+
+    >>> expand_nodelist("gpu[08-10,12],login1,r[1-2]n[1-2]")
+    ['gpu08', 'gpu09', 'gpu10', 'gpu12', 'login1', 'r1n1', 'r1n2', 'r2n1', 'r2n2']
+    """
+    hosts = []
+    for pattern in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text):
+        parts = re.split(r"\[([^\]]*)\]", pattern)  # text, ranges, text, ranges, ...
+        choices = [list(numbers_in(part)) if position % 2 else [part] for position, part in enumerate(parts)]
+        hosts += ["".join(words) for words in itertools.product(*choices)]
+    return hosts
+
+
+def numbers_in(ranges):
+    """ "08-10,12" -> 08, 09, 10, 12."""
+    for part in ranges.split(","):
+        first, _, last = part.partition("-")
+        for number in range(int(first), int(last or first) + 1):
+            yield f"{number:0{len(first)}d}"
 
 
 def parsed(output):

@@ -38,6 +38,8 @@ class Ssh(Backend):
         option requeue=*
     """
     index = "$1"
+    place = 50
+    variables = ("SSH_",)
     requeues = False
     others_serve = False
     query_seconds = 0.1

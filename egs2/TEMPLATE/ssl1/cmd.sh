@@ -10,22 +10,16 @@
 cmd_backend=${cmd_backend:-local}
 cmd_options=${cmd_options:-}    # for every job of a run, e.g. cmd_options="--partition long --dry_run"
 
-case "${cmd_backend}" in
-    local) _cmd=run.pl ;;
-    stdout) _cmd=stdout.pl ;;
-    slurm) _cmd=slurm.pl ;;
-    sge) _cmd=queue.pl ;;
-    pbs) _cmd=pbs.pl ;;
-    lsf) _cmd=bsub.pl ;;
-    ssh) _cmd=ssh.pl ;;
-    *)
-        echo "cmd.sh: error: unknown cmd_backend '${cmd_backend}'; available: local stdout slurm sge pbs lsf ssh" >&2
-        return 1
-        ;;
-esac
+_programs=" local=run.pl stdout=stdout.pl slurm=slurm.pl sge=queue.pl pbs=pbs.pl lsf=bsub.pl ssh=ssh.pl "
 
-_cmd=${_cmd}${cmd_options:+ ${cmd_options}}
+_cmd=${_programs#* "${cmd_backend}"=}
+if [ "${_cmd}" = "${_programs}" ]; then
+    _programs=$(for _name in ${_programs}; do echo -n " ${_name%%=*}"; done)
+    echo "cmd.sh: error: unknown cmd_backend '${cmd_backend}'; available:${_programs}" >&2
+    return 1
+fi
+_cmd=${_cmd%% *}${cmd_options:+ ${cmd_options}}
 export train_cmd="${_cmd}"
 export cuda_cmd="${_cmd}"
 export decode_cmd="${_cmd}"
-unset _cmd
+unset _cmd _programs

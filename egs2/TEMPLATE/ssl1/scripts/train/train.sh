@@ -33,7 +33,7 @@ processes=${num_procs_per_node:-$((ngpu > 0 ? ngpu : 1))}
     die "--num_procs_per_node ${processes} with --ngpu ${ngpu}: every GPU has one process; leave it out"
 if [ "${local}" = true ] && [ "${num_nodes}" -gt 1 ]; then
     # Each node is started by hand, or by a job of the user's own; the place of this one is in the environment.
-    [ -n "${NODE_RANK:-}${SLURM_JOB_NODELIST:-}${PE_HOSTFILE:-}${PBS_NODEFILE:-}${LSB_JOBID:-}" ] ||
+    [ -n "${NODE_RANK:-}" ] || utils/python.sh -SE utils/in_cluster_job.py ||
         die "--num_nodes ${num_nodes} on this machine: set cmd_backend in cmd.sh to your cluster's; or start it on" \
             "each node, with NODE_RANK (0 to $((num_nodes - 1))) and MASTER_ADDR (host of node 0) in the environment"
 fi

@@ -32,6 +32,12 @@ class GridEngine(Backend):
         option project=* -P $0
     """
     index = "${SGE_TASK_ID}"
+    place = 20
+    variables = ("SGE_", "JOB_", "TASK_ID", "NSLOTS", "NHOSTS", "NQUEUES", "PE_")
+    whole_variables = ("PE", "QUEUE", "REQUEST", "RESTARTED", "ARC", "ENVIRONMENT")
+    hosts_variables = ("PE_HOSTFILE",)
+    job_variables = ("JOB_ID",)
+    restarts_variables = ("RESTARTED",)  # 0 or 1
     usual_array_limit = 75000  # max_aj_tasks of a new cell
     left_out_with_nodes = ("num-threads",)  # one parallel environment per job; it decides on the slots of a node
     unavailable = (r"unable to (contact|send message|connect)|commlib error|got (send|read) (timeout|error)|"
