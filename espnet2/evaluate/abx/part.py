@@ -14,6 +14,7 @@ from espnet2.data.index import AudioIndex
 from espnet2.evaluate.abx.choice import Choice, best_layers, choose, limits_of
 from espnet2.evaluate.abx.items import summary
 from espnet2.evaluate.abx.page import KINDS, abx_measures, abx_table
+from espnet2.evaluate.abx.row import AbxRow, Compared
 from espnet2.evaluate.abx.rows import Materials, continuous_rows, unit_rows
 from espnet2.evaluate.abx.score import NUM_RESAMPLES
 from espnet2.evaluate.measure import Measure
@@ -26,6 +27,7 @@ from espnet2.evaluate.units.part import Units, fitting_parts
 from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, LayerFeatures
+from espnet2.units.own_codes import CodeFeatures
 from espnet2.utils.files import hash_file, hash_value, write_json
 
 RULES = 1  # of what the figures mean; a new number makes all of them stale
@@ -104,17 +106,19 @@ class _Memory:
 
     def open(self, key: str) -> None:
         """Take what was found with the same settings."""
-        self.key, self.rows = key, {}
+        self.key = key
+        self.rows: dict[str, list[AbxRow]] = {}
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return
         if found.get("key") == key:
-            self.rows = found["rows"]
+            self.rows = {place: [AbxRow.read(row) for row in rows] for place, rows in found["rows"].items()}
 
-    def add(self, system: System, layer: int, rows: list[dict[str, Any]]) -> None:
+    def add(self, system: System, layer: int, rows: list[AbxRow]) -> None:
         self.rows[self.place(system, layer)] = rows
-        write_json(self.path, {"key": self.key, "rows": self.rows})
+        values = {place: [row.as_json() for row in rows] for place, rows in self.rows.items()}
+        write_json(self.path, {"key": self.key, "rows": values})
 
     def place(self, system: System, layer: int) -> str:
         return f"{system.kind} {system.title} {layer}"
@@ -140,7 +144,7 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
     if not found.cells:
         return {"rows": [], **result}
     run = _Run(request, found, Materials.of(found.items, found.valid.frame_counts, found.cells), memory)
-    rows = []
+    rows: list[AbxRow] = []
     for system, extractor in zip(request.systems, found.extractors, strict=True):
         layers = best_layers(request, system) or extractor.layers
         missing = [layer for layer in layers if memory.place(system, layer) not in memory.rows]
@@ -148,7 +152,7 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
             run.compare(system, extractor, missing, report)
         rows += [row for layer in layers for row in memory.rows[memory.place(system, layer)]]
         report(f"abx: {system.title}: {len(layers)} layer{'s' * (len(layers) > 1)}, {_best_figures(rows, system)}")
-    return {"rows": rows, **result}
+    return {"rows": [row.as_json() for row in rows], **result}
 
 
 @dataclass(frozen=True)
@@ -203,37 +207,38 @@ class _Run:
             features = [collect(each, part, self.request.frame_rate) for each in sets]
             for number, valid, *train in zip(part.layers, *features, strict=True):
                 if number in layers:
-                    common = {"system": system.kind, "title": system.title, "layer": number or None}
-                    if learned is None:
-                        rows = self.codes(part, valid)
+                    if isinstance(part, CodeFeatures):
+                        rows = self.codes(system, number, part, valid)
                     else:
+                        assert learned is not None
                         centroids = partial(learned.centroids, number, train[0] if train else None)
-                        rows = self.layer(common, valid, centroids)
-                    self.memory.add(system, number, [common | row for row in rows])
+                        rows = self.layer(system, number, valid, centroids)
+                    self.memory.add(system, number, rows)
 
-    def layer(self, of: dict[str, Any], valid: Tensor, centroids: Callable[[], list[Tensor]]) -> list[dict[str, Any]]:
+    def layer(self, system: System, number: int, valid: Tensor, centroids: Callable[[], list[Tensor]]) -> list[AbxRow]:
         """The features as they are, (frames, dim), and their units."""
-        name = f"{of['title']}, layer {of['layer']}" if of["layer"] else of["title"]
+        name = f"{system.title}, layer {number}" if number else system.title
+        owner = (system.kind, system.title, number or None)
         continuous = continuous_rows(self.materials, valid.to(self.request.device), name)
         units = unit_rows(self.materials, units_of(valid, centroids(), self.request.device), self.request.device)
-        about = {"K": self.request.num_clusters, "seeds": list(self.request.seeds)}
-        return [*continuous, *(row | about for row in units)]
+        learned = (self.request.num_clusters, self.request.seeds)
+        return [AbxRow(*owner, each) for each in continuous] + [AbxRow(*owner, each, *learned) for each in units]
 
-    def codes(self, extractor: FeatureExtractor, valid: Tensor) -> list[dict[str, Any]]:
+    def codes(self, system: System, number: int, extractor: CodeFeatures, valid: Tensor) -> list[AbxRow]:
         """A method's own units: (frames, 1) ids."""
-        rows = unit_rows(self.materials, [valid[:, 0].long().numpy()], self.request.device)
-        return [row | {"K": extractor.num_codes, "seeds": []} for row in rows]
+        found = unit_rows(self.materials, [valid[:, 0].long().numpy()], self.request.device)
+        return [AbxRow(system.kind, system.title, number or None, each, extractor.num_codes, ()) for each in found]
 
 
-def _best_figures(rows: Sequence[dict[str, Any]], system: System) -> str:
+def _best_figures(rows: Sequence[AbxRow], system: System) -> str:
     """The lowest error rates of a system, for the log."""
-    best: dict[str, dict[str, Any]] = {}
+    best: dict[str, Compared] = {}
     for row in rows:
-        if (row["system"], row["title"]) == (system.kind, system.title):
-            mode = row["mode"]
-            best[mode] = min(best.get(mode, row), row, key=lambda each: each["error_rate"])
+        if (row.system, row.title) == (system.kind, system.title):
+            mode = row.compared.mode
+            best[mode] = min(best.get(mode, row.compared), row.compared, key=lambda each: each.error_rate)
     shown = {
-        mode: with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True)
-        for mode, row in best.items()
+        mode: with_spread(each.error_rate, half_width(each.low, each.high), as_percent=True)
+        for mode, each in best.items()
     }
-    return ", ".join(f"{mode} {shown[mode]} ({row['distance']})" for mode, row in best.items())
+    return ", ".join(f"{mode} {shown[mode]} ({each.distance})" for mode, each in best.items())

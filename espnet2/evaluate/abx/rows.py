@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from espnet2.evaluate.abx.cells import Cells, Tiles, make_tiles
 from espnet2.evaluate.abx.distance import ItemFrames, tile_distances
 from espnet2.evaluate.abx.items import Items
+from espnet2.evaluate.abx.row import Compared
 from espnet2.evaluate.abx.score import PairErrors, average, cell_errors, interval
 from espnet2.utils.errors import UserError
 
@@ -52,7 +52,7 @@ class Materials:
         return cls(items, firsts, counts, tuple(Comparison.of(items, each) for each in cells))
 
 
-def continuous_rows(materials: Materials, frames: Tensor, name: str) -> list[dict[str, Any]]:
+def continuous_rows(materials: Materials, frames: Tensor, name: str) -> list[Compared]:
     """A row for each distance and mode.
 
     Args:
@@ -71,7 +71,7 @@ def continuous_rows(materials: Materials, frames: Tensor, name: str) -> list[dic
     ]
 
 
-def unit_rows(materials: Materials, units: Sequence[np.ndarray], device: str = "cpu") -> list[dict[str, Any]]:
+def unit_rows(materials: Materials, units: Sequence[np.ndarray], device: str = "cpu") -> list[Compared]:
     """A row for each mode.
 
     Args:
@@ -84,7 +84,7 @@ def unit_rows(materials: Materials, units: Sequence[np.ndarray], device: str = "
         ]
         mean = PairErrors(found[0].phones, np.mean([each.errors for each in found], axis=0))
         spread = float(np.ptp([each.error_rate for each in found]))
-        rows.append(_row("units", "equal", comparison, mean) | {"spread": spread})
+        rows.append(_row("units", "equal", comparison, mean, spread=spread))
     return rows
 
 
@@ -96,15 +96,9 @@ def pair_errors(materials: Materials, comparison: Comparison, frames: Tensor, di
     return average(comparison.cells, errors)
 
 
-def _row(features: str, distance: str, comparison: Comparison, pairs: PairErrors) -> dict[str, Any]:
+def _row(
+    features: str, distance: str, comparison: Comparison, pairs: PairErrors, *, spread: float | None = None
+) -> Compared:
     low, high = interval(pairs)
-    return {
-        "features": features,
-        "distance": distance,
-        "mode": comparison.cells.mode,
-        "error_rate": pairs.error_rate,
-        "low": low,
-        "high": high,
-        "num_triples": int(comparison.cells.num_triples.sum()),
-        "num_phone_pairs": len(pairs.errors),
-    }
+    counts = (int(comparison.cells.num_triples.sum()), len(pairs.errors))
+    return Compared(features, distance, comparison.cells.mode, pairs.error_rate, low, high, *counts, spread)

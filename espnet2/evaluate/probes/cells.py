@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from espnet2.evaluate.probes.row import ProbeRow, TaskFacts
 from espnet2.evaluate.systems import System
 from espnet2.utils.files import hash_value, read_json, write_json
 
@@ -68,15 +69,22 @@ def row_of(
     layer: int | None,
     seeds: Sequence[int],
     figures: Sequence[Figures],
-    about: Mapping[str, Any],
-) -> dict[str, Any]:
+    facts: TaskFacts,
+) -> ProbeRow:
     """Means over the seeds and the spread of each figure; of a single one the lowest and highest, too."""
     names = sorted(figures[0].keys() - {"layer_weights"})
     values = {name: [each[name] for each in figures] for name in names}
-    row = {"task": task, "system": system.kind, "title": system.title, "layer": layer, "seeds": list(seeds), **about}
-    row |= {name: float(np.mean(found)) for name, found in values.items()}
-    row["spread"] = {name: float(np.ptp(found)) for name, found in values.items()}
-    if len(seeds) > 1 and len(names) == 1:
-        row["low"], row["high"] = min(values[names[0]]), max(values[names[0]])
-    row["layer_weights"] = np.mean([each["layer_weights"] for each in figures], axis=0).tolist()
-    return row
+    weights = np.mean([each["layer_weights"] for each in figures], axis=0).tolist()
+    single = values[names[0]] if len(seeds) > 1 and len(names) == 1 else None
+    return ProbeRow(
+        task=task,
+        system=system.kind,
+        title=system.title,
+        layer=layer,
+        seeds=tuple(seeds),
+        facts=facts,
+        means={name: float(np.mean(found)) for name, found in values.items()},
+        spreads={name: float(np.ptp(found)) for name, found in values.items()},
+        layer_weights=tuple(weights),
+        bounds=(min(single), max(single)) if single else None,
+    )

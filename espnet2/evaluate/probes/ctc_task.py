@@ -1,6 +1,6 @@
 """Two sets with transcripts (or phones) in, the utterances that a CTC probe learns and is scored on out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from espnet2.data.index import AudioIndex
 from espnet2.evaluate.part import EvaluationRequest, scratch_folder
 from espnet2.evaluate.probes.ctc import SpokenSet, fit_ctc
 from espnet2.evaluate.probes.linear import standardise
+from espnet2.evaluate.probes.row import TaskFacts
 from espnet2.text.ctc import CtcTokens, TextRules, error_rates, frames_needed
 from espnet2.units.aligned import AlignedSet, choose_rows, collect, common_counts
 from espnet2.units.features import FeatureExtractor
@@ -60,17 +61,17 @@ class CtcTask:
         self._targets = tuple(torch.from_numpy(each) for each, fit in zip(ids, fits, strict=True) if fit)
         self.tested_on = str(request.valid_set)
 
-    def describe(self) -> Mapping[str, object]:
+    def describe(self) -> TaskFacts:
         """What stands in every row of the task."""
-        return {
-            "token_type": self.rules.token_type,
-            "num_tokens": len(self.tokens.symbols),
-            "num_train": len(self._targets),
-            "num_valid": len(self.references),
-            "majority": None,
-            "tested_on": self.tested_on,
-            "probe": "linear" if self.linear else "blstm",
-        }
+        return TaskFacts(
+            num_train=len(self._targets),
+            num_valid=len(self.references),
+            majority=None,
+            tested_on=self.tested_on,
+            token_type=self.rules.token_type,
+            num_tokens=len(self.tokens.symbols),
+            probe="linear" if self.linear else "blstm",
+        )
 
     def spoken(self, extractor: FeatureExtractor) -> tuple[SpokenSet, SpokenSet]:
         """Both sides of one system."""

@@ -16,6 +16,7 @@ from espnet2.evaluate.probes.ctc_task import CtcTask
 from espnet2.evaluate.probes.forecast import ProbeLoad, forecast
 from espnet2.evaluate.probes.linear import Examples, fit_linear
 from espnet2.evaluate.probes.page import ACCURACIES, ERROR_RATES, layer_weights, probe_measures, probe_table
+from espnet2.evaluate.probes.row import ProbeRow
 from espnet2.evaluate.probes.tasks import ClassTask, describe, examples_of, open_languages, open_phones, open_speakers
 from espnet2.evaluate.report.page import folded
 from espnet2.evaluate.systems import BARE, System, open_system
@@ -121,7 +122,7 @@ class Probes(Part):
         opened = {each: open_system(each, sample_rate, request.device, request.layers) for each in systems}
         shared = {key: settings[key] for key in settings.keys() - {"systems", "tasks", "seeds", "per_layer", "options"}}
         cells = Cells(scratch_folder(request.exp, self.name), shared)
-        rows: list[dict[str, Any]] = []
+        rows: list[ProbeRow] = []
         notes: list[str] = []
         for title, run_task in _plan(request):
             try:
@@ -131,7 +132,7 @@ class Probes(Part):
                 report(f"probes: {told[0]}")
             rows += found
             notes += [note for note in told if note not in notes]
-        return {"rows": rows, "notes": notes}
+        return {"rows": [row.as_json() for row in rows], "notes": notes}
 
     def measures(self, found: Mapping[str, Any]) -> list[Measure]:
         return probe_measures(found)
@@ -144,7 +145,7 @@ class Probes(Part):
 
 
 TaskRun = Callable[
-    [EvaluationRequest, Mapping[System, FeatureExtractor], Cells, Report], tuple[list[dict[str, Any]], Sequence[str]]
+    [EvaluationRequest, Mapping[System, FeatureExtractor], Cells, Report], tuple[list[ProbeRow], Sequence[str]]
 ]
 
 
@@ -187,7 +188,7 @@ def _set_identity(dump_set: Path, alignments: Path | None) -> list[str]:
 
 def _run_classes(
     name: str, request: EvaluationRequest, opened: Mapping[System, FeatureExtractor], cells: Cells, report: Report
-) -> tuple[list[dict[str, Any]], Sequence[str]]:
+) -> tuple[list[ProbeRow], Sequence[str]]:
     """Rows of one linear probe: the learned mix of each system, and single layers where the report draws them."""
     task = CLASS_TASKS[name](request, list(opened.values()))
     rows = []
@@ -201,7 +202,7 @@ def _run_classes(
             own = [figures[cell] for cell in wanted if cell.layer == layer]
             rows.append(row_of(name, system, layer, request.seeds, own, describe(task)))
         mixed = rows[-len(numbers)]
-        report(f"probes: {name}, {system.title}: {mixed['accuracy']:.3f} (majority {mixed['majority']:.3f})")
+        report(f"probes: {name}, {system.title}: {mixed.means['accuracy']:.3f} (majority {mixed.facts.majority:.3f})")
     return rows, task.notes
 
 
@@ -220,7 +221,7 @@ def _class_figures(
 
 def _run_ctc(
     token_type: str, request: EvaluationRequest, opened: Mapping[System, FeatureExtractor], cells: Cells, report: Report
-) -> tuple[list[dict[str, Any]], Sequence[str]]:
+) -> tuple[list[ProbeRow], Sequence[str]]:
     """Rows of one recogniser: error rates of each system."""
     options = options_of(request)
     lists = {"token_list": options.token_list, "bpe_model": options.bpe_model}
@@ -231,7 +232,8 @@ def _run_ctc(
         wanted = [Cell(name, _identity(system), None, seed) for seed in request.seeds]
         figures = cells.complete(wanted, partial(_ctc_figures, task, extractor, request.device))
         rows.append(row_of("ctc", system, None, request.seeds, [figures[cell] for cell in wanted], task.describe()))
-        rates = ", ".join(f"{key} {rows[-1][key]:.3f}" for key in ("wer", "cer", "per") if key in rows[-1])
+        means = rows[-1].means
+        rates = ", ".join(f"{key} {means[key]:.3f}" for key in ("wer", "cer", "per") if key in means)
         report(f"probes: CTC on {token_type}, {system.title}: {rates}")
     return rows, task.notes
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from espnet2.data.index import UNKNOWN_LANGUAGE, AudioIndex
 from espnet2.evaluate.part import EvaluationRequest
 from espnet2.evaluate.probes.linear import Examples, majority_share, standardise
+from espnet2.evaluate.probes.row import TaskFacts
 from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, map_features
@@ -47,15 +48,15 @@ def examples_of(task: ClassTask, extractor: FeatureExtractor) -> tuple[Examples,
     return Examples(train, task.train_classes), Examples(test, task.test_classes)
 
 
-def describe(task: ClassTask) -> dict[str, object]:
+def describe(task: ClassTask) -> TaskFacts:
     """What stands beside the accuracy in every row of the task."""
-    return {
-        "num_classes": task.num_classes,
-        "num_train": len(task.train_classes),
-        "num_valid": len(task.test_classes),
-        "majority": majority_share(task.train_classes, task.test_classes),
-        "tested_on": task.tested_on,
-    }
+    return TaskFacts(
+        num_train=len(task.train_classes),
+        num_valid=len(task.test_classes),
+        majority=majority_share(task.train_classes, task.test_classes),
+        tested_on=task.tested_on,
+        num_classes=task.num_classes,
+    )
 
 
 class PhoneTask:

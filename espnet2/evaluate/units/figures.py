@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from espnet2.data.labels.statistics import label_statistics
+from espnet2.evaluate.units.row import HeatMap, SetFigures
 from espnet2.units.aligned import AlignedSet
 from espnet2.units.quality import joint_counts, quality_of_counts
 from espnet2.units.unit_file import run_lengths
@@ -46,19 +46,17 @@ def measure_units(units: np.ndarray, aligned: AlignedSet, num_units: int, frame_
     return found
 
 
-def summarise(figures: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """The mean of each figure over seeds, and under "spread" the largest less the smallest."""
-    means = {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}
-    return means | {"spread": {name: float(np.ptp([each[name] for each in figures])) for name in figures[0]}}
+def summarise(figures: Sequence[Mapping[str, float]]) -> SetFigures:
+    """The mean of each figure over seeds, and the largest less the smallest."""
+    values = {name: [each[name] for each in figures] for name in figures[0]}
+    means = {name: float(np.mean(found)) for name, found in values.items()}
+    return SetFigures(means, {name: float(np.ptp(found)) for name, found in values.items()})
 
 
-def heat_map(units: np.ndarray, aligned: AlignedSet, num_units: int) -> dict[str, Any]:
+def heat_map(units: np.ndarray, aligned: AlignedSet, num_units: int) -> HeatMap:
     """How often each phone is heard where a unit is: rows are units, columns phones; the diagonal shows the agreement.
 
     Phones are ordered by how often they occur, units by the phone they mean most; what never occurs is left out.
-
-    Returns:
-        "phones" (symbols), "units" (ids) and "p_phone_given_unit", a list for each unit.
     """
     counts = joint_counts([(units, aligned.phones)], num_units, aligned.num_phones)
     phones = np.argsort(-counts.sum(0), kind="stable")
@@ -67,8 +65,5 @@ def heat_map(units: np.ndarray, aligned: AlignedSet, num_units: int) -> dict[str
     shares = counts[used][:, phones] / counts[used].sum(1, keepdims=True)
     best = shares.argmax(1)
     order = np.lexsort((-shares.max(1), best))
-    return {
-        "phones": [aligned.symbols[phone] for phone in phones],
-        "units": used[order].tolist(),
-        "p_phone_given_unit": shares[order].round(DIGITS).tolist(),
-    }
+    symbols = [aligned.symbols[phone] for phone in phones]
+    return HeatMap(symbols, used[order].tolist(), shares[order].round(DIGITS).tolist())

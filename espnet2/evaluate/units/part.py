@@ -18,6 +18,7 @@ from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
 from espnet2.evaluate.units.learned import LearnedUnits, forget_others, units_of
 from espnet2.evaluate.units.page import PNMI, units_measures, units_section
+from espnet2.evaluate.units.row import UnitRow
 from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, LayerFeatures
@@ -50,13 +51,14 @@ def evaluate_units(
     sample_rate = AudioIndex.open(request.train_set).sample_rate
     extractors = [open_system(system, sample_rate, request.device, request.layers) for system in request.systems]
     sets, notes = _open_sets(request, extractors)
-    rows, used = [], []
+    rows: list[UnitRow] = []
+    used = []
     for system, extractor in zip(request.systems, extractors, strict=True):
         learned = LearnedUnits.of(system, sets[0], request, keep=keep)
         used += learned.files(extractor.layers)
         found = [row for part in fitting_parts(extractor, sets) for row in _rows(system, part, sets, learned)]
-        best = _mark_best(found)
-        pnmi = f"layer {best['layer'] or '-'} of {len(found)}, PNMI {best['valid']['pnmi']:.3f}" if best else "done"
+        found, best = _with_best(found)
+        pnmi = f"layer {best.layer or '-'} of {len(found)}, PNMI {best.valid.means['pnmi']:.3f}" if best else "done"
         report(f"units: {system.title}: {pnmi} on {request.valid_set}")
         rows += found
     if keep:
@@ -67,7 +69,7 @@ def evaluate_units(
         "seeds": list(request.seeds),
         "train": _describe_set(request.train_set, sets[0]),
         "valid": _describe_set(request.valid_set, sets[1]),
-        "rows": rows,
+        "rows": [row.as_json() for row in rows],
         "notes": [*notes, *_code_notes(rows, request.num_clusters)],
     }
 
@@ -107,37 +109,29 @@ def fitting_parts(extractor: FeatureExtractor, sets: Sets) -> Iterator[FeatureEx
         yield extractor.only(extractor.layers[first : first + together])
 
 
-def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: LearnedUnits) -> list[dict[str, Any]]:
+def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: LearnedUnits) -> list[UnitRow]:
     """One row for each layer."""
     request = learned.request
     features = [collect(each, extractor, request.frame_rate) for each in sets]
     own_rate = extractor.geometry.frame_rate
-    common = {
-        "system": system.kind,
-        "title": system.title,
-        "model": system.model,
-        "tag": system.tag,
-        "teacher_hash": system.hash,
-        "frame_rate": request.frame_rate,
-        "own_rate": own_rate,
-    }
+    about = (system.kind, system.title, system.model, system.tag, system.hash, request.frame_rate, own_rate)
     rows = []
     for number, train, valid in zip(extractor.layers, *features, strict=True):
         if isinstance(extractor, CodeFeatures):
-            units, num_units, seeds = [[_ids(train)], [_ids(valid)]], extractor.num_codes, []
+            units, num_units, seeds = [[_ids(train)], [_ids(valid)]], extractor.num_codes, ()
         else:
             centroids = learned.centroids(number, train)
             units = [units_of(frames, centroids, request.device) for frames in (train, valid)]
-            num_units, seeds = request.num_clusters, list(request.seeds)
+            num_units, seeds = request.num_clusters, request.seeds
         rate = min(request.frame_rate, own_rate)
         train_figures, valid_figures = (
             summarise([measure_units(each, aligned, num_units, rate) for each in found])
             for found, aligned in zip(units, sets, strict=True)
         )
-        row = {"layer": number or None, "K": num_units, "seeds": seeds, "train": train_figures, "valid": valid_figures}
-        if sets[1].phones is not None and system.kind in ("model", "codes"):
-            row["heatmap"] = heat_map(units[1][0], sets[1], num_units)
-        rows.append(common | row)
+        means_phones = sets[1].phones is not None and system.kind in ("model", "codes")
+        heatmap = heat_map(units[1][0], sets[1], num_units) if means_phones else None
+        figures = (train_figures, valid_figures)
+        rows.append(UnitRow(*about, number or None, num_units, tuple(seeds), *figures, heatmap=heatmap))
     return rows
 
 
@@ -146,14 +140,10 @@ def _ids(codes: Tensor) -> np.ndarray:
     return codes[:, 0].long().numpy()
 
 
-def _mark_best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _with_best(rows: Sequence[UnitRow]) -> tuple[list[UnitRow], UnitRow | None]:
     """Choose the layer of a system on train; others keep no heat map. None where there are no phones to choose by."""
-    best = max(rows, key=lambda row: row["train"]["pnmi"]) if "pnmi" in rows[0]["train"] else None
-    for row in rows:
-        row["best"] = row is best
-        if row is not best:
-            row.pop("heatmap", None)
-    return best
+    best = max(rows, key=lambda row: row.train.means["pnmi"]) if "pnmi" in rows[0].train.means else None
+    return [replace(row, best=row is best, heatmap=row.heatmap if row is best else None) for row in rows], best
 
 
 def _describe_set(dump_set: object, aligned: AlignedSet) -> dict[str, Any]:
@@ -167,8 +157,8 @@ def _describe_set(dump_set: object, aligned: AlignedSet) -> dict[str, Any]:
     }
 
 
-def _code_notes(rows: Sequence[dict[str, Any]], num_clusters: int) -> list[str]:
-    different = {row["title"]: row["K"] for row in rows if row["K"] != num_clusters}
+def _code_notes(rows: Sequence[UnitRow], num_clusters: int) -> list[str]:
+    different = {row.title: row.num_units for row in rows if row.num_units != num_clusters}
     return [
         f"{title}: K = {number}, not {num_clusters}: more units tell more of the phone, whatever they are"
         for title, number in different.items()

@@ -15,6 +15,7 @@ from espnet2.evaluate.part import EvaluationRequest, read_part
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
 from espnet2.evaluate.units.part import Units, evaluate_units
+from espnet2.evaluate.units.row import HeatMap
 from espnet2.evaluate.units.table import best_rows, markdown_table, parse_rows
 from espnet2.models.find import find_model
 from espnet2.units.aligned import align_set
@@ -48,8 +49,8 @@ def test_rows_are_parsed(tmp_path, monkeypatch):
 
 def test_the_mean_and_the_spread_are_over_the_seeds():
     found = summarise([{"pnmi": 0.30, "bitrate": 9.0}, {"pnmi": 0.34, "bitrate": 9.0}])
-    assert found["pnmi"] == pytest.approx(0.32) and found["spread"]["pnmi"] == pytest.approx(0.04)
-    assert found["spread"]["bitrate"] == 0
+    assert found.means["pnmi"] == pytest.approx(0.32) and found.spreads["pnmi"] == pytest.approx(0.04)
+    assert found.spreads["bitrate"] == 0
 
 
 def test_figures_agree_with_scikit_learn_and_with_a_case_by_hand(corpus):
@@ -77,7 +78,7 @@ def test_a_heat_map_puts_what_agrees_on_the_diagonal(corpus):
     symbols, phones = ("SIL", "a", "b"), np.array([1, 1, 1, 1, 2, 2, 2, -1])
     aligned = replace(aligned, phones=phones, symbols=symbols, num_phones=3)
     found = heat_map(np.array([7, 7, 7, 4, 4, 4, 4, 0]), aligned, 9)
-    assert found == {"phones": ["a", "b"], "units": [7, 4], "p_phone_given_unit": [[1, 0], [0.25, 0.75]]}
+    assert found == HeatMap(["a", "b"], [7, 4], [[1, 0], [0.25, 0.75]])
 
 
 def test_the_layer_is_chosen_on_train_and_reported_on_valid(monkeypatch, corpus, experiment):

@@ -72,7 +72,7 @@ def test_phones_of_two_sets_meet_by_their_symbols():
     assert task.test_classes.tolist() == [2, 1, UNSEEN, 1]
     assert task.num_classes == 3
     assert task.notes == ("a note", "1 of 4 test frames have a phone that train does not: errors for all")
-    assert describe(task)["majority"] == pytest.approx(0.5)  # always 'a', the most frequent of train
+    assert describe(task).majority == pytest.approx(0.5)  # always 'a', the most frequent of train
 
 
 def test_features_are_of_the_frames_that_have_a_phone(monkeypatch):

@@ -1,0 +1,49 @@
+"""A row of eval/abx.json: one layer of one system, compared in one way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Error rates of one kind of features, distance and mode."""
+
+    features: str  # continuous or units
+    distance: str
+    mode: str  # within or across speakers
+    error_rate: float
+    low: float  # of the interval
+    high: float
+    num_triples: int
+    num_phone_pairs: int
+    spread: float | None = None  # of units: largest less smallest over the seeds of k-means
+
+
+@dataclass(frozen=True)
+class AbxRow:
+    """Whose they are."""
+
+    system: str  # of espnet2.evaluate.systems.KINDS
+    title: str
+    layer: int | None
+    compared: Compared
+    num_units: int | None = None  # of units
+    seeds: tuple[int, ...] | None = None  # of units; none of a method's own codes
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as the file has it."""
+        values = {"system": self.system, "title": self.title, "layer": self.layer, **vars(self.compared)}
+        if self.compared.spread is None:
+            del values["spread"]
+        if self.num_units is not None and self.seeds is not None:
+            values |= {"K": self.num_units, "seeds": list(self.seeds)}
+        return values
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "AbxRow":
+        """The inverse of `as_json`."""
+        figures = {name: values[name] for name in Compared.__dataclass_fields__ if name in values}
+        seeds = values.get("seeds")
+        owner = (values["system"], values["title"], values["layer"])
+        return cls(*owner, Compared(**figures), values.get("K"), None if seeds is None else tuple(seeds))
