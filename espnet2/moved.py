@@ -51,6 +51,7 @@ MODULES = """
     ssl.evaluate.ctc_probe evaluate.probes.ctc
     ssl.evaluate.ctc_task evaluate.probes.ctc_task
     ssl.evaluate.ctc_text text.ctc
+    ssl.evaluate.examples evaluate.examples.part
     ssl.evaluate.flow_figure evaluate.flow.figure
     ssl.evaluate.flow_report evaluate.flow.report
     ssl.evaluate.flow_sampling evaluate.flow.sampling
@@ -71,10 +72,16 @@ MODULES = """
     ssl.export.archive models.archive
     ssl.export.card publish.card
     ssl.export.convert publish.convert
+    ssl.export.espnet_file formats.espnet
+    ssl.export.fairseq_file formats.fairseq
     ssl.export.hub models.hub
     ssl.export.locate models.locate
+    ssl.export.onnx_graph formats.onnx
     ssl.export.pack publish.pack
     ssl.export.packed publish.packed
+    ssl.export.s3prl_file formats.s3prl
+    ssl.export.safetensors_folder formats.safetensors
+    ssl.export.torchaudio_model formats.torchaudio
     ssl.frontend.geometry data.geometry
     ssl.frontend.mel ssl.modules.mel
     ssl.frontend.mel_statistics ssl.modules.mel_statistics

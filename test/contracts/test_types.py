@@ -20,8 +20,7 @@ DEBT: dict[str, int] = {
     "espnet2/evaluate/abx/choice.py": 1,
     "espnet2/evaluate/abx/distance.py": 1,
     "espnet2/evaluate/abx/items.py": 1,
-    "espnet2/evaluate/abx/part.py": 2,
-    "espnet2/evaluate/examples.py": 4,
+    "espnet2/evaluate/abx/part.py": 1,
     "espnet2/evaluate/flow/report.py": 4,
     "espnet2/evaluate/flow/sampling.py": 4,
     "espnet2/evaluate/probes/ctc_task.py": 1,
@@ -39,7 +38,7 @@ DEBT: dict[str, int] = {
 # Rooms -> how often their signatures say `Any` (as dict[str, Any], too). Also a debt; a room without an entry has none.
 ANY_IN_SIGNATURES: dict[str, int] = {
     "bin": 2,
-    "evaluate": 70,
+    "evaluate": 69,
     "fileio": 2,
     "formats": 98,
     "pretrain": 2,

@@ -76,7 +76,7 @@ def test_a_recipe_without_a_configuration_uses_that_of_its_template(run, tmp_pat
     (tmp_path / "template/path.sh").touch()
     (tmp_path / "template/conf/slurm.conf").write_text("option mem=* --memory-of-all $0\n")
     words = ["--dry_run", "--mem", "4G", "x.log", "true"]
-    assert "--mem 4G" in run("slurm.pl", *words).stdout
+    assert "--mem-per-cpu 4G" in run("slurm.pl", *words).stdout
     (tmp_path / "path.sh").symlink_to("template/path.sh")
     assert "--memory-of-all 4G" in run("slurm.pl", *words).stdout
     assert "--memory-of-all 4G" in run("slurm.pl", "--config", "conf/slurm.conf", *words).stdout

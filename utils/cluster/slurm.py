@@ -170,11 +170,8 @@ class Slurm(Backend):
 
 
 def expand_nodelist(text):
-    """Slurm's short form of a list of hosts, written out.
-
-    >>> expand_nodelist("gpu[08-10,12],login1,r[1-2]n[1-2]")
-    ['gpu08', 'gpu09', 'gpu10', 'gpu12', 'login1', 'r1n1', 'r1n2', 'r2n1', 'r2n2']
-    """
+    """Slurm's short form of a list of hosts, written out: "gpu[08-10,12],r[1-2]n[1-2]" -> gpu08, gpu09, gpu10, gpu12,
+    r1n1, r1n2, r2n1, r2n2."""
     hosts = []
     for pattern in re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", text):
         parts = re.split(r"\[([^\]]*)\]", pattern)  # text, ranges, text, ranges, ...

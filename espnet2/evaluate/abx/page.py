@@ -5,7 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from espnet2.evaluate.measure import Kind, Measure, measure_of
+from espnet2.evaluate.abx.row import AbxRow
+from espnet2.evaluate.measure import Kind, Measure
 from espnet2.evaluate.report.page import table
 from espnet2.evaluate.spread import half_width, with_spread
 
@@ -27,29 +28,36 @@ KINDS = {
 }
 
 
-def abx_measures(part: Mapping[str, Any]) -> list[Measure]:
+def abx_measures(rows: Sequence[AbxRow]) -> list[Measure]:
     """Angular distance of continuous features: the one that papers report (ZeroSpeech 2021)."""
-    return [
-        measure_of(KINDS[row["mode"]], row, row["error_rate"], row.get("low"), row.get("high"))
-        for row in part.get("rows", [])
-        if row.get("features") == "continuous" and row.get("distance") == "angular"
-    ]
+    measures = []
+    for row in rows:
+        found = row.compared
+        if found.features == "continuous" and found.distance == "angular":
+            owner = (KINDS[found.mode], row.system, row.title, row.layer)
+            measures.append(Measure(*owner, found.error_rate, found.low, found.high))
+    return measures
 
 
-def abx_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def abx_table(rows: Sequence[AbxRow]) -> Markup:
     """Every distance and kind of features."""
     cells = [
         [
-            row["title"],
-            row["layer"] or "–",
-            row["features"],
-            row["distance"],
-            f"{row['mode']} speaker{'s' if row['mode'] == 'across' else ''}",
-            with_spread(row["error_rate"], half_width(row["low"], row["high"]), as_percent=True),
-            *(with_spread(row[name], None, as_percent=True) for name in ("low", "high")),
-            f"{row['num_triples']:,}",
+            row.title,
+            row.layer or "–",
+            row.compared.features,
+            row.compared.distance,
+            f"{row.compared.mode} speaker{'s' if row.compared.mode == 'across' else ''}",
+            with_spread(row.compared.error_rate, half_width(row.compared.low, row.compared.high), as_percent=True),
+            *(with_spread(bound, None, as_percent=True) for bound in (row.compared.low, row.compared.high)),
+            f"{row.compared.num_triples:,}",
         ]
         for row in rows
     ]
     head = ["system", "layer", "features", "distance", "mode", "error", "95 % from", "to", "triples"]
     return table(head, cells, numeric=[1, 5, 6, 7, 8])
+
+
+def read_rows(found: Mapping[str, Any]) -> list[AbxRow]:
+    """The rows of the content of eval/abx.json."""
+    return [AbxRow.read(row) for row in found.get("rows", [])]

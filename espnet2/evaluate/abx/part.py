@@ -13,7 +13,7 @@ from torch import Tensor
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.abx.choice import Choice, best_layers, choose, limits_of
 from espnet2.evaluate.abx.items import summary
-from espnet2.evaluate.abx.page import KINDS, abx_measures, abx_table
+from espnet2.evaluate.abx.page import KINDS, abx_measures, abx_table, read_rows
 from espnet2.evaluate.abx.row import AbxRow, Compared
 from espnet2.evaluate.abx.rows import Materials, continuous_rows, unit_rows
 from espnet2.evaluate.abx.score import NUM_RESAMPLES
@@ -92,10 +92,10 @@ class Abx(Part):
         return found
 
     def measures(self, found: Mapping[str, Any]) -> list[Measure]:
-        return abx_measures(found)
+        return abx_measures(read_rows(found))
 
     def layer_tables(self, found: Mapping[str, Any]) -> Markup:
-        return folded("All figures of ABX", abx_table(found.get("rows", [])))
+        return folded("All figures of ABX", abx_table(read_rows(found)))
 
 
 @dataclass

@@ -62,7 +62,7 @@ class Examples(Part):
         files = find_phones(request.valid_set, request.alignments)
         phones = read_phones(files, request.valid_set).alignments if files else None
         rows = choose_examples(index, _table(request.valid_set, "utt2spk"), set(phones.utterances) if phones else None)
-        tracks: dict[int, list[dict[str, Any]]] = {row: [] for row in rows}
+        tracks: dict[int, list[dict[str, object]]] = {row: [] for row in rows}
         for system in _shown(request):
             for row, track in _units(system, request, index, rows):
                 tracks[row].append(track)
@@ -119,7 +119,8 @@ def choose_examples(index: AudioIndex, speakers: dict[str, str], aligned: set[st
     if not ranked:
         raise UserError(f"{index.directory.parent}: no utterance in it")
     heard: set[str] = set()
-    new, again = [], []
+    new: list[int] = []
+    again: list[int] = []
     for row in ranked:
         speaker = speakers.get(index.utt_id(row), index.utt_id(row))
         (again if speaker in heard else new).append(row)
@@ -129,12 +130,13 @@ def choose_examples(index: AudioIndex, speakers: dict[str, str], aligned: set[st
 
 def _units(
     system: System, request: EvaluationRequest, index: AudioIndex, rows: list[int]
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, dict[str, object]]]:
     """The units of each example."""
     extractor = open_system(system, index.sample_rate, request.device)
     numbers = list(extractor.layers)
     layer = _best_layer(request.exp, system.kind, numbers)
     place, rate = numbers.index(layer), extractor.geometry.frame_rate
+    label: Callable[[torch.Tensor], list[int]]
     if system.kind == "codes":
         title, label = f"own codes, layer {layer}", _codes
     else:
@@ -193,14 +195,14 @@ def _write_audio(index: AudioIndex, row: int, path: Path) -> float:
     return round(len(samples) / rate, 3)
 
 
-def _phones(alignments: Alignments | None, utt_id: str) -> list[list[Any]]:
-    """[start s, end s, symbol] of each phone that is heard."""
+def _phones(alignments: Alignments | None, utt_id: str) -> list[tuple[float, float, str]]:
+    """(start s, end s, symbol) of each phone that is heard."""
     found = alignments.utterances.get(utt_id) if alignments else None
-    if found is None:
+    if alignments is None or found is None:
         return []
     spans = zip(found.starts.tolist(), found.ends.tolist(), found.phones.tolist(), strict=True)
     return [
-        [round(a, 4), round(min(b, MAXIMUM_SECONDS), 4), alignments.phones[phone]]
+        (round(a, 4), round(min(b, MAXIMUM_SECONDS), 4), alignments.phones[phone])
         for a, b, phone in spans
         if a < MAXIMUM_SECONDS
     ]

@@ -117,8 +117,9 @@ def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: Lear
     about = (system.kind, system.title, system.model, system.tag, system.hash, request.frame_rate, own_rate)
     rows = []
     for number, train, valid in zip(extractor.layers, *features, strict=True):
+        seeds: tuple[int, ...] = ()
         if isinstance(extractor, CodeFeatures):
-            units, num_units, seeds = [[_ids(train)], [_ids(valid)]], extractor.num_codes, ()
+            units, num_units = [[_ids(train)], [_ids(valid)]], extractor.num_codes
         else:
             centroids = learned.centroids(number, train)
             units = [units_of(frames, centroids, request.device) for frames in (train, valid)]
@@ -131,7 +132,7 @@ def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: Lear
         means_phones = sets[1].phones is not None and system.kind in ("model", "codes")
         heatmap = heat_map(units[1][0], sets[1], num_units) if means_phones else None
         figures = (train_figures, valid_figures)
-        rows.append(UnitRow(*about, number or None, num_units, tuple(seeds), *figures, heatmap=heatmap))
+        rows.append(UnitRow(*about, number or None, num_units, seeds, *figures, heatmap=heatmap))
     return rows
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from evaluated import abx_part, lights, units_part, write_evaluated, write_part, write_training
 
-from espnet2.evaluate.abx.page import abx_table
+from espnet2.evaluate.abx.page import abx_table, read_rows
 from espnet2.evaluate.report.experiment import read_experiment
 from espnet2.evaluate.report.results import row_of
 from espnet2.evaluate.report.together import table_of_systems
@@ -72,7 +72,7 @@ def test_intervals_are_written_like_spreads_however_lopsided_they_are(tmp_path):
     assert (within.details.split(" · ")[0], within.against[0][1]) == ("± 1.0", "better than MFCC: 15.0 % ± 1.0")
     table = table_of_systems(experiment.parts)
     row = " ".join(map(str, row_of(experiment)))
-    page = abx_table(part["rows"])
+    page = abx_table(read_rows(part))
     assert all("8.0 % ± 1.0" in text and "[" not in text for text in (table, row, page))
     assert method_note(experiment).startswith(MEANING) and MEANING in table and "9.9 %" in page
 
