@@ -16,7 +16,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes lint bench-gpu check
+.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage lint bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -30,10 +30,10 @@ check: env  ## show what works in the environment and what is missing
 demo: env  ## environment, then hubert1 and ssl1 on the embedded corpus
 	egs2/mini_espeak/demo.sh $(DEMO_OPTIONS)
 
-test:  ## environment, then lint and the tests (not browser, cluster, interop, recipes)
+test:  ## environment, then lint and the tests (not browser, cluster, interop, recipes, damage)
 	$(setup_test)
 	$(venv)/ruff check .
-	$(pytest) $(parallel) -m "not browser and not cluster and not interop and not recipes"
+	$(pytest) $(parallel) -m "not browser and not cluster and not interop and not recipes and not damage"
 
 test-browser:  ## the pages of reports in a headless Chromium, which root installs on Debian
 	$(setup_test)
@@ -46,6 +46,10 @@ test-cluster:  ## jobs and trainings on real schedulers, which root installs on 
 test-recipes:  ## every recipe's stages and two updates, on small corpora of the same layout
 	$(setup_test)
 	$(pytest) $(parallel) -m recipes
+
+test-damage:  ## all programs on hundreds of damaged inputs, drawn from seeds: no traceback, nothing wrong in silence
+	$(setup_test)
+	$(pytest) -n auto --maxprocesses 8 -m damage test/damage
 
 test-interop:  ## exported models in fresh environments that hold only the other library
 	$(setup_test)

@@ -1,6 +1,7 @@
 """Units of a set and its phone alignments in, phone purity, cluster purity and PNMI out."""
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def main() -> None:
         label_rate=arguments.label_rate,
         frame_rate=frame_rate,
         num_units=arguments.num_clusters,
+        report=lambda line: print(line, file=sys.stderr),
     )
     print(quality.describe())
     if arguments.json:

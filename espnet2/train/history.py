@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet2.utils.errors import UserError
+
 FAMILY = re.compile(r"^(.+?)(?:_layer|_)(\d+)$")  # code_perplexity_layer3, code_perplexity_1, error_decile_9
 
 
@@ -20,20 +22,32 @@ class HistoryLine:
 
 
 def read_history(experiment: Path) -> list[HistoryLine]:
-    """The lines of history.jsonl; a line that a kill cut short is left out."""
+    """The lines of history.jsonl; a line that a kill cut short is left out.
+
+    Raises:
+        UserError: a line is something else.
+    """
     path = experiment / "history.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    parsed = map(parse_line, lines)
-    return [line for line in parsed if line is not None]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    parsed = []
+    for number, line in enumerate(lines, 1):
+        values = parse_line(line)
+        if values is not None:
+            parsed.append(values)
+        elif line.endswith("}"):  # whole, but something else
+            raise UserError(
+                f"{path}:{number}: no line of a training's history: '{line[:60]}'; was the file edited? Remove the line"
+            )
+    return parsed
 
 
 def parse_line(line: str) -> HistoryLine | None:
-    """What a line of history.jsonl holds; None where a kill cut it short."""
+    """What a line of history.jsonl holds; None where a kill cut it short, or it is something else."""
     try:
         figures = json.loads(line)
-    except json.JSONDecodeError:
+        return HistoryLine(str(figures.pop("dataset")), int(figures.pop("update")), figures)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return HistoryLine(figures.pop("dataset"), figures.pop("update"), figures)
 
 
 def points(lines: Iterable[HistoryLine], dataset: str, name: str) -> list[tuple[float, float]]:

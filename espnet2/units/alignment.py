@@ -142,6 +142,12 @@ def read_phones(files: PhoneFiles, dump_set: str | Path) -> SetPhones:
     if missing:
         notes.insert(0, f"{files.place}: no phones for {_named(missing)} of {len(names):,} utterances of {dump_set}; "
                      "these are left out of all figures that need phones")  # fmt: skip
+    known = set(names)
+    unknown = [utt_id for utt_id in alignments.utterances if utt_id not in known]
+    if (
+        unknown and share == 1.0 and files.paths == (Path(dump_set) / "phones.ctm",)
+    ):  # tables of several sets are common
+        notes.append(f"{files.place}: holds {_named(unknown)} utterances that are not in {dump_set}: is it damaged?")
     covered = sum(float((each.ends - each.starts).sum()) for each in fitting.values())
     share = covered / sum(seconds[utt_id] for utt_id in fitting)
     if share < LEAST_COVERED:

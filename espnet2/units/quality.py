@@ -4,7 +4,7 @@ Conventions: frame t of units at r per second is the phone at its centre, t / r 
 window); silence is a phone like any other; frames that no phone covers, and the longer of two ends, do not count.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,7 +186,13 @@ def check_times(text: str | Path, seconds: Sequence[tuple[float, float]], label_
 
 
 def label_text_quality(
-    text: str | Path, alignments: Alignments, *, label_rate: float, frame_rate: float, num_units: int | None = None
+    text: str | Path,
+    alignments: Alignments,
+    *,
+    label_rate: float,
+    frame_rate: float,
+    num_units: int | None = None,
+    report: Callable[[str], object] = lambda line: None,
 ) -> UnitQuality:
     """The quality of a label text ("<utt> 3 3 17 ...") on the utterances that have alignments.
 
@@ -194,18 +200,25 @@ def label_text_quality(
         label_rate: labels per second of the text.
         frame_rate: compare at this many per second; a divisor of label_rate.
         num_units: refuse labels that are not below this.
+        report: gets a line about utterances that are left out.
 
     Raises:
-        UserError: a malformed text, one of more units, or none of its utterances is aligned.
+        UserError: a malformed text, an utterance that stands there twice, one of more units, or none of its utterances
+            is aligned.
     """
-    highest = 0
+    highest, without = 0, 0
+    seen: set[str] = set()
     seconds: list[tuple[float, float]] = []  # of labels and of phones
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        nonlocal highest
+        nonlocal highest, without
         for utt_id, labels in iterate_units(text, num_units):
+            if utt_id in seen:
+                raise UserError(f"{text}: the utterance '{utt_id}' stands there twice; which of the lines is right?")
+            seen.add(utt_id)
             alignment = alignments.utterances.get(utt_id)
             if alignment is None:
+                without += 1
                 continue
             highest = max(highest, int(labels.max(initial=0)))
             seconds.append((len(labels) / label_rate, float(alignment.ends.max())))
@@ -216,4 +229,7 @@ def label_text_quality(
     if not found:
         raise UserError(f"{text}: none of its utterances has an alignment; are both of the same set?")
     check_times(text, seconds, label_rate)
+    unlabelled = len(alignments.utterances) - len(found)
+    if without or unlabelled:
+        report(f"{text}: left out {without:,} utterances without phones, {unlabelled:,} with phones and no labels")
     return quality_of_counts(joint_counts(found, highest + 1, len(alignments.phones)))

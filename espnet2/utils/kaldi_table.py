@@ -13,7 +13,7 @@ def iterate_table(path: str | Path) -> Iterator[tuple[str, str]]:
     """Yield (key, value) for each line; the value may be empty.
 
     Raises:
-        UserError: the file is missing, not UTF-8, has CRLF line ends or an empty line.
+        UserError: the file is missing, not UTF-8, has zero bytes, CRLF line ends or an empty line.
     """
     path = Path(path)
     try:
@@ -25,6 +25,8 @@ def iterate_table(path: str | Path) -> Iterator[tuple[str, str]]:
             if number == 1 and raw.startswith(codecs.BOM_UTF8):  # of an editor; no part of the first key
                 print(f"{path}: a byte order mark at its head is passed over", file=sys.stderr, flush=True)
                 raw = raw.removeprefix(codecs.BOM_UTF8)
+            if b"\0" in raw:
+                raise UserError(f"{path}:{number}: zero bytes, which no text has: the file is damaged; make it again")
             if raw.endswith(b"\r\n"):
                 raise UserError(f"{path}:{number}: line ends in CR LF; convert the file: sed -i 's/\\r$//' {path}")
             parts = raw.split(maxsplit=1)  # bytes: only ASCII blanks separate, as in Kaldi

@@ -1,7 +1,7 @@
 """All programs on damaged inputs: each ends with one message, or says what it did, or the damage changed nothing.
 
-Never a traceback, never a standstill, never exit status 0 with another result in silence. The damage is drawn from seeds,
-so a failure comes again: its test id names program, file, damage and seed.
+Never a traceback, never a standstill, never exit status 0 with another result in silence. The damage is drawn from
+seeds, so a failure comes again: its line names program, file, damage and seed.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from damage import OPERATORS, damaged
-from damage_programs import PROGRAMS, Program, make_workspace
+from damage_programs import MEANT, PROGRAMS, Program, make_workspace
 from repository import ROOT
 
 pytestmark = pytest.mark.damage
@@ -62,6 +62,7 @@ class Outcome:
 def run(program: Program, folder: Path, log: Path) -> Outcome:
     """One program in a process forked from this one, which has loaded everything and computed nothing."""
     (folder / "out").mkdir(exist_ok=True) if program.name in ("ssl_unit_quality", "tokenize_text") else None
+    sys.stdout.flush()  # else the child's copy is written, too
     child = os.fork()
     if child == 0:
         status = 70
@@ -70,7 +71,8 @@ def run(program: Program, folder: Path, log: Path) -> Outcome:
             handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(handle, 1)
             os.dup2(handle, 2)
-            sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+            sys.stdout = os.fdopen(1, "w", closefd=False)
+            sys.stderr = os.fdopen(2, "w", closefd=False)
             os.chdir(folder)
             status = call(program)
         finally:
@@ -105,7 +107,7 @@ def call(program: Program) -> int:
     return 0
 
 
-def judge(program: Program, whole: Outcome, outcome: Outcome) -> str:
+def judge(whole: Outcome, outcome: Outcome, *, is_meant: bool) -> str:
     """ "": right; else what is wrong."""
     if outcome.status is None:
         return f"stood still for {LIMIT_SECONDS:g} s"
@@ -113,7 +115,7 @@ def judge(program: Program, whole: Outcome, outcome: Outcome) -> str:
         return f"a traceback: {outcome.said.strip().splitlines()[-1][:300]}"
     if outcome.status < 0 or outcome.status == 70:
         return f"ended with status {outcome.status}: {outcome.said[-300:]}"
-    if outcome.status == 0 and outcome.digest != whole.digest:
+    if outcome.status == 0 and outcome.digest != whole.digest and not is_meant:
         new = [line for line in outcome.said.splitlines() if line not in whole.said]
         if not any(word in line for word in SAID for line in new):
             return f"exit status 0 with another result, in silence; it said: {' | '.join(new)[:300]}"
@@ -122,7 +124,7 @@ def judge(program: Program, whole: Outcome, outcome: Outcome) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def everything_is_loaded() -> None:
-    """Importing PyTorch takes seconds, forking afterwards milliseconds. Nothing is computed here: OpenMP does not fork."""
+    """Importing PyTorch takes seconds, forking afterwards milliseconds. Nothing is computed: OpenMP does not fork."""
     for name in LOADED:
         importlib.import_module(name)
     for path in (ROOT / "espnet2").rglob("*.py"):
@@ -182,7 +184,7 @@ def test_damage_is_never_silent(program: Program, workspace: Path, tmp_path: Pat
         (folder / name).unlink()
         (folder / name).write_bytes(contents)
         outcome = run(program, folder, tmp_path / f"{number}.log")
-        fault = judge(program, whole, outcome)
+        fault = judge(whole, outcome, is_meant=f"{Path(name).name}: {operator}" in MEANT)
         counts["wrong" if fault else "refused" if outcome.status else "harmless or said"] += 1
         if fault:
             wrong.append(f"{name}: {operator}, seed {seed}: {fault}")

@@ -1,4 +1,4 @@
-"""A whole file and a seed in, the same file damaged in one of many ways out: what disks, editors and scripts do to files."""
+"""A whole file and a seed in, the file damaged in one of many ways out: what disks, editors and scripts do."""
 
 import json
 import random

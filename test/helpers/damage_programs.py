@@ -38,9 +38,16 @@ def in_dump(*names: str, dset: str = "train") -> tuple[str, ...]:
 MODEL = ("exp/tiny/config.yaml", "exp/tiny/checkpoints/update_1/model.safetensors")
 KMEANS = ("exp/km/card.json", "exp/km/centroids.safetensors")
 AUDIO = "dump/train/audio/train-000.wav"
-TRAIN_WORDS = (
-    "--config", "conf.yaml", "--train_sets", "dump/train", "--valid_sets", "dump/valid", "--train_labels", "labels/train",
-    "--valid_labels", "labels/valid", "--output_dir", "out", "--max_update", "2", "--valid_interval_updates", "2",
+TRAIN_WORDS = tuple(
+    "--config conf.yaml --train_sets dump/train --valid_sets dump/valid --train_labels labels/train "
+    "--valid_labels labels/valid --output_dir out --max_update 2 --valid_interval_updates 2".split()
+)
+# "<file>: <damage>": other transcripts, one label less (a tolerance of one frame), phones less: all may be meant.
+MEANT = (
+    *(f"transcript: {damage}" for damage in ("cut", "a web page", "a line is gone", "a line stands twice",
+                                             "words are swapped", "a word is gone")),
+    *(f"{name}: a word is gone" for name in ("text", "units.txt")),
+    *(f"phones.ctm: {damage}" for damage in ("a line is gone", "cut", "an odd number")),
 )  # fmt: skip
 CHECKPOINT = ("out/checkpoints/latest/model.safetensors",)
 
@@ -61,8 +68,8 @@ PROGRAMS = (
             ("out/units.txt", "out/text")),
     Program("ssl_unit_quality", ("--labels", "units.txt", "--label_rate", "50", "--phones", "dump/train/phones.ctm",
                                  "--json", "out/figures.json"), ("units.txt", "dump/train/phones.ctm")),
-    Program("ssl_evaluate_units", ("--train_set", "dump/train", "--valid_set", "dump/valid", "--rows", "mfcc", "--seeds",
-                                   "0", "--num_clusters", "4", "--output", "out/units"),
+    Program("ssl_evaluate_units", ("--train_set", "dump/train", "--valid_set", "dump/valid", "--rows", "mfcc",
+                                   "--seeds", "0", "--num_clusters", "4", "--output", "out/units"),
             (*in_dump("phones.ctm", INDEX), *in_dump("phones.ctm", dset="valid"))),
     Program("ssl_export", ("--model", "exp/tiny", "--to", "safetensors", "--output", "out/exported"), MODEL,
             ("out/exported/model.safetensors",)),
@@ -91,8 +98,9 @@ def make_workspace(folder: Path) -> None:
         write_phones(folder / "dump" / dset)
     model = write_experiment(folder / "exp/tiny")
     write_kmeans(folder / "exp/km", model)
-    (folder / "exp/tiny/history.jsonl").write_text('{"update": 1, "kind": "train", "loss": 2.0}\n')
-    (folder / "exp/tiny/eval").mkdir()
+    (folder / "exp/tiny/history.jsonl").write_text('{"dataset": "train", "update": 1, "loss": 2.0}\n')
+    sets = ("--train_set", folder / "dump/train", "--valid_set", folder / "dump/valid")
+    run_program("ssl_evaluate", *sets, "--parts", "units", "--num_clusters", 4, "--layers", 1, model)
     (folder / "fbank.yaml").write_text((folder / "conf.yaml").read_text())
     data = folder / "data/set"
     data.mkdir(parents=True)
