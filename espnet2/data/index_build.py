@@ -1,6 +1,5 @@
 """Tables of dump/<set> in, its memory-mapped index out; no audio is read."""
 
-import json
 import math
 import os
 import shutil
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from espnet2.data.formatted import read_format
 from espnet2.data.index import COLUMNS, UNKNOWN_LANGUAGE, AudioIndex
 from espnet2.data.index_card import (
     FORMAT_VERSION,
@@ -94,16 +94,10 @@ def build_index(dump_set: str | Path) -> Path:
 
 def _read_format(dump_set: Path) -> tuple[int, str]:
     """Sample rate in Hz, and the folder (relative to the index) that relative paths in wav.scp start from."""
-    path = dump_set / "format.json"
-    try:
-        properties = json.loads(path.read_text(encoding="utf-8"))
-        sample_rate = int(properties["sample_rate"])
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run stages 3 and 4 for this set") from None
-    except (json.JSONDecodeError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: no sample rate in it ({error}); run stages 3 and 4 again") from None
-    if "root" in properties:
-        return sample_rate, os.path.join("..", properties["root"])
+    formatted = read_format(dump_set)
+    if formatted.root is not None:
+        return formatted.sample_rate, os.path.join("..", formatted.root)
+    sample_rate = formatted.sample_rate
     return sample_rate, os.path.relpath(os.getcwd(), os.path.abspath(dump_set / INDEX_NAME))  # a set made by hand
 
 

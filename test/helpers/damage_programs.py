@@ -53,7 +53,7 @@ CHECKPOINT = ("out/checkpoints/latest/model.safetensors",)
 
 PROGRAMS = (
     Program("ssl_format_audio", ("--prepare", "--fs", "16k", "--audio_format", "wav", "data/set", "out"),
-            ("data/set/wav.scp", "data/set/utt2spk", "data/set/segments"), title="prepare"),
+            ("data/set/wav.scp", "data/set/utt2spk", "data/set/segments"), (), title="prepare"),  # only a plan
     Program("ssl_filter_audio", ("dump/train", "out"), in_dump(*TABLES, "format.json"),
             ("out/wav.scp", "out/utt2num_samples")),
     Program("ssl_build_index", ("dump/train",), in_dump(*TABLES, "format.json", INDEX), ("dump/train/index/*",)),
@@ -78,7 +78,7 @@ PROGRAMS = (
             ("packed/card.json", "packed/config.yaml", "packed/model.safetensors"), ("out/**/*.npy", "out/*.scp"),
             title="packed"),
     Program("ssl_report", ("exp/tiny",), ("exp/tiny/config.yaml", "exp/tiny/history.jsonl", "exp/tiny/eval/units.json"),
-            ("exp/tiny/report.html",)),
+            ()),  # the page itself says what is missing
     Program("ssl_train", TRAIN_WORDS, ("conf.yaml", *in_dump(INDEX), "labels/train/labels.json", AUDIO), CHECKPOINT),
     Program("ssl_mel_stats", ("--config", "fbank.yaml", "--train_sets", "dump/train", "--workers", "1"),
             ("fbank.yaml", *in_dump(INDEX)), ("dump/train/mel_stats/*",)),

@@ -204,6 +204,19 @@ def read_hash(path: Path) -> str | None:
         return None
 
 
+def _recordings(wav_scp: Path, fix: str) -> set[str]:
+    """The ids of wav.scp; each once, with something behind it."""
+    ids: set[str] = set()
+    for number, (recording_id, entry) in enumerate(iterate_table(wav_scp), 1):
+        if not entry or recording_id in ids:
+            what = "appears twice" if entry else "has no file and no command behind it"
+            raise UserError(
+                f"{wav_scp}:{number}: '{recording_id}' {what}; expected '<recording> <file or command>': {fix}"
+            )
+        ids.add(recording_id)
+    return ids
+
+
 def check_data_dir(data_dir: Path) -> int:
     """Count the utterances; they must be sorted, unique and those of utt2spk, their recordings in wav.scp.
 
@@ -213,7 +226,7 @@ def check_data_dir(data_dir: Path) -> int:
     path = list_file(data_dir)
     fix = f"run utils/fix_data_dir.sh {data_dir}"
     speakers = iterate_table(data_dir / "utt2spk")
-    recordings = {key for key, _ in iterate_table(data_dir / "wav.scp")} if path.name == "segments" else None
+    recordings = _recordings(data_dir / "wav.scp", fix) if path.name == "segments" else None
     previous, count = "", 0
     for count, utterance in enumerate(utterances(data_dir), 1):
         utt_id = utterance.utt_id

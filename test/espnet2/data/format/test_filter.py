@@ -74,7 +74,7 @@ def test_cut_cards_are_made_again_or_named(source, tmp_path):
     (target / "filter.json").write_text('{"hash": ')
     assert filter_by_duration(source, target, LIMITS) == properties
     (source / "format.json").write_text('{\n"sample_rate": 16')
-    with pytest.raises(UserError, match=r"format.json:2: damaged or cut short .*: run stage 3 again"):
+    with pytest.raises(UserError, match=r"format.json:2: damaged or cut short .*: run stages 3 and 4 again"):
         filter_by_duration(source, target, LIMITS)
 
 
