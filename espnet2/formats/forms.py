@@ -146,3 +146,15 @@ def library(name: str, install: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(f"this needs {name} ({error}); install it: pip install '{install}'") from None
+
+
+def lacks_data2vec(frontend: Any, encoder: Any) -> list[str]:
+    """Data2VecAudioModel has LayerNorm convolutions and post-LN blocks only."""
+    found = [] if frontend.norm == "layer" else ["frontend_conf: norm: group"]
+    return found + (["encoder_conf: norm: pre"] if is_pre_norm(encoder) else [])
+
+
+def lacks_conformer(frontend: Any, encoder: Any) -> list[str]:
+    """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions."""
+    found = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
+    return found + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])

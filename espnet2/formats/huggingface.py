@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet2.formats import names
+from espnet2.formats import forms, names
 from espnet2.formats.base import Reader, Writer
 from espnet2.formats.canonical import rename, reverse
 from espnet2.formats.compare import OtherSide, States
-from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library, nothing_lacks
+from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library
 from espnet2.formats.huggingface_folder import Scaling, read_scaling, read_settings, read_state
 from espnet2.formats.incoming import Foreign, frontend_values, model_values, require
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
@@ -19,24 +19,11 @@ from espnet2.utils.errors import UserError
 
 INSTALL = "transformers>=5,<6"
 
-
-def _lacks_data2vec(frontend: Any, encoder: Any) -> list[str]:
-    """Data2VecAudioModel has LayerNorm convolutions and post-LN blocks only."""
-    found = [] if frontend.norm == "layer" else ["frontend_conf: norm: group"]
-    return found + (["encoder_conf: norm: pre"] if is_pre_norm(encoder) else [])
-
-
-def lacks_conformer(frontend: Any, encoder: Any) -> list[str]:
-    """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions."""
-    found = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
-    return found + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])
-
-
 FORMS = {
-    "wav2vec2": nothing_lacks,
-    "wavlm": nothing_lacks,
-    "data2vec": _lacks_data2vec,
-    "conformer": lacks_conformer,
+    "wav2vec2": forms.nothing_lacks,
+    "wavlm": forms.nothing_lacks,
+    "data2vec": forms.lacks_data2vec,
+    "conformer": forms.lacks_conformer,
 }
 # Class of the model by form; the body of wav2vec 2.0 has several names.
 CLASSES = {"wavlm": "WavLMModel", "data2vec": "Data2VecAudioModel", "conformer": "Wav2Vec2ConformerModel"}
