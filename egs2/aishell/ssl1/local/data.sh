@@ -25,7 +25,4 @@ if [ -z "${root}" ] || [ "${root}" = downloads ]; then
     python3 local/download.py ${download_url:+--url "${download_url}"} \
         ${download_md5:+--md5 "${download_md5#none}"} "${root}"
 fi
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --work data/.work --nj "${nj}"
-scripts/corpus/publish_sets.sh data/.new train dev test
-rm -rf data/.work
+prepare_sets "train dev test" --work data/.work --nj "${nj}"

@@ -17,7 +17,5 @@ root="${commonvoice_root:-${COMMONVOICE:-}}"
 [ -n "${root}" ] || die "where is Common Voice? Pass --commonvoice_root, or set COMMONVOICE in db.sh; README.md says where to get it"
 lang=${lang//,/ }
 tag=${lang// /_}
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --lang "${lang}" --tag "${tag}" \
+prepare_sets "train_${tag} dev_${tag} test_${tag}" --lang "${lang}" --tag "${tag}" \
     --train_lists "${train_lists//,/ }" --max_missing_ratio "${max_missing_ratio}"
-scripts/corpus/publish_sets.sh data/.new "train_${tag}" "dev_${tag}" "test_${tag}"

@@ -14,8 +14,4 @@ audio_dir=data/audio          # where the 16 kHz audio goes
 . scripts/corpus/start.sh
 
 find_root debian_voices "${debian_voices_root:-${DEBIAN_VOICES:-}}"
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --audio_dir "${audio_dir}" --nj "${nj}" \
-    --check_content "${check_content}"
-scripts/corpus/publish_sets.sh data/.new train dev
+prepare_sets "train dev" --audio_dir "${audio_dir}" --nj "${nj}" --check_content "${check_content}"

@@ -12,7 +12,4 @@ check_content=true            # false: take another version of the corpus than t
 . scripts/corpus/start.sh
 
 find_root festvox_ru "${festvox_ru_root:-${FESTVOX_RU:-}}"
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --check_content "${check_content}"
-scripts/corpus/publish_sets.sh data/.new train dev
+prepare_sets "train dev" --check_content "${check_content}"

@@ -14,6 +14,4 @@ max_missing_ratio=0.01        # share of the recordings that may be missing in a
 
 root="${gigaspeech_root:-${GIGASPEECH:-}}"
 [ -n "${root}" ] || die "where is GigaSpeech? Pass --gigaspeech_root, or set GIGASPEECH in db.sh; README.md says where to get it"
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --subset "${subset}" --max_missing_ratio "${max_missing_ratio}"
-scripts/corpus/publish_sets.sh data/.new "train_${subset}" dev test
+prepare_sets "train_${subset} dev test" --subset "${subset}" --max_missing_ratio "${max_missing_ratio}"

@@ -26,10 +26,6 @@ if [ "${download}" = true ]; then
     python3 local/download.py --to "${root}" ${subsets}
 fi
 [ -n "${root}" ] || die "where is Libri-Light? Pass --librilight_root, set LIBRILIGHT in db.sh, or pass --download true"
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --work data/.work --subsets "${subsets}" \
-    --max_seconds "${max_seconds}" --max_pause_seconds "${max_pause_seconds}" --min_seconds "${min_seconds}" \
-    --segmented "${segmented}" --dev_hours "${dev_hours}" --nj "${nj}"
-scripts/corpus/publish_sets.sh data/.new train dev
-rm -rf data/.work
+prepare_sets "train dev" --work data/.work --subsets "${subsets}" --max_seconds "${max_seconds}" \
+    --max_pause_seconds "${max_pause_seconds}" --min_seconds "${min_seconds}" --segmented "${segmented}" \
+    --dev_hours "${dev_hours}" --nj "${nj}"

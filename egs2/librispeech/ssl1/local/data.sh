@@ -26,8 +26,4 @@ if [ "${alignments}" = download ]; then
     python3 local/download.py --to downloads alignments
     alignments=downloads/librispeech_alignments
 fi
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --parts "${parts}" --alignments "${alignments}" --nj "${nj}"
-# shellcheck disable=SC2046
-scripts/corpus/publish_sets.sh data/.new $(ls data/.new)
+prepare_sets "" --parts "${parts}" --alignments "${alignments}" --nj "${nj}"

@@ -14,8 +14,4 @@ keep_tones=true               # false: one vowel with and without tone mark is o
 . scripts/corpus/start.sh
 
 find_root mboshi "${mboshi_root:-${MBOSHI:-}}"
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --audio_dir "${audio_dir}" \
-    --check_content "${check_content}" --keep_tones "${keep_tones}"
-scripts/corpus/publish_sets.sh data/.new train dev test
+prepare_sets "train dev test" --audio_dir "${audio_dir}" --check_content "${check_content}" --keep_tones "${keep_tones}"

@@ -21,8 +21,4 @@ if [ "${download}" = true ]; then
     python3 local/download.py --to "${root}" --opus "${opus}" ${languages}
 fi
 [ -n "${root}" ] || die "where is MLS? Pass --mls_root, set MLS in db.sh, or pass --download true"
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --work data/.work --languages "${languages}" --nj "${nj}"
-scripts/corpus/publish_sets.sh data/.new train dev test
-rm -rf data/.work
+prepare_sets "train dev test" --work data/.work --languages "${languages}" --nj "${nj}"

@@ -15,6 +15,4 @@ nj=4                          # processes that read labels
 
 root="${timit_root:-${TIMIT:-}}"
 [ -n "${root}" ] || die "where is TIMIT (LDC93S1)? Pass --timit_root, or set TIMIT in db.sh; it cannot be fetched"
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --phone_set "${phone_set}" --use_sa "${use_sa}" --nj "${nj}"
-scripts/corpus/publish_sets.sh data/.new train dev test
+prepare_sets "train dev test" --phone_set "${phone_set}" --use_sa "${use_sa}" --nj "${nj}"

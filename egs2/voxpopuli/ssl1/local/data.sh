@@ -23,10 +23,5 @@ if [ "${download}" = true ]; then
     python3 local/download.py --to "${root}" --subset "${subset}" --languages "${languages}"
 fi
 [ -n "${root}" ] || die "where is VoxPopuli? Pass --voxpopuli_root, set VOXPOPULI in db.sh, or pass --download true"
-
-rm -rf data/.new
-python3 local/prepare.py --root "${root}" --output_dir data/.new --work data/.work --subset "${subset}" \
-    --languages "${languages}" --segmented "${segmented}" --dev_hours "${dev_hours}" \
-    --max_missing_share "${max_missing_share}" --nj "${nj}"
-scripts/corpus/publish_sets.sh data/.new train dev
-rm -rf data/.work
+prepare_sets "train dev" --work data/.work --subset "${subset}" --languages "${languages}" --segmented "${segmented}" \
+    --dev_hours "${dev_hours}" --max_missing_share "${max_missing_share}" --nj "${nj}"
