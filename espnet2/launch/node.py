@@ -106,14 +106,28 @@ def quieten_torch() -> None:
 
 def torchrun_options(options: NodeOptions, place: Place | None, attempt: int) -> list[str]:
     """torchrun's own options for this node."""
-    words = ["--signals_to_handle", BY_TORCHRUN, "--shutdown_timeout", str(SAVE_SECONDS)]
-    words += ["--nproc_per_node", str(options.num_processes)]
+    words = ["--signals_to_handle", BY_TORCHRUN, *shutdown_options(), "--nproc_per_node", str(options.num_processes)]
     if place is None:
         return [*words, "--standalone"]
     port = place.port + 1 + attempt % (NUM_PORTS - 1)
     words += ["--nnodes", str(len(place.hosts)), "--node_rank", str(place.node_rank)]
     words += ["--master_addr", place.hosts[0], "--master_port", str(port)]
     return [*words, "--rdzv_conf", f"timeout={round(options.wait_seconds)}"]
+
+
+def shutdown_options() -> list[str]:
+    """The time to save after a signal, where torchrun takes it; torch 2.11 always waits for its own 30 s."""
+    from torch.distributed.run import get_args_parser
+
+    option = "--shutdown_timeout"
+    if option in get_args_parser().format_help():
+        return [option, str(SAVE_SECONDS)]
+    print(
+        f"launch: this torchrun has no {option}: a checkpoint that takes over 30 s after a signal is lost",
+        file=sys.stderr,
+        flush=True,
+    )
+    return []
 
 
 def run_torchrun(words: Sequence[str]) -> int:
