@@ -5,6 +5,7 @@
 SHELL := /bin/bash
 SETUP_OPTIONS ?=
 DEMO_OPTIONS ?=
+BENCH_OPTIONS ?=
 venv := tools/venv/bin
 setup := tools/setup_env.sh $(SETUP_OPTIONS)
 setup_test := $(setup) --with_test true
@@ -67,6 +68,5 @@ doc:  ## the pages of doc/ as html in doc/_build/html; warnings are errors
 	$(venv)/python doc/generate/tools.py
 	$(venv)/python -m sphinx -q -E -a -W --keep-going -c doc -d doc/_build/doctrees . doc/_build/html
 
-bench-gpu:  ## training speed, k-means, feature dump and resume on one GPU
-	$(setup_test)
-	$(venv)/python benchmark/gpu.py
+bench-gpu:  ## kernels, training speed, k-means, feature dump and resume on one GPU
+	benchmark/gpu.sh $(BENCH_OPTIONS)

@@ -1,12 +1,12 @@
 """A device in; how training takes a value that is not a number, and a SIGKILL, out."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import soundfile
@@ -21,6 +21,7 @@ from espnet2.utils.files import write_json
 from espnet2.utils.kaldi_table import write_table
 
 NUM_UTTERANCES = {"train": 64, "valid": 8}
+SHOWN_LINES = 40  # of a training that failed
 
 
 def nonfinite_step(size: Size, device: torch.device) -> dict[str, bool]:
@@ -79,7 +80,7 @@ def kill_and_resume(size: Size, device: torch.device, root: Path) -> dict[str, o
         words += [f"--{name}_sets", str(root / "dump" / name), f"--{name}_labels", str(root / "labels" / name)]
     words += ["--ngpu", "1" if device.type == "cuda" else "0"]
     whole = _train(words, root / "whole")
-    killed_at = _kill_after_first_checkpoint([*words, "--output_dir", str(root / "killed")], root / "killed")
+    killed_at = _kill_after_first_checkpoint(words, root / "killed")
     resumed = _train(words, root / "killed")
     return {
         "updates": size.run_updates,
@@ -91,25 +92,42 @@ def kill_and_resume(size: Size, device: torch.device, root: Path) -> dict[str, o
     }
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-
-
 def _train(words: list[str], output: Path) -> dict:
-    subprocess.run(
-        [*words, "--output_dir", str(output)], check=True, env=_environment(), capture_output=True, text=True
-    )
+    """Train to the end, or raise with its last words."""
+    log = output.with_suffix(".log")
+    with log.open("w") as stream:
+        result = subprocess.run([*words, "--output_dir", str(output)], **_where(output, stream), check=False)
+    if result.returncode != 0:
+        raise RuntimeError(_failure(result.returncode, log))
     return json.loads((output / "train.done").read_text())
 
 
 def _kill_after_first_checkpoint(words: list[str], output: Path) -> int:
     """SIGKILL the training as soon as a checkpoint is there; the update of the newest one."""
-    process = subprocess.Popen(words, env=_environment(), stderr=subprocess.DEVNULL)
-    while not (output / "checkpoints/latest").exists() and process.poll() is None:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    return max(int(path.name.removeprefix("update_")) for path in (output / "checkpoints").glob("update_*"))
+    log = output.with_suffix(".killed.log")
+    with log.open("w") as stream:
+        process = subprocess.Popen([*words, "--output_dir", str(output)], **_where(output, stream))
+        try:
+            while not (output / "checkpoints/latest").exists() and process.poll() is None:
+                time.sleep(0.005)
+        finally:  # also where the time of the benchmark is over
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    checkpoints = [int(path.name.removeprefix("update_")) for path in (output / "checkpoints").glob("update_*")]
+    if not checkpoints:
+        raise RuntimeError(_failure(process.returncode, log))
+    return max(checkpoints)
+
+
+def _where(output: Path, stream: IO[str]) -> dict[str, Any]:
+    """Options of a child: its words into a file, and a traceback that it keeps into the temporary folder."""
+    return {"stdout": stream, "stderr": stream, "cwd": output.parent}
+
+
+def _failure(status: int, log: Path) -> str:
+    """What to say about a training that failed: its last words."""
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-SHOWN_LINES:])
+    return f"ssl_train ended with status {status}; its last words were:\n{last}"
 
 
 def _weights(output: Path) -> bytes:

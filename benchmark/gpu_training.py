@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
+from gpu_flops import count_flops
+from gpu_timing import synchronize
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from espnet2.data.batch import Batch
 from espnet2.data.dataset import Loaded
@@ -49,7 +50,6 @@ TINY = Size(2, 32, 2, 64, 16, 16, 4, 2, 16_000, 1, 2, 128, 2000, 10, 6)
 class Speed(NamedTuple):
     """One contestant."""
 
-    name: str
     audio_per_second: float  # s of audio per s
     update_ms: float
     peak_gb: float  # of device memory; 0 on a CPU
@@ -71,13 +71,7 @@ def make_config(size: Size, **changes: object) -> SSLConfig:
     return resolve_config({**values, **changes})
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait for the device."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def measure(name: str, update: Callable[[int], None], size: Size, device: torch.device) -> Speed:
+def measure(update: Callable[[int], object], size: Size, device: torch.device) -> Speed:
     """Time updates after a warm-up; `update` gets their number."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -92,7 +86,7 @@ def measure(name: str, update: Callable[[int], None], size: Size, device: torch.
     seconds = (time.perf_counter() - started) / size.updates
     peak = torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
     audio_seconds = size.batch_size * size.num_samples / SAMPLE_RATE
-    return Speed(name, audio_seconds / seconds, 1000 * seconds, peak)
+    return Speed(audio_seconds / seconds, 1000 * seconds, peak)
 
 
 def matmul_ceiling(size: Size, device: torch.device) -> float:
@@ -146,10 +140,9 @@ class Ours:
 
     def flops_per_second_of_audio(self) -> float:
         """Floating-point operations of forward and backward, per second of audio."""
-        with FlopCounterMode(display=False) as counter:
-            self.updater.launch([self.prepare(0)], 1)
+        flops = count_flops(lambda: self.updater.launch([self.prepare(0)], 1))
         self.updater.optimizer.zero_grad(set_to_none=True)
-        return counter.get_total_flops() / (self.size.batch_size * self.size.num_samples / SAMPLE_RATE)
+        return flops / (self.size.batch_size * self.size.num_samples / SAMPLE_RATE)
 
     def launch_without_synchronising(self) -> bool:
         """Whether an update is launched without waiting for the device (an error of PyTorch otherwise)."""

@@ -9,13 +9,13 @@
 # e.g.:  tools/carry_wheels.sh --python_version 3.11, then copy the repository with tools/carried to that machine
 #
 # The machine is expected to have torch, torchaudio, transformers, numpy and scikit-learn, with what they need themselves.
-# Versions are those of tools/requirements.txt and tools/constraints.txt. About 20 MB.
+# Versions are those of tools/requirements.txt and tools/constraints.txt. About 30 MB.
 
 set -euo pipefail
 
 # What training imports and what torch and transformers do not bring; benchmark/carried.py names the modules.
 packages=(soundfile cffi pycparser soxr pydantic pydantic-core annotated-types typing-inspection typing-extensions
-    pyyaml safetensors)
+    pyyaml safetensors tensorboard protobuf absl-py)
 
 python_version=3.12
 platform=manylinux_2_28_x86_64

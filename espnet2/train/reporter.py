@@ -144,11 +144,14 @@ class FolderReporter(Reporter):
             handler.close()
 
     def draw(self) -> None:
-        """Draw the curves anew from the history."""
+        """Draw the curves anew from the history; no training ends because a machine cannot draw."""
         from espnet2.train.plots import draw_curves  # matplotlib is slow to import
 
-        draw_curves(self.directory, self.directory / "images")
         self.drawn_at = time.monotonic()
+        try:
+            draw_curves(self.directory, self.directory / "images")
+        except ModuleNotFoundError as error:
+            LOGGER.warning("images/ is not drawn: %s (pip install matplotlib)", error)
 
     def _history_path(self) -> Path:
         return self.directory / "history.jsonl"

@@ -32,9 +32,13 @@ def test_help_is_the_default_and_lists_every_target(root: Path) -> None:
         ("test-cluster", "-m cluster"),
         ("test-recipes", "-m recipes"),
         ("lint", "test/contracts"),
-        ("bench-gpu", "benchmark/gpu.py"),
     ],
 )
 def test_each_target_builds_the_environment_first(root: Path, target: str, last_step: str) -> None:
     steps = make(root, "--dry-run", target).splitlines()
     assert steps[0].startswith("tools/setup_env.sh") and last_step in steps[-1]
+
+
+def test_the_gpu_benchmark_needs_no_environment(root: Path) -> None:
+    """gpu.sh builds one only where no Python has torch."""
+    assert make(root, "--dry-run", "bench-gpu", "BENCH_OPTIONS=--tiny").split() == ["benchmark/gpu.sh", "--tiny"]

@@ -50,3 +50,15 @@ def test_lines_of_the_history_that_a_kill_cut_short_are_left_out(tmp_path):
     reporter.start([], update=1, max_update=10)
     reporter.close()
     assert path.read_text() == whole
+
+
+def test_a_machine_that_cannot_draw_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+    reporter = FolderReporter(tmp_path)
+    reporter.start([], update=0, max_update=2)
+    (tmp_path / "history.jsonl").write_text('{"dataset": "train", "update": 1, "loss": 2.0}\n')
+    reporter.draw()
+    reporter.close()
+    assert "images/ is not drawn" in (tmp_path / "train.log").read_text()
+    assert not list((tmp_path / "images").glob("*.png"))
