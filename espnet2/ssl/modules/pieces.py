@@ -1,29 +1,61 @@
 """A frontend and waveforms too long for one forward pass in, the frames of one forward pass out."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.ssl.modules.norm import TimeStatistics
-
-if TYPE_CHECKING:
-    from espnet2.ssl.frontend.base import Frontend
 
 WHOLE_SECONDS = 60.0  # longer rows are cut: the first of seven convolutions gives 3,200 frames a second
 PIECE_SECONDS = 30.0
 STATISTICS_SECONDS = 5.0  # of the first pass, for what is normalised over the utterance, at a time
 
 
-def needs_pieces(frontend: "Frontend", wavs: Tensor) -> bool:
+class PieceFrames(Protocol):
+    """What one piece gives."""
+
+    @property
+    def projected(self) -> Tensor | None: ...  # (1, frames, width)
+
+    @property
+    def features(self) -> Tensor: ...  # (1, frames, feature_dim)
+
+
+class CutFrontend(Protocol):
+    """What is used of a frontend here; `Frontend` says what each member means."""
+
+    @property
+    def geometry(self) -> FrameGeometry: ...
+
+    @property
+    def time_norm_geometry(self) -> FrameGeometry | None: ...
+
+    @property
+    def time_statistics(self) -> TimeStatistics | None: ...
+
+    @property
+    def projection(self) -> nn.Linear | None: ...
+
+    @property
+    def feature_dim(self) -> int: ...
+
+    def set_time_statistics(self, statistics: TimeStatistics | None) -> None: ...
+
+    def before_time_norm(self, wavs: Tensor) -> Tensor: ...
+
+    def forward(self, wavs: Tensor, lengths: Tensor | None) -> PieceFrames: ...
+
+
+def needs_pieces(frontend: CutFrontend, wavs: Tensor) -> bool:
     """Whether (batch, samples) are so long that they are cut; never where gradients flow."""
     return not torch.is_grad_enabled() and wavs.size(1) > WHOLE_SECONDS * frontend.geometry.sample_rate
 
 
-def forward_in_pieces(frontend: "Frontend", wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor | None, Tensor]:
+def forward_in_pieces(frontend: CutFrontend, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor | None, Tensor]:
     """Row by row and piece by piece: frames depend on their own samples, and on statistics of the whole row.
 
     Args:
@@ -42,7 +74,7 @@ def forward_in_pieces(frontend: "Frontend", wavs: Tensor, lengths: Tensor | None
     return (projected if width else None), features
 
 
-def _fill(frontend: "Frontend", wav: Tensor, projected: Tensor, features: Tensor) -> None:
+def _fill(frontend: CutFrontend, wav: Tensor, projected: Tensor, features: Tensor) -> None:
     """(samples,) -> into (frames or more, width) and (frames or more, feature_dim)."""
     given = frontend.time_statistics  # of the whole utterance, where this row is a part of it
     if given is None:
@@ -58,7 +90,7 @@ def _fill(frontend: "Frontend", wav: Tensor, projected: Tensor, features: Tensor
         frontend.set_time_statistics(given)
 
 
-def time_statistics(frontend: "Frontend", wav: Tensor, device: torch.device | None = None) -> TimeStatistics | None:
+def time_statistics(frontend: CutFrontend, wav: Tensor, device: torch.device | None = None) -> TimeStatistics | None:
     """Of a whole waveform, for the pieces it is cut into; None where the frontend normalises nothing over time.
 
     Args:
