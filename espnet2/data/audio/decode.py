@@ -4,18 +4,18 @@ Stage 3 uses this, and what has to agree with it; training reads what stage 3 wr
 """
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import IO
 
 import numpy as np
 import soundfile
 
 from espnet2.data.audio import av_audio
+from espnet2.data.audio.command import run_command
 from espnet2.data.audio.pipes import PipePlan, missing_programs, parse_pipe, split_pipe
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.audio.source import ARK_ENTRY, AudioSource, MixedAudio, open_source
 
 StrPath = str | os.PathLike[str]
@@ -25,14 +25,6 @@ MIN_RATE_HZ, MAX_RATE_HZ = 1000, 1_000_000  # beyond them a header is damaged, n
 PCM_16 = "PCM_16"
 KEEP = "--keep_truncated true takes what is there"
 FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")  # the only ones that can hold NaN or infinity
-
-
-class RejectedAudio(Exception):
-    """Audio that goes to rejected.tsv: one word why, and the details."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, " ".join(detail.split())  # no tabs or newlines: it is a table cell
 
 
 @dataclass(frozen=True)
@@ -202,18 +194,8 @@ def _enter(stack: ExitStack, entry: str, scratch: StrPath, rules: ReadRules) -> 
                 raise
     command, rest = (entry.removesuffix("|"), PipePlan("-")) if plan is not None else split_pipe(entry)
     output = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=".pipe."))  # noqa: SIM115 - the stack's
-    _run_pipe(command, output.file)
+    run_command(command, output.file)
     return stack.enter_context(_open_plan(entry, rest.on(output.name), scratch, rules))
-
-
-def _run_pipe(command: str, output: IO[bytes]) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"],
-        stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        errors = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"]
-        raise RejectedAudio("command_failed", f"exit code {done.returncode} of '{command.strip()}': {errors[-1]}")
 
 
 @contextmanager

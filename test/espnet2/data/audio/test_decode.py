@@ -1,5 +1,8 @@
 """Every kind of wav.scp entry decodes; every kind of damage has its word."""
 
+import os
+from pathlib import Path
+
 import kaldiio
 import numpy as np
 import pytest
@@ -169,3 +172,26 @@ def test_segments(tmp_path):
         for start, end in ((1.0, 2.1), (1.5, 1.6), (3, 4)):
             with pytest.raises(RejectedAudio, match=r"too_short: .* the audio ends at 1\.500 s"):
                 recording.span(start, end)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sleep 543", "cat | sleep 543", "(sleep 543 & wait)", "while :; do sleep 0.1; done", "sleep 543 & sleep 543"],
+)
+def test_a_command_that_stands_still_is_ended_with_all_that_it_started(tmp_path, monkeypatch, command):
+    monkeypatch.setenv("WAV_SCP_COMMAND_SECONDS", "0.5")
+    monkeypatch.chdir(tmp_path)
+    hung = r"command_hung: .* was not over after 0\.5 s and was ended"
+    with pytest.raises(RejectedAudio, match=hung), open_recording(f"{command} |", tmp_path):
+        pass
+    left = [
+        path for path in Path("/proc").glob("[0-9]*") if path.name != str(os.getpid()) and _works_in(path, tmp_path)
+    ]
+    assert not left
+
+
+def _works_in(process: Path, folder: Path) -> bool:
+    try:
+        return os.readlink(process / "cwd") == str(folder)
+    except OSError:
+        return False

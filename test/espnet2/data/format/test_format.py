@@ -120,8 +120,8 @@ def test_segments(tmp_path, monkeypatch):
         keys="abcde",
     )
     calls = []
-    run_pipe = decode._run_pipe
-    monkeypatch.setattr(decode, "_run_pipe", lambda *args: (calls.append(args), run_pipe(*args)))
+    run_pipe = decode.run_command
+    monkeypatch.setattr(decode, "run_command", lambda *args: (calls.append(args), run_pipe(*args)))
     run(data, tmp_path / "out", max_rejected_ratio=0.2)
     got = {utt: np.rint(samples * 32768) for utt, samples in samples_of(tmp_path / "out").items()}
     assert sorted(got) == ["a", "b", "c", "e"]
