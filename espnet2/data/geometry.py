@@ -1,4 +1,4 @@
-"""Kernels and strides in, frame counts and rates out: the only frame arithmetic of the toolkit."""
+"""The only frame arithmetic of the toolkit: frame counts and rates that follow from kernels and strides."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar

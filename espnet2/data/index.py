@@ -1,4 +1,4 @@
-"""A memory-mapped index of dump/<set> in, the length, statistics and audio entry of any utterance out."""
+"""The memory-mapped index of dump/<set>: length, statistics and audio entry of any utterance."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""The tables of dump/<set> and index.json in, what names an index and says whether it is current out."""
+"""The card of an index, index.json: what names the index and says whether it is current."""
 
 import json
 from collections.abc import Sequence

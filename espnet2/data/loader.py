@@ -1,4 +1,4 @@
-"""A dataset and a stream of micro-batch descriptions in, Batches in the same order out, from any number of workers."""
+"""The loader: Batches in the order of their descriptions, the same from any number of workers."""
 
 import multiprocessing
 import multiprocessing.queues

@@ -1,4 +1,4 @@
-"""Utterance lengths in, an endless stream of micro-batches out: their order is a function of (seed, epoch) alone."""
+"""The endless stream of micro-batches: their order is a function of (seed, epoch) alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

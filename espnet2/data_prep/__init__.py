@@ -1,1 +1,1 @@
-"""A corpus as its publisher gives it in, the Kaldi tables of data/<set> out: what the preparers of egs2/ share."""
+"""What the preparers of egs2/ share, from a corpus as its publisher gives it to the tables of data/<set>."""

@@ -1,4 +1,4 @@
-"""Hours of each speaker or session in, those to validate on out."""
+"""The rule that holds out whole speakers or sessions for validation, by the hash of their names."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A scheduler's environment in; the nodes of this job in the scheduler's order, which one this is, and a port out."""
+"""The place of a node in its job, and the job's port, as the scheduler's environment tells them."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The nodes of one job in; all of them together, or the missing one by name; and an end for all when one ends, out."""
+"""The meeting of a job's nodes: all come together or the missing one is named, and all end when one ends."""
 
 import os
 import signal

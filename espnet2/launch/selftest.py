@@ -1,4 +1,4 @@
-"""The processes of a training in; all of them connected and the network measured, or the missing ones by name, out."""
+"""The self-test of a training's processes: all connected and the network measured, or the missing ones named."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1 in, a flag the trainer reads between updates out."""
+"""The flag that SIGTERM and SIGUSR1 raise and the trainer reads between updates."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Hosts with their numbers of processes in; launch running on each by ssh, all ended together, one exit status out."""
+"""A launch on several hosts by ssh: all ended together, one exit status."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Batch in, one Loss per loss entry out: the module the trainer trains, wraps and saves."""
+"""The module that the trainer trains, wraps and saves: one frontend and one encoder under all loss entries."""
 
 from collections.abc import Collection, ItemsView
 from typing import TYPE_CHECKING, cast

@@ -1,4 +1,4 @@
-"""A build that only waits for trained weights in, the same parts without the second that drawing them takes out."""
+"""A mode for builds that only wait for trained weights: initial values are not drawn, which saves a second."""
 
 from collections.abc import Callable, Mapping, Sequence
 

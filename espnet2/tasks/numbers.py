@@ -1,4 +1,4 @@
-"""Weights in; nothing out if all of their values are numbers, an error if not."""
+"""The guard against weights that are not numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The name of a token type in, ESPnet's tokenizer object out, for recipes that import it."""
+"""ESPnet's `build_tokenizer`, for recipes that import it."""
 
 from collections.abc import Iterable
 from pathlib import Path

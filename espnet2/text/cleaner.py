@@ -1,4 +1,4 @@
-"""The name of a cleaner in, a function from raw to clean text out."""
+"""The text cleaners, by name."""
 
 import warnings
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The name of a grapheme-to-phoneme method in, text to phones out: ESPnet's PhonemeTokenizer, which recipes import.
+"""ESPnet's PhonemeTokenizer, which recipes import: a grapheme-to-phoneme method by its name.
 
 Each method is a package of its own; what is not installed is named with the command that installs it.
 """

@@ -1,4 +1,4 @@
-"""A list file of one symbol a line in, the ids of its symbols out; the special symbols are no classes."""
+"""A token list: one symbol a line, ids in its order; the special symbols are no classes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The name of a token type in, a function from text to its tokens out."""
+"""The tokenizers, by token type."""
 
 import re
 from collections.abc import Callable, Sequence

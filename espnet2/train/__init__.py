@@ -1,1 +1,1 @@
-"""Loss in, checkpoint out: the one training loop and its parts."""
+"""The one training loop and its parts."""

@@ -1,4 +1,4 @@
-"""Weights, optimizer and state in, checkpoints that are whole or not there out: update_<n>, latest, best_<stat>."""
+"""The checkpoints of a run, whole or not there: update_<n>, latest, best_<stat>."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The training keys of a config file in, one checked and frozen `TrainConfig` out."""
+"""The training keys of a config file, typed, checked and frozen."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple

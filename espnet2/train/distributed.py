@@ -1,4 +1,4 @@
-"""torchrun's environment in; ranks, devices, reductions and a wrapped model out. One process is the plain case."""
+"""The processes of a training, one being the plain case: ranks, devices, reductions and the wrapped model."""
 
 import atexit
 import gc

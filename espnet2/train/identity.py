@@ -1,4 +1,4 @@
-"""Config, data and machine in, what makes two runs the same run out; resuming another one is refused."""
+"""The guard of resuming: what makes two runs the same run; another one is refused."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

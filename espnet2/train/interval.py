@@ -1,4 +1,4 @@
-"""What happened between two lines of the log in, the figures of the later line out."""
+"""The counters between two lines of the log."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The files of a checkpoint in; flushed and listed with sizes and hashes, or what is wrong with them, out."""
+"""The manifest of a checkpoint: sizes and hashes of its files, written last, which tell what is damaged."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Losses of micro-batches in; sums by name kept on the device, read to the host only when asked, out."""
+"""Running sums of losses by name, kept on the device and read to the host only when asked."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Who looks on while a model trains: what the loop asks of a probe and of a judge, whoever they are.
+"""Two protocols: what the loop asks of a probe and of a judge, whoever they are.
 
 The loop knows these two forms alone, so that what is measured (units, phones, reference curves) can lie above it.
 """

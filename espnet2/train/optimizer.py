@@ -1,4 +1,4 @@
-"""A model and its optim_conf in, an optimizer (and the gradient's norm, clipped) out."""
+"""AdamW: its keys, how it is built, and the clipping of gradients."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""A dtype by name in; autocast, and a gradient scaler for fp16 only, out."""
+"""The rule of mixed precision: autocast, and a gradient scaler for fp16 only."""
 
 import torch
 

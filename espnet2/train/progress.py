@@ -1,4 +1,4 @@
-"""The updates of a run in; exp/<name>/heartbeat, and a stop to a run that is started again and again in vain, out."""
+"""The heartbeat of a run, exp/<name>/heartbeat, and a guard against restarts again and again in vain."""
 
 import json
 import os

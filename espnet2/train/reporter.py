@@ -1,4 +1,4 @@
-"""The figures of a training in; log lines, TensorBoard, a history for the curves and a progress bar out."""
+"""What a training tells of itself: log lines, TensorBoard, a history for the curves, a progress bar."""
 
 import json
 import logging

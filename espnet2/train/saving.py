@@ -1,4 +1,4 @@
-"""A training in memory in, a checkpoint out, and back; any checkpoint resumes plain, DDP and FSDP2 runs alike."""
+"""Saving a training and putting it back; any checkpoint resumes plain, DDP and FSDP2 runs alike."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The number of optimizer steps taken in, the factor on the learning rate out: pure functions, nothing to save."""
+"""The schedules of the learning rate: pure functions of the optimizer step, nothing to save."""
 
 import math
 from abc import abstractmethod

@@ -1,4 +1,4 @@
-"""A model, data and a config in, checkpoints out: the one training loop, the same from one CPU to many GPUs."""
+"""The one training loop, the same from one CPU to many GPUs."""
 
 import time
 from collections.abc import Generator, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The micro-batches of one update in, one optimizer step (or, not being finite, none) out."""
+"""One update: forward and backward of its micro-batches, then a step, or none where it is not finite."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

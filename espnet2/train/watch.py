@@ -1,4 +1,4 @@
-"""The figures of a log interval in, warnings of a collapsing training out, each kind once in a while."""
+"""The guard against a collapsing training: each kind of warning once in a while."""
 
 import re
 from collections.abc import Mapping

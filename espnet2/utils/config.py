@@ -1,4 +1,4 @@
-"""YAML in, frozen typed configs out; an unknown key is refused with the nearest known one."""
+"""The base of all configs: frozen and typed; an unknown key is refused with the nearest known one."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""Contents in, files out: whole or not at all."""
+"""Files that are whole or not there: atomic writing, JSON and hashes."""
 
 import hashlib
 import json

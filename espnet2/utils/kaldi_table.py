@@ -1,4 +1,4 @@
-"""Kaldi text tables ("<key> <rest of the line>") in and out, checked, with file and line in every error."""
+"""Kaldi text tables ("<key> <rest of the line>"), read and written, with file and line in every error."""
 
 import codecs
 import sys

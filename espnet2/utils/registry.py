@@ -1,4 +1,4 @@
-"""A package and a name in, the one class of <package>/<name>.py out: the file name is the registry."""
+"""The rule of all registries: <package>/<name>.py holds the one class of that name."""
 
 import difflib
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The back ends of utils/cluster in, what each scheduler puts into the environment of a job out.
+"""The schedulers of utils/cluster: what each puts into the environment of a job.
 
 Standard library only: the shell's supervisor uses it too.
 """

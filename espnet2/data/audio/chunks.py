@@ -1,4 +1,4 @@
-"""A file of chunks (RIFF, RF64, W64, AIFF, CAF) in; its samples, whatever the sizes in its headers say, out.
+"""Where the samples of a chunk file (RIFF, RF64, W64, AIFF, CAF) are, whatever the sizes in its headers say.
 
 Sources: Microsoft's "Multimedia Programming Interface and Data Specifications 1.0"; EBU Tech 3306 (RF64); Apple's
 "Audio Interchange File Format 1.3" and "Core Audio Format Specification 1.0"; Sony's Wave64 (Vegas).

@@ -1,4 +1,4 @@
-"""A native FLAC file in; how many samples its header states and its last frame reaches out (RFC 9639)."""
+"""The length of a native FLAC file: what its header states, and what its last frame reaches (RFC 9639)."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the readers of headers find out: the parts of a file that one decoder reads, what is stated, what is there."""
+"""The type `Link`: a stretch of a file with one recording, what is stated of it, what is there."""
 
 import os
 from collections.abc import Sequence

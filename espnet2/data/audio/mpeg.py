@@ -1,4 +1,4 @@
-"""An MPEG audio file (MP3) in; every frame that is in it out: lengths by header or bit rate are estimates.
+"""The frames of an MPEG audio file (MP3), all counted: lengths by header or bit rate are estimates.
 
 Sources: ISO/IEC 11172-3 and 13818-3 (frames); the Xing and VBRI headers as encoders and players agree on them.
 """

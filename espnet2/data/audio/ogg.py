@@ -1,4 +1,4 @@
-"""An Ogg file (Vorbis, Opus, FLAC, Speex) in; its links out: decoders stop after the first (RFC 3533)."""
+"""The links of an Ogg file (Vorbis, Opus, FLAC, Speex): decoders stop after the first (RFC 3533)."""
 
 from espnet2.data.audio.link import Bytes, Link
 from espnet2.data.audio.views import Range

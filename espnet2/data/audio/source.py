@@ -1,4 +1,4 @@
-"""An audio file or an entry of an ark in; its frames out, of all recordings that are in it, in order.
+"""An audio file or an entry of an ark as one row of frames: those of all recordings in it, in order.
 
 The decoder is libsndfile. What a header says of the length is compared with what is there, never trusted: `links`.
 """

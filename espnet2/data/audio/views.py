@@ -1,4 +1,4 @@
-"""An open file in; a file made of ranges of it, and of bytes that stand in for others, out."""
+"""A file made of ranges of an open file, and of bytes that stand in for others."""
 
 import io
 import os

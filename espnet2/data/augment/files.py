@@ -1,4 +1,4 @@
-"""A Kaldi wav.scp of noises or impulse responses in, any part of any of them at the wanted rate out."""
+"""The noises or impulse responses of a Kaldi wav.scp: any part of any of them at the wanted rate."""
 
 import math
 from collections.abc import Iterator

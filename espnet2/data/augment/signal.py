@@ -1,4 +1,4 @@
-"""Waves in, the same waves reverberated, overlaid or at another speed out: arithmetic only, nothing random, no files.
+"""The arithmetic of reverberation, overlay and speed: nothing random, no files.
 
 NumPy computes all of it in one thread, so the bytes do not depend on which process does.
 """

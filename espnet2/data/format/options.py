@@ -1,4 +1,4 @@
-"""The command line of stage 3's programs in, `FormatOptions` out: planning and collecting have to be told the same."""
+"""The options that stage 3's programs share: planning and collecting have to be told the same."""
 
 import argparse
 

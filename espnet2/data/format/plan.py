@@ -1,4 +1,4 @@
-"""data/<set> and the options of stage 3 in; its utterances, their division into jobs and a hash of the work out."""
+"""The plan of stage 3: its utterances, their division into jobs and a hash of the work."""
 
 import json
 import math

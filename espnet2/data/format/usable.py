@@ -1,4 +1,4 @@
-"""One utterance of stage 3, converted, in; nothing where it is audio to train on, otherwise the reason why not, out."""
+"""The guard of stage 3: utterances that are no audio to train on are rejected, with the reason."""
 
 from espnet2.data.audio.decode import Recording, RejectedAudio
 from espnet2.data.format.plan import FormatOptions

@@ -1,4 +1,4 @@
-"""Blocks of 16-bit samples in, audio files or ark entries out, whole or not at all."""
+"""The writers of 16-bit samples: audio files or ark entries, whole or not at all."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Labels and an index in; nothing out if they fit each other and the model, one error with the likely cause if not."""
+"""The guard of labels: those that do not fit the index or the model are refused, with the likely cause."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""What labels.json says in, the types and shapes of the arrays beside it out."""
+"""The layout of packed labels: the type and shapes of the arrays beside labels.json."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One integer sequence per utterance in, memory-mapped packed labels out, and the labels of a crop's frames."""
+"""Packed labels: one integer sequence per utterance, memory-mapped, and the labels of a crop's frames."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Packed labels in; nothing out if they are, bit for bit, those that their card names, an error if not."""
+"""The guard that packed labels are, bit for bit, those that their card names."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""The name of an encoder in, the one Encoder class of encoder/<name>.py out."""
+"""The registry of encoders: encoder/<name>.py holds the one Encoder class of that name."""
 
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.utils.registry import part_class, part_names

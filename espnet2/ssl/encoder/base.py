@@ -1,4 +1,4 @@
-"""Frames in, hidden layers out: what every encoder is."""
+"""What every encoder is: the keys that all have, one entry point, and the hidden layers that it returns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

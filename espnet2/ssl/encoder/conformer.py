@@ -1,4 +1,4 @@
-"""Frames in, hidden layers out: the conformer, attention and convolution between two halves of a feed-forward part."""
+"""The conformer: attention and convolution in a macaron (Gulati et al., 2020, arXiv 2005.08100)."""
 
 from typing import Literal
 

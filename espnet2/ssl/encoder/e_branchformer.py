@@ -1,4 +1,4 @@
-"""Frames in, hidden layers out: E-Branchformer, attention and a gated convolution side by side, then merged."""
+"""E-Branchformer: attention beside a gated convolution, then merged (Kim et al., 2022, arXiv 2210.00077)."""
 
 from pydantic import Field, model_validator
 from torch import Tensor

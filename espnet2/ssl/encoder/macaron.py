@@ -1,4 +1,4 @@
-"""What blocks of conformer and E-Branchformer share: halves of a feed-forward part around attention and more."""
+"""The base of the blocks of conformer and E-Branchformer: attention between two halves of a feed-forward part."""
 
 from abc import abstractmethod
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Frames in, hidden layers out: what all encoders that are a stack of equal blocks have in common."""
+"""The base of encoders that are a stack of equal blocks: their keys, positions, blocks and initial weights."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, cast

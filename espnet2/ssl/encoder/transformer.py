@@ -1,4 +1,4 @@
-"""Frames in, hidden layers out: the transformer of wav2vec 2.0 and HuBERT, post-LN or pre-LN."""
+"""The transformer of wav2vec 2.0 and HuBERT, post-LN or pre-LN (Vaswani et al., 2017)."""
 
 from collections.abc import Callable
 from typing import Literal

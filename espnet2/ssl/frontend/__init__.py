@@ -1,4 +1,4 @@
-"""The name of a frontend in, the one Frontend class of frontend/<name>.py out."""
+"""The registry of frontends: frontend/<name>.py holds the one Frontend class of that name."""
 
 from __future__ import annotations
 

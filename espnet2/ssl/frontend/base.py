@@ -1,4 +1,4 @@
-"""Waveforms in, projected frames out: what every frontend is."""
+"""What every frontend is: `analyse`, `subsample` and `project`, from waveforms to projected frames."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple

@@ -1,4 +1,4 @@
-"""Waveforms to frames: seven convolutions, one frame per 320 samples (20 ms)."""
+"""The convolutions of wav2vec 2.0 and HuBERT (section 2 of both): by default one frame per 320 samples (20 ms)."""
 
 from typing import Literal, cast
 

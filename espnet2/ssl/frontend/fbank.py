@@ -1,4 +1,4 @@
-"""Waveforms to frames: log-mel at 10 ms, normalised, stacked or convolved to 20 or 40 ms; cheap enough for a CPU."""
+"""The log-mel frontend: 10 ms, normalised, stacked or convolved to 20 or 40 ms; cheap enough for a CPU."""
 
 from typing import Literal
 

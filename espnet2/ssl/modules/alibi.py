@@ -1,4 +1,4 @@
-"""Distances between frames in, a bias of the attention logits that grows with them out."""
+"""ALiBi, an attention bias by the distance between frames (Press et al., 2022, arXiv 2108.12409, section 3)."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Frames in, frames that have looked at each other out."""
+"""Multi-head self-attention over frames, with or without positions inside it."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""A config in, the parts that tell attention where frames are out: one that all layers share, one of each layer."""
+"""The choice of positions inside the attention: their keys, the part all layers share, the part of each layer."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Positions of an attention over too many frames to score all pairs at once in, its queries part by part out."""
+"""Positions of an attention over too many frames to score all pairs at once: some queries at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

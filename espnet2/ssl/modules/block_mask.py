@@ -1,4 +1,4 @@
-"""Frame lengths and a generator in, masks of small blocks with an exact share of frames out (data2vec 2.0)."""
+"""The masks of data2vec 2.0 (arXiv 2212.07525, section 3.2): small blocks, and an exact share of frames."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Frames of several layers in, the nearest code of each layer's codebook out; codebooks follow the frames (DinoSR)."""
+"""The codebooks of DinoSR (section 3.2): one per layer, its codes moving averages of the frames assigned to them."""
 
 import torch
 from torch import Tensor, nn

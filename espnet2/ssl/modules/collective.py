@@ -1,4 +1,4 @@
-"""What one rank gathered in, what all ranks gathered out."""
+"""The sum over all ranks, the same on each."""
 
 import torch.distributed as dist
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Hidden frames and their quantized targets in, scores of the target and of its distractors out."""
+"""The contrastive head of wav2vec 2.0 (equation 3): cosines of a frame with its target and its distractors."""
 
 import torch
 from torch import Tensor, nn

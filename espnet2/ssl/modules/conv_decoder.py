@@ -1,4 +1,4 @@
-"""Encoded visible frames in, all frames filled in by a few convolutions out (data2vec 2.0)."""
+"""The decoder of data2vec 2.0 (arXiv 2212.07525, section 3.1): a few convolutions fill in the masked frames."""
 
 from itertools import pairwise
 

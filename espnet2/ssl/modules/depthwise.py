@@ -1,4 +1,4 @@
-"""Frames in, frames that know their neighbours out: depthwise convolutions and the parts made of them."""
+"""Depthwise convolutions: Conformer's module (section 2.1), cgMLP's gate, E-Branchformer's merge (section 3.1)."""
 
 import torch
 from torch import Tensor, nn

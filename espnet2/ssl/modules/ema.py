@@ -1,4 +1,4 @@
-"""A student encoder in, its exponential moving average out: the teacher of DinoSR and data2vec."""
+"""Schedules of a teacher's decay: data2vec's straight line (section 4) and SpidR's exponential."""
 
 import math
 from collections.abc import Callable

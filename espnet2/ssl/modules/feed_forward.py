@@ -1,4 +1,4 @@
-"""Frames in, each passed through two linear layers by itself out: half of a macaron."""
+"""The feed-forward part of a macaron: its residual takes half of it (Gulati et al., 2020, section 2.2)."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -1,4 +1,4 @@
-"""Clean frames, noise and a time in; points of the path between them, what the model may see, and the way back out."""
+"""Bricks of flow matching (Lipman et al., 2023, section 4.1): the path, the way along it, what is hidden, the time."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Frames in, frames normalised over the batch, the utterance or the channels out; padding is in no statistic."""
+"""Norms over the batch (Ioffe & Szegedy, 2015), the utterance or the channels; padding is in no statistic."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal

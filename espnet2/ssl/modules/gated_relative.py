@@ -1,4 +1,4 @@
-"""Offsets between frames and a query in, the gated relative position bias of WavLM out (Chen et al., 2022)."""
+"""WavLM's gated relative position bias (Chen et al., 2022, section III-A)."""
 
 import math
 

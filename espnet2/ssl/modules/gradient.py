@@ -1,4 +1,4 @@
-"""A tensor in, the same tensor with a scaled gradient out."""
+"""The factor on a gradient: wav2vec 2.0's `feature_grad_mult`."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Hidden frames in, scores of classes out."""
+"""HuBERT's prediction head (equation 3): cosines of a frame with one learned vector per class."""
 
 import torch
 from torch import Tensor, nn

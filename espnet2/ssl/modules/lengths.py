@@ -1,4 +1,4 @@
-"""Lengths in, validity of frames out; per-frame tensors in, the same at another number of frames out."""
+"""The rules of padding: which frames are valid, and per-frame tensors cut or filled to fit."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Frame lengths and a generator in, span masks out: pure draws on the host, made in the loader."""
+"""Span masks of wav2vec 2.0 (section 3.1) and BEST-RQ (section 3.1): pure draws on the host, made in the loader."""
 
 import torch
 from torch import Tensor

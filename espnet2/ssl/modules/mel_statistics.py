@@ -1,4 +1,4 @@
-"""Mel frames in, their count, mean and deviation out; parts merge exactly, in any number."""
+"""Count, mean and deviation of mel frames; parts merge exactly (Chan, Golub and LeVeque, 1983, equation 1.5)."""
 
 from dataclasses import dataclass
 from typing import TypedDict

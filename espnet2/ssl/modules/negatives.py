@@ -1,4 +1,4 @@
-"""Masks and a generator in, masked positions and the distractors of each out: pure draws on the host."""
+"""The distractors of wav2vec 2.0 (section 3.2), from the masked frames of the same row: pure draws on the host."""
 
 import torch
 from torch import Tensor

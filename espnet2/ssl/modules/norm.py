@@ -1,4 +1,4 @@
-"""Frames in, frames normalised over time out, with statistics of valid frames only."""
+"""Norms of convolved features: over time with statistics of valid frames only, or over channels."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Features in, their mean square out: what keeps the scale of learned features down."""
+"""The penalty that keeps the scale of learned features down: their mean square."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""A frontend and waveforms too long for one forward pass in, the frames of one forward pass out."""
+"""A frontend's forward pass over waveforms too long for one: piece by piece, with statistics of the whole."""
 
 from collections.abc import Iterator
 from typing import Protocol

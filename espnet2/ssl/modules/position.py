@@ -1,4 +1,4 @@
-"""Frames in, their positions as a learned function of the neighbourhood out."""
+"""Convolutional positions: one wide kernel (wav2vec 2.0, section 2) or a stack (data2vec 2.0, DinoSR)."""
 
 import math
 

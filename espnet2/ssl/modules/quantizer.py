@@ -1,4 +1,4 @@
-"""Frames in, code vectors out: a product quantizer whose discrete choice is learned by gradient."""
+"""The product quantizer of wav2vec 2.0 (section 2): its discrete choice is learned by gradient."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Frames in, the nearest of fixed random codes after a fixed random projection out: labels without any training."""
+"""The quantizer of BEST-RQ (Chiu et al., 2022, section 3.1): fixed random codes, labels without any training."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Offsets between frames and a query in, the relative position logits of Transformer-XL out (Dai et al., 2019)."""
+"""The relative positions of Transformer-XL (Dai et al., 2019): sinusoids of offsets, and each layer's logits."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""HuBERT's draw: where a crop begins and which spans of frames are hidden."""
+"""HuBERT's draw: which spans of frames are hidden."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

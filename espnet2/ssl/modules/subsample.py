@@ -1,4 +1,4 @@
-"""Frames in, fewer frames out; publishes its windows for the frame geometry."""
+"""Fewer frames: neighbours stacked, or Conformer's two convolutions (Gulati et al., 2020, section 2)."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F

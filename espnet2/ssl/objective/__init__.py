@@ -1,4 +1,4 @@
-"""The name of a loss entry in, the one Objective class of objective/<name>.py out: the file name is the registry."""
+"""The registry of loss entries: objective/<name>.py holds the one Objective class of that name."""
 
 from espnet2.ssl.objective.base import Objective
 from espnet2.utils.registry import part_class, part_names

@@ -1,4 +1,4 @@
-"""Batch in, Loss out: what every pre-training method is."""
+"""What every pre-training method is, and the Loss that it returns."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
