@@ -1,1 +1,1 @@
-"""A model in, measures of its representations out."""
+"""Measures of a trained model's representations, and the pages that show them."""

@@ -1,4 +1,4 @@
-"""Parts of an evaluation (<name>/part.py) in, exp/<name>/eval/<part>.json of each out; finished parts are kept."""
+"""What a part of an evaluation is, and the loop that computes those that are missing or stale."""
 
 import json
 import shutil

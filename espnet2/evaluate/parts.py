@@ -1,4 +1,4 @@
-"""Names of parts of an evaluation in, the parts out, in the order in which they need each other: found by file."""
+"""The registry of the parts of an evaluation: <name>/part.py, found by file, in the order of their need."""
 
 from collections.abc import Sequence
 from importlib import import_module

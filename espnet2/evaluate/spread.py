@@ -1,4 +1,4 @@
-"""A figure and how far it may be off in, the one way in which pages, tables and logs write both out."""
+"""The one way in which pages, tables and logs write a figure and how far it may be off."""
 
 MEANING = "± is the largest less the smallest over seeds; of ABX, half of a 95 % interval"
 

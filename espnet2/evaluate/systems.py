@@ -1,4 +1,4 @@
-"""A name of something that gives features in (model, untrained model, MFCC, log-mel, own codes), its extractor out."""
+"""What an evaluation compares (model, untrained model, MFCC, log-mel, own codes), and how each is opened."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

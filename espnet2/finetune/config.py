@@ -1,4 +1,4 @@
-"""The keys of a fine-tuning in, one checked and frozen `FinetuneConfig` out."""
+"""The keys of a fine-tuning: `FinetuneConfig`, checked and frozen, and how it is loaded."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Batch with token ids in, CTC loss of a trained encoder and a new output layer out (Graves et al. 2006)."""
+"""The CTC objective of a fine-tuning: a new output layer on a trained encoder (Graves et al. 2006)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

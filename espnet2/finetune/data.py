@@ -1,4 +1,4 @@
-"""Sets with transcripts and a token list in, the utterances to tune and to test on, with their targets, out."""
+"""The data of a fine-tuning: the utterances to tune and to test on, with their targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

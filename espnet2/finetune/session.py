@@ -1,4 +1,4 @@
-"""A trained model, transcribed sets and a config in, exp/<name> with the tuned model and its error rates out."""
+"""The run of a fine-tuning, from its checks to exp/<name> with the tuned model and its error rates."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The name of a form of another library in, the one Reader or Writer of formats/<name>.py out."""
+"""The registry of the forms of other libraries: formats/<name>.py has a Reader, a Writer, or one that is both."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""Our weights in, the same weights under canonical names out, and back; names translated by a table of `names.py`.
+"""Canonical names of weights: ours become them, they become ours, and a table of `names.py` renames them.
 
 Canonical names are ours with queries, keys and values apart, positions always with weight norm, and the exported loss
 entry called `objective`.

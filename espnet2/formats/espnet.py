@@ -1,4 +1,4 @@
-"""A .pth of ESPnet's own hubert1 or ssl1 in, the config and canonical weights of a model of ours out; import only."""
+"""The form of ESPnet's own hubert1 and ssl1, a .pth file; import only."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path

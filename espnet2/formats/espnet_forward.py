@@ -1,4 +1,4 @@
-"""Weights of ESPnet's ssl1 under its own names and a waveform in, its hidden layers out, in plain torch.
+"""The forward pass of ESPnet's ssl1, on weights under its own names, in plain torch.
 
 ESPnet's package has the name of this one, so the two cannot be imported together. This is what its classes of release
 202511 compute for one utterance in evaluation mode, written from reading them and without any module of this toolkit,

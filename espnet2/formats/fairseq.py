@@ -1,4 +1,4 @@
-"""A model in, a checkpoint of fairseq's layout out, for which fairseq need not be installed; and the way back."""
+"""The form of fairseq, a checkpoint that is read and written without fairseq."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A model in, its settings and weights as fairseq, s3prl and WavLM's own code lay them out."""
+"""How fairseq, s3prl and WavLM's own code lay out the settings and weights of a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

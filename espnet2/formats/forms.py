@@ -1,4 +1,4 @@
-"""A trained model in, the architecture that others know it by out; or what others do not have."""
+"""The architectures that other libraries know models by, and what each of them lacks."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""A model in, a folder that transformers' AutoModel and AutoFeatureExtractor load out; and the way back."""
+"""The form of transformers: a folder that AutoModel and AutoFeatureExtractor load."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Canonical names of weights in, another library's names out: one table for each library, read in both directions.
+"""Tables between canonical names of weights and other libraries' names, read in both directions.
 
 A table maps beginnings of canonical names (see `canonical.py`) to theirs; `*` stands for a number.
 """

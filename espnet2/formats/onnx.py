@@ -1,4 +1,4 @@
-"""A model in, a graph that onnxruntime runs out; export only."""
+"""The form of onnxruntime, a graph; export only."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""A model in, a file that s3prl's upstream classes load out; and the way back."""
+"""The form of s3prl: a file that its upstream classes load."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path

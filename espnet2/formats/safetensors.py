@@ -1,4 +1,4 @@
-"""A model in, a folder with full-precision weights and the config, for this toolkit, out."""
+"""The form of this toolkit: a folder with full-precision weights and the config; export only."""
 
 from pathlib import Path
 

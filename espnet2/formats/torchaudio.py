@@ -1,4 +1,4 @@
-"""A model in, a state dict and the arguments of torchaudio's factory function out; and the way back."""
+"""The form of torchaudio: a state dict and the arguments of its factory function."""
 
 import json
 from collections.abc import Set

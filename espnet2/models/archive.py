@@ -1,4 +1,4 @@
-"""A packed folder in, one deterministic .tar.gz or .zip out; such an archive in, its folder out, or a refusal."""
+"""The archive of a packed folder, a .tar.gz or .zip: written deterministically, and unpacked whole or refused."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""What a user calls a model in, its files out, found once for a whole program; without loading torch."""
+"""The files of a trained model, found once for a whole program and without loading torch."""
 
 from dataclasses import dataclass
 from functools import cached_property

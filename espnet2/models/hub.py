@@ -1,4 +1,4 @@
-"""A folder and a Hugging Face repository in, the folder uploaded there; or one clear message and nothing lost."""
+"""Calls of the Hugging Face Hub, and the upload of a folder; whatever goes wrong there is one message."""
 
 import os
 import re

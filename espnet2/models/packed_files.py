@@ -1,4 +1,4 @@
-"""A packed folder in; nothing out if its files are those that its card lists, an error if not."""
+"""The check that the files of a packed folder are those that its card lists."""
 
 import json
 from collections.abc import Iterable

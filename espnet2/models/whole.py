@@ -1,4 +1,4 @@
-"""Weights and the file they were read from in; nothing out if they are numbers and those that were written."""
+"""The check that weights are numbers and those that were written."""
 
 from collections.abc import Mapping
 from pathlib import Path

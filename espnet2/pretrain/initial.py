@@ -1,4 +1,4 @@
-"""`init_param` and `freeze_param` in, a model whose weights start elsewhere or stay as they are out."""
+"""The weights that a training starts from: parts by `init_param`, or frontend and encoder whole."""
 
 from collections.abc import Sequence
 from pathlib import Path

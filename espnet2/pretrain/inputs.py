@@ -1,4 +1,4 @@
-"""The folders of data and labels in; opened, checked against each other and the model, ready to load, out."""
+"""The data and labels of a training, opened and checked against each other and the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

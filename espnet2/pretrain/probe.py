@@ -1,4 +1,4 @@
-"""A model in training and a small part of the valid set in, figures of one layer's quality out; nothing is changed.
+"""The quick probe of a training: the quality of one layer on a small part of the valid set; nothing is changed.
 
 The cost is fixed before the training starts: forward passes over at most `seconds` of audio and one short k-means of
 their frames. Units are learned and judged on the same frames, so the figures show a trend; stage 8 measures quality.

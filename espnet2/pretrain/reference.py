@@ -1,4 +1,4 @@
-"""A training's figures and curves of earlier runs in; green, yellow or red for each out, or why there is no light."""
+"""Curves of earlier runs, and the rules by which a training's figures are green, yellow or red beside them."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A resolved config and the folders of data and labels in, a finished (or interrupted) training in exp/<name> out."""
+"""The run of a training, from its checks to a finished (or interrupted) exp/<name>."""
 
 import time
 from collections.abc import Callable

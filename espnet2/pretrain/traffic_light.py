@@ -1,4 +1,4 @@
-"""The validations of a training in; a light for each against reference curves out: log lines, traffic_light.json."""
+"""The traffic light of a training: each validation, judged against reference curves, in traffic_light.json."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""A config and its data in, the speed of a short training of which nothing is kept out; updates for equal wall time."""
+"""A short training of which nothing is kept: its speed, and how many updates take a given time."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What is known of a trained model (config, data, figures, units) in, its card as JSON and as a README out."""
+"""The card of a trained model, as JSON and as a README: config, data, figures and units."""
 
 import json
 from collections.abc import Mapping, Sequence

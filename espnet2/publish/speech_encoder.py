@@ -1,4 +1,4 @@
-"""A trained model in, an encoder for Python programs out: waveforms to layers, or to discrete units.
+"""A trained model as an encoder for Python programs: waveforms to layers, or to discrete units.
 
 Three lines:
 

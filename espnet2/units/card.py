@@ -1,4 +1,4 @@
-"""Centroids and how they came about in, a k-means folder out, and back; a folder made otherwise is refused."""
+"""The k-means folder: its centroids and its card, written and read; one that was made otherwise is refused."""
 
 from __future__ import annotations
 

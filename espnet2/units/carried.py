@@ -1,4 +1,4 @@
-"""A trained model and k-means folders in, those learned on a layer of exactly this model out; others are refused."""
+"""The rule that says which k-means folders belong to a trained model: those learned on a layer of exactly this one."""
 
 from pathlib import Path
 

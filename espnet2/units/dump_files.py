@@ -1,4 +1,4 @@
-"""Features or units of utterances in, Kaldi arks, npy files or text out; a stopped job goes on behind its last one."""
+"""The files that an array job writes (Kaldi arks, npy or text); a stopped job goes on behind its last utterance."""
 
 import json
 import shutil

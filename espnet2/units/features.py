@@ -1,4 +1,4 @@
-"""Waveforms in, features of whole utterances out: MFCC with deltas, or layers of a trained model."""
+"""Feature extractors of whole utterances: log-mel, MFCC with deltas, and layers of a trained model."""
 
 import copy
 from abc import ABC, abstractmethod

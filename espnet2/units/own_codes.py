@@ -1,4 +1,4 @@
-"""A trained model that names units itself (DinoSR, wav2vec 2.0, w2v-BERT) in, the ids it gives every frame out."""
+"""The extractor of the units that a trained model names itself (DinoSR, wav2vec 2.0, w2v-BERT)."""
 
 import torch
 from torch import Tensor

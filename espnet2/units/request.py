@@ -1,4 +1,4 @@
-"""Command-line options of a k-means sample in, the checked request out: one place for the programs that share them."""
+"""The options of a k-means sample, in one place for the programs that share them."""
 
 import argparse
 import shutil

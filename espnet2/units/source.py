@@ -1,4 +1,4 @@
-"""What to cluster ("mfcc", or a layer of a trained model) in, the extractor of these features out."""
+"""What is clustered ("mfcc", or a layer of a trained model): its identity and its extractor."""
 
 from __future__ import annotations
 

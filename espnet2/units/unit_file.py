@@ -1,4 +1,4 @@
-"""units.txt ("<utt> 3 3 17 ...") and its card in, checked unit sequences out."""
+"""The file units.txt ("<utt> 3 3 17 ...") and the card beside it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

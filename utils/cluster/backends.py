@@ -1,4 +1,4 @@
-"""The name of a back end, as in cmd_backend -> its object: the one subclass of Backend in cluster/<name>.py."""
+"""The registry of back ends: cluster/<name>.py has the one subclass of Backend for <name>, as in cmd_backend."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""A job in -> a folder beside its log that the tasks on the nodes read, and write their exit status into.
+"""The folder of a job, beside its log: the tasks on the nodes read it and write their exit status into it.
 
 <log folder>/q/<name>.<number>/
     job.json       command, log, working folder

@@ -1,4 +1,4 @@
-"""The command line of run.pl or stdout.pl -> the command run on this machine, once per task, with a log each."""
+"""The work of run.pl and stdout.pl: the command on this machine, once per task, with a log each."""
 
 import contextlib
 import os

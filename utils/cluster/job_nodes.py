@@ -1,4 +1,4 @@
-"""The hosts of a job in, the command started once on each, and one exit status for all of them out."""
+"""A task over several nodes: the command, started once on each, and one exit status for all of them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The shell text of a task in, a process group that runs it out; signals reach the group, its end is waited for."""
+"""The process group that a task runs in: signals reach it, and its end is waited for."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Grid Engine (Son of, Open, Univa, Altair): a script in, qsub, qstat and qdel out. Tested with 8.1.9."""
+"""Grid Engine (Son of, Open, Univa, Altair): qsub, qstat and qdel. Tested with 8.1.9."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""Slurm: a script in, sbatch, squeue and scancel out. Written for and tested with Slurm 22.05."""
+"""Slurm: sbatch, squeue and scancel. Written for and tested with Slurm 22.05."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Hosts with slots in, one ssh connection per task out: no scheduler, but a shared file system and keys without a
+"""Hosts with slots and one ssh connection per task: no scheduler, but a shared file system and keys without a
 password. A job over several nodes is started from here, on the first hosts of the list."""
 
 import os

@@ -1,4 +1,4 @@
-"""The command line of slurm.pl and its kin -> the tasks submitted and waited for, failures reported, signals obeyed."""
+"""The work of slurm.pl and its kin: submit the tasks, wait for them, report failures, obey signals."""
 
 import shlex
 import signal

@@ -1,4 +1,4 @@
-"""A command and its arguments -> the module of that name in this folder, which does the work on data directories."""
+"""The entry of this folder: it runs the module that has the name of the command."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""An entry of wav.scp -> what it means: a file, a place in an archive, or a pipe; quoting for new pipes."""
+"""What an entry of wav.scp means: a file, a place in an archive, or a pipe; quoting for new pipes."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The checked utt2spk and spk2utt of a data directory -> nothing where they say the same, else the first fault."""
+"""The check that utt2spk and spk2utt of a data directory say the same."""
 
 import re
 import sys

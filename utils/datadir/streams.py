@@ -1,4 +1,4 @@
-"""Tables too large for the memory -> their lines and keys one after the other, compared and sorted on the disk."""
+"""The way to read, compare and sort on the disk what is too large for the memory, line by line."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A data directory -> nothing where it is well formed, else the first fault as file:line with what to do."""
+"""The check of a data directory; the first fault is told as file:line with what to do."""
 
 import functools
 import os

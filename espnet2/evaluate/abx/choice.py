@@ -1,4 +1,4 @@
-"""A request in, the layers, the items and the comparisons that ABX is computed on out: the same for all systems."""
+"""What ABX is computed on: the layers, the items and the comparisons, chosen once for all systems."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The content of eval/abx.json in, its measures and its table of the report out."""
+"""What the report shows of eval/abx.json: its measures and its table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

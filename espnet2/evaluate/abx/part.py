@@ -1,4 +1,4 @@
-"""Systems and a set with phones in, ABX error rates of phones in context, within and across speakers, out."""
+"""The ABX part of an evaluation: error rates of phones in context, within and across speakers."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

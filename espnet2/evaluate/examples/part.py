@@ -1,4 +1,4 @@
-"""A trained model and a valid set in, three utterances with audio, units and phones under exp/<name>/eval out."""
+"""The examples part of an evaluation: three utterances of the valid set with audio, units and phones."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A request to sample in; figures, audio, samples.json and a table of how good the samples are out."""
+"""The run of `ssl_sample_flow`: figures, audio, samples.json and a table of how good the samples are."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Figures of single probes in, files that a stopped run goes on from out; and the rows that sum up their seeds."""
+"""The store of finished probes, from which a stopped run goes on, and the row that sums up their seeds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Frozen layers of utterances and token ids in, a small recogniser on a learned mix of the layers out (CTC)."""
+"""The CTC probe: a small recogniser on a learned mix of frozen layers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Two sets with transcripts (or phones) in, the utterances that a CTC probe learns and is scored on out."""
+"""The task of a CTC probe: the utterances, with transcripts or phones, that it learns and is scored on."""
 
 from collections.abc import Sequence
 from pathlib import Path

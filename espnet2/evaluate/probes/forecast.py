@@ -1,4 +1,4 @@
-"""Systems and the probes they are to get in, a rough estimate of the seconds on this machine out."""
+"""A rough estimate of the seconds that the probes of all systems take on this machine."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Frozen layers of examples with their classes in, a linear classifier on a learned mix of the layers, scored, out."""
+"""The linear probe: a classifier on a learned mix of frozen layers."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The content of eval/probes.json in, its measures, its chart and its table of the report out."""
+"""What the report shows of eval/probes.json: its measures, its table and its chart."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Frozen systems and two sets in, what small classifiers find in a mix of their layers out: eval/probes.json."""
+"""The probes part of an evaluation: what small classifiers find in a mix of frozen layers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Two sets with phones, speakers or languages in, the examples that a linear probe learns and is scored on out."""
+"""The tasks of a linear probe: phones, speakers and languages, with what it learns and is scored on."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence

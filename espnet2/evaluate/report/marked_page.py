@@ -1,4 +1,4 @@
-"""A Markdown page and a generated text in, the page with that text between two marks out; what a person wrote stays."""
+"""The generated part of a Markdown page, between two marks; what a person wrote around it stays."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The frames of a layer in, the k-means that its units come from out; what was learned is kept under eval/.units."""
+"""The k-means of each layer of a system, learned once and kept under eval/.units."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The content of eval/units.json in, its measures and its section of the report out."""
+"""What the report shows of eval/units.json: its measures and its section."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Models and sets in, what the units of each layer are worth out: same K, same rate and same frames for all systems."""
+"""The units part of an evaluation: what units of each layer are worth, at one K, one rate and on the same frames."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence

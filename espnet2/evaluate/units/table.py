@@ -1,4 +1,4 @@
-"""Rows of an evaluation of units in, a table for people out; and the rows that a person wrote in, systems out."""
+"""The table of an evaluation of units: the rows as a person asks for them, and as they are shown."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
