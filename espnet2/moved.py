@@ -7,9 +7,14 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+else:  # importlib.abc loads a third of what a small program loads; its classes only say what methods there are
+    Loader = MetaPathFinder = object
 
 # A package that was renamed as a whole; then single modules. All below espnet2.
 PACKAGES = {

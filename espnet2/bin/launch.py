@@ -33,12 +33,14 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str
     usage = "launch [options] -m MODULE [its arguments]"
     parser = argparse.ArgumentParser("launch", usage, __doc__, formatter_class=raw, allow_abbrev=False)
     parser.add_argument("--nnodes", type=positive_int, default=1, help="nodes (default: %(default)s)")
-    parser.add_argument("--nproc_per_node", type=positive_int, default=1, help="processes here (%(default)s)")
+    parser.add_argument(
+        "--nproc_per_node", type=positive_int, default=1, help="processes here: one per GPU (%(default)s)"
+    )
     parser.add_argument("--host", help="h1:4,h2:4: start on these by ssh, with so many processes on each")
     parser.add_argument("--max_restarts", type=int, default=0, help="starts of all after a crash (%(default)s)")
     parser.add_argument("--master_port", type=int, help="first of 8 ports on node 0 (default: from the job's number)")
     parser.add_argument(
-        "--wait_seconds", type=positive_float, default=WAIT_SECONDS, help="for nodes, ranks (%(default)g)"
+        "--wait_seconds", type=positive_float, default=WAIT_SECONDS, help="for nodes and ranks (%(default)g)"
     )
     parser.add_argument("--standalone", action="store_true", help="one node; the default")
     parser.add_argument("--follow_stdin", action="store_true", help=argparse.SUPPRESS)

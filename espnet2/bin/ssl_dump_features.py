@@ -23,7 +23,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="for units: folder of a k-means of this model, or 'codes'; default: what it carries",
     )
     parser.add_argument(
-        "--device", type=device_name, default="cpu", help="cpu or cuda: jobs here take its GPUs in turn"
+        "--device", type=device_name, default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn"
     )
     parser.add_argument("--job", type=int, default=1, help="which part, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish joins the tables")

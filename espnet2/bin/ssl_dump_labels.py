@@ -24,7 +24,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--bpe_model", type=Path, help="or take this one, learned on another set of the same units")
     parser.add_argument("--format", choices=["text", "ark"], default="text", help="text, or labels.scp (%(default)s)")
     parser.add_argument(
-        "--device", type=device_name, default="cpu", help="cpu or cuda: jobs here take its GPUs in turn"
+        "--device", type=device_name, default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn"
     )
     parser.add_argument("--job", type=int, default=1, help="which part, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish makes the tokens")

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from espnet2.utils.errors import UserError
 from espnet2.utils.registry import only_class
 
 if TYPE_CHECKING:
@@ -25,17 +26,32 @@ def writer_names() -> list[str]:
 
 
 def find_reader(name: str) -> "Reader":
-    """The reader of one of `reader_names`."""
+    """The reader of one of `reader_names`.
+
+    Raises:
+        UserError: there is no such reader; the message lists those there are.
+    """
     from espnet2.formats.base import Reader
 
+    _require(name, reader_names(), "imported from")
     return only_class(import_module(f"{__name__}.{name}"), Reader)()
 
 
 def find_writer(name: str) -> "Writer":
-    """The writer of one of `writer_names`."""
+    """The writer of one of `writer_names`.
+
+    Raises:
+        UserError: there is no such writer; the message lists those there are.
+    """
     from espnet2.formats.base import Writer
 
+    _require(name, writer_names(), "exported to")
     return only_class(import_module(f"{__name__}.{name}"), Writer)()
+
+
+def _require(name: str, known: list[str], what: str) -> None:
+    if name not in known:
+        raise UserError(f"'{name}': no such form; models can be {what} {', '.join(known)}")
 
 
 @cache

@@ -140,16 +140,20 @@ def _add_format(loaded: LoadedModel, name: str, folder: Path) -> str | None:
         export_model(loaded, name, target)
     except UserError as error:
         return str(error)
-    for pickle in target.glob("*.pt"):
-        _as_safetensors(pickle)
+    if not all(_as_safetensors(pickle) for pickle in target.glob("*.pt")):
+        shutil.rmtree(target)
+        return f"{name} is a pickle of more than weights, and archives carry none: ssl_export --to {name} makes it"
     return None
 
 
-def _as_safetensors(path: Path) -> None:
-    """A state dict that torch saved, without the pickle around it."""
+def _as_safetensors(path: Path) -> bool:
+    """A state dict that torch saved, without the pickle around it; False where the file holds anything else."""
     import torch
     from safetensors.torch import save_file
 
     state = torch.load(path, weights_only=True)
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        return False
     save_file({name: value.contiguous() for name, value in state.items()}, path.with_suffix(".safetensors"))
     path.unlink()
+    return True

@@ -8,9 +8,7 @@ import errno
 import os
 import re
 import sys
-import tempfile
 import time
-import traceback
 from collections.abc import Callable
 
 _MEMORY = "out of memory: lower batch_bins, max_bins_per_gpu, num_workers or nj, or ask the queue for more"
@@ -94,6 +92,8 @@ def explain(error: Exception) -> str | None:
 
 def unforeseen(program: str, error: Exception) -> str:
     """One line about an error that nobody foresaw; its traceback is kept in a file."""
+    import traceback  # not needed by programs that end well
+
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({os.path.basename(last[0].filename)}:{last[0].lineno})" if last else ""
     said = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN_CHARACTERS]
@@ -102,6 +102,9 @@ def unforeseen(program: str, error: Exception) -> str:
 
 def _keep_traceback(program: str, error: Exception) -> str:
     """Write it beside the user's work, or where one may write; says where."""
+    import tempfile
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     name = f"{program}.{time.strftime('%Y%m%d_%H%M%S')}.{os.getpid()}.traceback"
     for folder in (os.getcwd(), tempfile.gettempdir()):

@@ -246,3 +246,12 @@ def test_other_libraries_forms_are_packed_along_or_said_to_be_none(tmp_path, cap
     card = json.loads((tmp_path / "q/card.json").read_text())
     assert "for torchaudio: not packed: mel: this architecture has no form in" in capsys.readouterr().out
     assert "has no form in" in card["formats"]["huggingface"] and not (tmp_path / "q/huggingface").exists()
+
+
+def test_forms_that_an_archive_cannot_carry_or_that_there_are_not_are_said(tmp_path, capsys):
+    experiment = write_experiment(tmp_path / "exp", frontend="conv")
+    run_program("ssl_pack", "--model", experiment, "--formats", "fairseq hugingface", "--output", tmp_path / "p")
+    said = capsys.readouterr().out
+    assert "for fairseq: not packed: fairseq is a pickle of more than weights" in said
+    assert "'hugingface': no such form; models can be exported to fairseq, huggingface" in said
+    assert not (tmp_path / "p/fairseq").exists() and not list((tmp_path / "p").rglob("*.pt"))
