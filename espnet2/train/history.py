@@ -34,7 +34,7 @@ def read_history(experiment: Path) -> list[HistoryLine]:
         values = parse_line(line)
         if values is not None:
             parsed.append(values)
-        elif line.endswith("}"):  # whole, but something else
+        elif _is_json(line):  # whole, but something else
             raise UserError(
                 f"{path}:{number}: no line of a training's history: '{line[:60]}'; was the file edited? Remove the line"
             )
@@ -48,6 +48,14 @@ def parse_line(line: str) -> HistoryLine | None:
         return HistoryLine(str(figures.pop("dataset")), int(figures.pop("update")), figures)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def points(lines: Iterable[HistoryLine], dataset: str, name: str) -> list[tuple[float, float]]:

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet2.data.audio.decode import Recording, RejectedAudio, open_recording
+from espnet2.data.audio.decode import Recording, open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.format.convert import convert_blocks
 from espnet2.data.format.plan import FormatOptions, Utterance, list_file, utterances
 from espnet2.data.format.usable import check_clipping

@@ -4,8 +4,9 @@ import tempfile
 from contextlib import closing
 
 from espnet2.data.audio import av_audio
-from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.audio.decode import open_recording
 from espnet2.data.audio.pipes import PipePlan, parse_pipe
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.utils.errors import UserError
 
 

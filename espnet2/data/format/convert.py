@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import soxr
 
-from espnet2.data.audio.decode import Recording, RejectedAudio, open_recording
+from espnet2.data.audio.decode import Recording, open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.audio.source import ARK_ENTRY
 from espnet2.data.format.plan import CLIPPED_TABLE, WORK_FOLDER, FormatOptions, Utterance, job_range, utterances
 from espnet2.data.format.usable import check_usable

@@ -1,6 +1,7 @@
 """The guard of stage 3: utterances that are no audio to train on are rejected, with the reason."""
 
-from espnet2.data.audio.decode import Recording, RejectedAudio
+from espnet2.data.audio.decode import Recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.format.plan import FormatOptions
 from espnet2.data.format.write import FULL_SCALE, Clipping, SampleSums
 

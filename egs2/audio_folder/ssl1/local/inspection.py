@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet2.data.audio import av_audio
-from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.audio.decode import open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.format.convert import convert_blocks
 from espnet2.data.format.plan import FormatOptions
 from espnet2.data_prep.vad import CutOptions, Part, SpeechDetector, cut_at_pauses, cut_evenly

@@ -15,7 +15,8 @@ import numpy as np
 import soundfile
 from clips import Clip, list_clips
 
-from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.audio.decode import open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.format.convert import convert_blocks
 from espnet2.data.format.plan import FormatOptions
 from espnet2.data_prep.scan import Progress, map_in_order

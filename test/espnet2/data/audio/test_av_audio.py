@@ -9,7 +9,8 @@ import soundfile
 from spoken import to_int16, vowels, write_with_pyav
 
 from espnet2.data.audio.av_audio import duration_seconds
-from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.audio.decode import open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.utils.errors import UserError
 
 WAVE = vowels(1.5)

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from espnet2.data.audio import decode
-from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.audio.decode import open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 
 SAMPLES = (np.random.default_rng(0).standard_normal(24000) * 3000).astype(np.int16)
 

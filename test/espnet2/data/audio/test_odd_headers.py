@@ -10,7 +10,8 @@ import soundfile
 from odd_audio import COUNT, PCM, RATE, WAVE, chunk, encoded, flac_with_total, mp3, put, put_number, riff
 from spoken import write_with_pyav
 
-from espnet2.data.audio.decode import DEFAULT_RULES, ReadRules, RejectedAudio, open_recording
+from espnet2.data.audio.decode import DEFAULT_RULES, ReadRules, open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 
 TAGS = chunk(b"LIST", b"INFOISFT" + struct.pack("<I", 14) + b"some program\0\0")
 JUNK = chunk(b"JUNK", bytes(4000))

@@ -7,7 +7,8 @@ import tempfile
 import numpy as np
 import soxr
 
-from espnet2.data.audio.decode import RejectedAudio, open_recording
+from espnet2.data.audio.decode import open_recording
+from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
 from espnet2.utils.kaldi_table import iterate_table
