@@ -17,13 +17,14 @@ def main() -> None:
         raise UserError("name at least two different experiments; for one there is espnet2.bin.ssl_report")
 
     from espnet2.evaluate.report.comparison import write_comparison
-    from espnet2.evaluate.report.experiment import read_experiment
+    from espnet2.evaluate.report.experiment import figures_as_written, read_experiment
     from espnet2.evaluate.report.results import write_results
 
     experiments = [read_experiment(path) for path in arguments.exp]
-    if arguments.results:
-        write_results(arguments.results, experiments)
-    write_comparison(arguments.output, experiments)
+    with figures_as_written(" or ".join(map(str, arguments.exp))):
+        if arguments.results:
+            write_results(arguments.results, experiments)
+        write_comparison(arguments.output, experiments)
     print(arguments.output)
 
 

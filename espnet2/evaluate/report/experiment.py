@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,6 +102,23 @@ def read_experiment(directory: str | Path) -> Experiment:
     if not (read.history or read.parts or read.done or read.config_file.is_file()):
         raise UserError(f"{directory}: neither history.jsonl nor config.yaml nor eval/ in it; is it an experiment?")
     return read
+
+
+@contextmanager
+def figures_as_written(place: str | Path) -> Iterator[None]:
+    """Make one message of what a page cannot do with the figures in files that were edited or damaged.
+
+    Raises:
+        UserError: the block met a figure of another type, or one that is missing.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{place}: a figure in eval/*.json, train.done or traffic_light.json is not what the page expects "
+            f"({type(error).__name__}: {error}): was a file edited, or is it of another version? Compute it again: "
+            "stage 8, or ssl_evaluate --fresh"
+        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from espnet2.evaluate.parts import PARTS
 from espnet2.evaluate.report.config_table import Setting, settings_of
 from espnet2.evaluate.report.curves import curve_groups
-from espnet2.evaluate.report.experiment import Experiment
+from espnet2.evaluate.report.experiment import Experiment, figures_as_written
 from espnet2.evaluate.report.layers import layer_charts
 from espnet2.evaluate.report.page import NOT_EVALUATED, Section, charts, folded, render, table, write_page
 from espnet2.evaluate.report.verdict import cards, judge, lamps, method_note, missing
@@ -26,14 +26,20 @@ NO_HISTORY = "There is no history.jsonl, so there are no curves: packed models c
 
 
 def write_report(experiment: Experiment) -> Path:
-    """Write exp/<name>/report.html, whole or not at all."""
+    """Write exp/<name>/report.html, whole or not at all.
+
+    Raises:
+        UserError: a figure in one of its files is not what the page expects.
+    """
     path = experiment.directory / REPORT_NAME
+    with figures_as_written(experiment.directory):
+        facts, sections = facts_of(experiment), sections_of(experiment)
     write_page(
         path,
         kicker="Report of a self-supervised speech model",
         heading=experiment.name,
-        facts=facts_of(experiment),
-        sections=sections_of(experiment),
+        facts=facts,
+        sections=sections,
         footer=f"Made by ssl_report from the files of {experiment.directory}; the page needs nothing but itself.",
     )
     return path
