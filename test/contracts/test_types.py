@@ -58,8 +58,7 @@ def mypy(*arguments: str) -> str:
     Raises:
         AssertionError: it could not check: a wrong option, or a file that is not Python.
     """
-    program = Path(sys.prefix) / "bin" / "mypy"
-    command = [str(program) if program.exists() else "mypy", "--no-error-summary", "--hide-error-context", *arguments]
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-context", *arguments]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode in (0, 1) and not result.stderr, result.stdout + result.stderr
     return result.stdout
