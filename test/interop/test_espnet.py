@@ -33,7 +33,7 @@ LIMIT = 1e-4
 IN_ESPNET = """
 import argparse, json, sys, torch, yaml
 from pathlib import Path
-from espnet2.tasks.build import SSLTask
+from espnet2.tasks.ssl import SSLTask
 
 def built(folder):
     return SSLTask.build_model(argparse.Namespace(**yaml.safe_load((folder / "config.yaml").read_text()))).eval()
