@@ -31,10 +31,10 @@ class Teacher(nn.Module):
         Args:
             loaded: names of `Objective.weights_loaded`, such as "teacher.encoder.norm.weight".
         """
-        own, theirs = self.encoder.state_dict(), student.state_dict()
-        for name in own:
+        teacher_weights, student_weights = self.encoder.state_dict(), student.state_dict()
+        for name in teacher_weights:
             if f"teacher.encoder.{name}" not in loaded:
-                own[name].copy_(theirs[name])
+                teacher_weights[name].copy_(student_weights[name])
 
     @torch.no_grad()
     def branches(self, x: Tensor, lengths: Tensor | None, layers: Sequence[int]) -> list[Tensor]:
@@ -45,8 +45,8 @@ class Teacher(nn.Module):
             lengths: (batch,) valid frames; None where nothing is padded.
             layers: 1-based.
         """
-        found = self.encoder(x.detach(), lengths, layers=tuple(layers), branch="feed_forward").layers
-        return [found[layer] for layer in layers]
+        outputs = self.encoder(x.detach(), lengths, layers=tuple(layers), branch="feed_forward").layers
+        return [outputs[layer] for layer in layers]
 
     @torch.no_grad()
     def follow(self, student: Encoder, decay: float, *, copied: str | None = None) -> None:
@@ -59,16 +59,16 @@ class Teacher(nn.Module):
         averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
         pairs = zip(self.encoder.named_parameters(), student.parameters(), strict=True)
         for (name, parameter), students in pairs:
-            own, theirs = _local(parameter), _local(students)
+            teacher_part, student_part = _local(parameter), _local(students)
             if copied is not None and name.startswith(f"{copied}."):
-                own.copy_(theirs)
-            elif own.numel():  # a rank may hold nothing of a small weight
-                averaged[0].append(own)
-                averaged[1].append(theirs)
+                teacher_part.copy_(student_part)
+            elif teacher_part.numel():  # a rank may hold nothing of a small weight
+                averaged[0].append(teacher_part)
+                averaged[1].append(student_part)
         if decay < 1.0:
             torch._foreach_lerp_(averaged[0], averaged[1], 1.0 - decay)
-        for own, theirs in zip(self.encoder.buffers(), student.buffers(), strict=True):
-            own.copy_(theirs)
+        for teacher_buffer, student_buffer in zip(self.encoder.buffers(), student.buffers(), strict=True):
+            teacher_buffer.copy_(student_buffer)
 
 
 def _local(parameter: Tensor) -> Tensor:

@@ -161,8 +161,8 @@ class BlockStack(Encoder):
             valid = None if valid is None else F.pad(valid, (num_prefixes, 0), value=True)
         x = self.dropout(self.enter(x))
         mask, position = self._attention_inputs(x.size(0), valid, num_frames, keep, num_prefixes, x.device)
-        wanted = set(layers or ())
-        found = {0: x} if 0 in wanted else {}
+        requested = set(layers or ())
+        outputs = {0: x} if 0 in requested else {}
         lower: list[Tensor] = []  # outputs that wait for their mirror
         for number, block in enumerate(self.blocks[:top], 1):
             source = self._join(x, lower, number)
@@ -172,9 +172,9 @@ class BlockStack(Encoder):
             x = output
             if self.skips is not None and number <= len(self.skips):
                 lower.append(x)
-            if number in wanted:
-                found[number] = feed_forward if branch else x
-        return Hidden(self.leave(x) if top == self.num_layers else None, found)
+            if number in requested:
+                outputs[number] = feed_forward if branch else x
+        return Hidden(self.leave(x) if top == self.num_layers else None, outputs)
 
     def _attention_inputs(
         self,

@@ -108,10 +108,10 @@ class Frontend(nn.Module, ABC):
         projected = None if self.projection is None else self.project(features)
         return Frames(projected, feature_lengths, features)
 
-    def build_projection(self, dim: int, *, wanted: bool, layer_norm: bool, dropout: float) -> None:
-        """Make what `project` uses, from `feature_dim` to `dim`; nothing of it unless wanted."""
-        self.norm = nn.LayerNorm(self.feature_dim) if wanted and layer_norm else nn.Identity()
-        self.projection = nn.Linear(self.feature_dim, dim) if wanted else None
+    def build_projection(self, dim: int, *, projects: bool, layer_norm: bool, dropout: float) -> None:
+        """Make what `project` uses, from `feature_dim` to `dim`; nothing but the dropout if it does not project."""
+        self.norm = nn.LayerNorm(self.feature_dim) if projects and layer_norm else nn.Identity()
+        self.projection = nn.Linear(self.feature_dim, dim) if projects else None
         self.dropout = nn.Dropout(dropout)
 
     def before_time_norm(self, wavs: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class ConvFrontend(Frontend):
         self.blocks = nn.ModuleList(blocks)
         if config.norm == "group":
             self.time_norm_geometry = FrameGeometry(config.layers[:1], config.sample_rate)
-        self.build_projection(dim, wanted=config.project, layer_norm=config.projection_norm, dropout=config.dropout)
+        self.build_projection(dim, projects=config.project, layer_norm=config.projection_norm, dropout=config.dropout)
 
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(batch, samples), (batch,) samples -> (batch, frames, channels), (batch,) frames."""

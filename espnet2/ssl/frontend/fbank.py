@@ -77,7 +77,7 @@ class FbankFrontend(Frontend):
         self.analysis_geometry, self.analysis_dim = self.mel.geometry, config.num_mels
         self.geometry = self.analysis_geometry.extended(*self.subsampler.layers)
         self.feature_dim = self.subsampler.output_dim(config.num_mels)
-        self.build_projection(dim, wanted=config.project, layer_norm=config.layer_norm, dropout=config.dropout)
+        self.build_projection(dim, projects=config.project, layer_norm=config.layer_norm, dropout=config.dropout)
 
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(batch, samples), (batch,) samples -> (batch, frames, mels) normalised log-mel float32, (batch,) frames."""

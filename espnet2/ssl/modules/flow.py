@@ -82,8 +82,8 @@ def draw_condition_mask(lengths: Tensor, *, low: float, high: float, span: int, 
     turn = F.pad(turn, (span - 1, 0), value=math.inf)
     hidden_at = -F.max_pool1d(-turn, span, stride=1)  # the earliest of the starts whose span covers the frame
     hidden_at[position >= lengths] = math.inf
-    wanted = (share * lengths).round().long().clamp(min=1)
-    last_turn = hidden_at.sort(dim=1).values.gather(1, wanted - 1)
+    num_hidden = (share * lengths).round().long().clamp(min=1)
+    last_turn = hidden_at.sort(dim=1).values.gather(1, num_hidden - 1)
     return (hidden_at <= last_turn) & (position < lengths)
 
 

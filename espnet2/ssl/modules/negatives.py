@@ -33,12 +33,12 @@ def draw_negatives(mask: Tensor, num_negatives: int, generator: torch.Generator)
         a frame's own and never behind the end of its row; 0 where a row is filled up.
     """
     counts = _usable(mask)
-    place = torch.arange(int(counts.max()))[:, None]
+    rank_in_row = torch.arange(int(counts.max()))[:, None]
     others = (counts - 1).clamp(min=1)[:, None, None]
-    drawn = torch.rand(len(mask), len(place), num_negatives, generator=generator)
+    drawn = torch.rand(len(mask), len(rank_in_row), num_negatives, generator=generator)
     drawn = torch.minimum((drawn * others).long(), others - 1)  # the product may round up to `others`
-    drawn += drawn >= place
-    return drawn.masked_fill(place >= counts[:, None, None], 0)
+    drawn += drawn >= rank_in_row
+    return drawn.masked_fill(rank_in_row >= counts[:, None, None], 0)
 
 
 def _usable(mask: Tensor) -> Tensor:

@@ -102,12 +102,12 @@ def time_statistics(frontend: CutFrontend, wav: Tensor, device: torch.device | N
         return None
     total: MelStatistics | None = None
     for _, piece in cut(wav, geometry, STATISTICS_SECONDS):
-        found = MelStatistics.of(frontend.before_time_norm(piece[None].to(device or wav.device))[0].cpu())
-        total = found if total is None else total.merged(found)
+        statistics = MelStatistics.of(frontend.before_time_norm(piece[None].to(device or wav.device))[0].cpu())
+        total = statistics if total is None else total.merged(statistics)
     if total is None:
         return None
-    moments = (torch.from_numpy(each)[None, None] for each in (total.mean, total.square / total.num_frames))
-    return TimeStatistics(*(each.float().to(device or wav.device) for each in moments))
+    moments = (torch.from_numpy(moment)[None, None] for moment in (total.mean, total.square / total.num_frames))
+    return TimeStatistics(*(moment.float().to(device or wav.device) for moment in moments))
 
 
 def cut(wav: Tensor, geometry: FrameGeometry, seconds: float) -> Iterator[tuple[int, Tensor]]:

@@ -77,5 +77,5 @@ def _offsets_to_keys(scores: Tensor) -> Tensor:
     """
     num_frames = scores.size(-2)
     flat = F.pad(scores, (0, 1)).flatten(-2)  # rows one longer than the step from one row to the next below
-    wanted = flat[..., num_frames - 1 :][..., : num_frames * (2 * num_frames - 1)]
-    return torch.unflatten(wanted, -1, (num_frames, 2 * num_frames - 1))[..., :num_frames]
+    shifted = flat[..., num_frames - 1 :][..., : num_frames * (2 * num_frames - 1)]
+    return torch.unflatten(shifted, -1, (num_frames, 2 * num_frames - 1))[..., :num_frames]

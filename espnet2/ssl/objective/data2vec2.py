@@ -203,7 +203,7 @@ class Data2vec2(Objective):
 
 def _mean_deviation(values: Sequence[Tensor], lengths: Tensor | None) -> Tensor:
     """Mean over tensors, rows and channels of the standard deviation over valid frames."""
-    return torch.stack([deviation_over_time(each, lengths).mean() for each in values]).mean()
+    return torch.stack([deviation_over_time(value, lengths).mean() for value in values]).mean()
 
 
 def _weighted_deviation(x: Tensor, weight: Tensor) -> Tensor:

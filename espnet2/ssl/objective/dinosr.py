@@ -133,7 +133,7 @@ class Dinosr(Objective):
         """Standard deviations over time, means over rows, channels and layers; the decay, while it is known."""
         one = targets[0].new_ones(())
         stats = {
-            name: Ratio(torch.stack([deviation_over_time(each, lengths).mean() for each in values]).mean(), one)
+            name: Ratio(torch.stack([deviation_over_time(hidden, lengths).mean() for hidden in values]).mean(), one)
             for name, values in {"teacher_std": branches, "target_std": targets}.items()
         }
         if self.training and self.decay is not None:
@@ -197,25 +197,25 @@ class Dinosr(Objective):
         """Few codes in use, a teacher that says the same at all times, or a loss too good to be true."""
         if update < WATCH_AFTER:
             return []
-        num_codes, found = self.config.num_codes, []
+        num_codes, warnings = self.config.num_codes, []
         lowest = max(1.5, LOWEST_PERPLEXITY_SHARE * num_codes)
         if figures["code_perplexity"] < lowest:
-            found.append(
+            warnings.append(
                 f"code_perplexity is {figures['code_perplexity']:.2f} of {num_codes}: the teacher's frames fall on few "
                 f"codes, the targets are collapsing; healthy is above {lowest:.1f}, usually a third of the codes and "
                 f"more; {CURES}"
             )
         if figures["teacher_std"] < math.sqrt(NORM_EPSILON):
-            found.append(
+            warnings.append(
                 f"teacher_std is {figures['teacher_std']:.2g}: the teacher's output hardly changes over time, the "
                 f"targets are noise; healthy is above {math.sqrt(NORM_EPSILON):.1g}; {CURES}"
             )
         if figures["loss_masked"] < LOWEST_LOSS_SHARE * math.log(num_codes):
-            found.append(
+            warnings.append(
                 f"loss_masked is {figures['loss_masked']:.3f}: so easy a target has collapsed; healthy is above "
                 f"{LOWEST_LOSS_SHARE * math.log(num_codes):.2f} ({num_codes} codes); {CURES}"
             )
-        return found
+        return warnings
 
 
 class _Figures:

@@ -107,12 +107,12 @@ class Hubert(Objective):
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """A model that had learned to name masked frames and cannot any more."""
-        found, best = figures.get("masked_accuracy", 0.0), self.best_accuracy
-        self.best_accuracy = max(best, found)
-        if update <= WATCHED_AFTER or best < LEARNED_ACCURACY or found >= KEPT_SHARE * best:
+        accuracy, best = figures.get("masked_accuracy", 0.0), self.best_accuracy
+        self.best_accuracy = max(best, accuracy)
+        if update <= WATCHED_AFTER or best < LEARNED_ACCURACY or accuracy >= KEPT_SHARE * best:
             return []
         return [
-            f"masked_accuracy fell from {best:.3f} to {found:.3f}: a healthy run keeps its accuracy or gains; "
+            f"masked_accuracy fell from {best:.3f} to {accuracy:.3f}: a healthy run keeps its accuracy or gains; "
             "the model may answer with one class for everything. Usual cures: a lower lr, a longer warm-up or a lower "
             "grad_clip, from a checkpoint before the fall"
         ]

@@ -145,8 +145,10 @@ class SpeechFlow(Objective):
     ) -> Hidden:
         """The encoder's output without the time token."""
         x = self.input_projection(torch.cat([noisy, shown], dim=-1))
-        last, found = self.encoder(x, lengths, prefix=self.time_token(time), layers=layers, branch=branch)
-        return Hidden(None if last is None else last[:, 1:], {layer: hidden[:, 1:] for layer, hidden in found.items()})
+        last, outputs = self.encoder(x, lengths, prefix=self.time_token(time), layers=layers, branch=branch)
+        return Hidden(
+            None if last is None else last[:, 1:], {layer: hidden[:, 1:] for layer, hidden in outputs.items()}
+        )
 
     def forward(self, batch: Batch) -> Loss:
         """Go to a random point of the path, guess the velocity there; sums over frames of the mean over mels."""
@@ -177,35 +179,35 @@ class SpeechFlow(Objective):
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """A mel that is not normalised, a model that learns nothing, ignores what it is shown, or ignores the time."""
-        found = []
+        warnings = []
         power = figures.get("mel_power", 1.0)
         if not MEL_POWER[0] <= power <= MEL_POWER[1]:
-            found.append(
+            warnings.append(
                 f"mel_power is {power:.2f}; healthy is 1, a mel of unit power: the statistics of stage 6 do not fit "
                 "the audio; run stage 6 again with this config and all training sets (frontend_conf: mel_norm: corpus)"
             )
         if update <= self.config.watch_after:
-            return found
+            return warnings
         hidden, visible = figures.get("hidden_error", 0.0), figures.get("visible_error", 0.0)
         if figures.get("loss_flow", 0.0) > UNTRAINED_ERROR:
-            found.append(
+            warnings.append(
                 f"loss_flow is {figures['loss_flow']:.2f}; a model that outputs zero has 2, a healthy one is below 1.5 "
                 "by now: raise the learning rate, or lower it if the gradient norm is large"
             )
-            return found
+            return warnings
         if hidden > 0 and visible > VISIBLE_SHARE * hidden:
-            found.append(
+            warnings.append(
                 f"visible_error is {visible:.2f} and hidden_error {hidden:.2f}; healthy is a visible_error far below: "
                 "the model does not use what it is shown; hide less (hidden_share), or lower the learning rate"
             )
         curve = [figures.get(f"error_decile_{number}", 0.0) for number in range(NUM_DECILES)]
         if min(curve) > 0 and max(curve) - min(curve) < FLAT_CURVE * sum(curve) / NUM_DECILES:
-            found.append(
+            warnings.append(
                 f"error_decile_0 to error_decile_{NUM_DECILES - 1} lie within {min(curve):.2f} and {max(curve):.2f}; "
                 "healthy is a curve with its lowest point in the middle: the model ignores the time; try time_mlp: "
                 "true, or a lower learning rate"
             )
-        return found
+        return warnings
 
     def _extract(
         self, wavs: Tensor, lengths: Tensor, layers: tuple[int, ...], branch: str | None
@@ -253,7 +255,7 @@ def _mean(values: Tensor, where: Tensor) -> Ratio:
 def _by_decile(error: Tensor, valid: Tensor, time: Tensor) -> dict[str, Ratio]:
     """Mean error of the utterances whose time is in each tenth of 0..1."""
     number = torch.arange(NUM_DECILES, device=time.device)
-    decile = ((time * NUM_DECILES).long().clamp(max=NUM_DECILES - 1)[:, None] == number).double()
-    totals = decile.T @ error.masked_fill(~valid, 0).sum(1).double()
-    counts = decile.T @ valid.sum(1).double()
-    return {f"error_decile_{place}": Ratio(totals[place], counts[place]) for place in range(NUM_DECILES)}
+    in_decile = ((time * NUM_DECILES).long().clamp(max=NUM_DECILES - 1)[:, None] == number).double()
+    totals = in_decile.T @ error.masked_fill(~valid, 0).sum(1).double()
+    counts = in_decile.T @ valid.sum(1).double()
+    return {f"error_decile_{decile}": Ratio(totals[decile], counts[decile]) for decile in range(NUM_DECILES)}

@@ -124,10 +124,10 @@ class W2vBert(Wav2Vec2):
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """As wav2vec 2.0; and a prediction that is nearly always right."""
-        found = super().warnings(figures, update)
+        warnings = super().warnings(figures, update)
         if update >= WATCH_FROM_UPDATE and figures["masked_accuracy"] > HIGHEST_ACCURACY:
-            found.append(
+            warnings.append(
                 f"masked_accuracy is {figures['masked_accuracy']:.3f}, healthy is below {HIGHEST_ACCURACY}: "
                 f"the codes have become trivial to predict; try {CURES}, or a smaller prediction_weight"
             )
-        return found
+        return warnings

@@ -213,23 +213,23 @@ class Wav2Vec2(Objective):
         """Too few codes in use, targets that are all alike, or scores that are all equal."""
         if update < WATCH_FROM_UPDATE:
             return []
-        found = []
+        warnings = []
         least = max(LEAST_CODES, self.least_code_share * self.config.num_codes)
         lowest = min((f"code_perplexity{suffix}" for suffix in self._suffixes()), key=figures.__getitem__)
         if figures[lowest] < least:
-            found.append(
+            warnings.append(
                 f"{lowest} is {figures[lowest]:.1f} of {self.config.num_codes} codes, healthy is above {least:.1f}: "
                 f"the quantizer is collapsing; try {CURES}"
             )
         if figures["loss_contrastive"] < LEAST_LOSS:
-            found.append(
+            warnings.append(
                 f"loss_contrastive is {figures['loss_contrastive']:.3f} nats, healthy is above {LEAST_LOSS}: "
                 f"the targets of an utterance are all alike; try {CURES}"
             )
         least = LEAST_CHANCE / (1 + self.config.num_negatives)
         if figures["contrastive_accuracy"] < least:
-            found.append(
+            warnings.append(
                 f"contrastive_accuracy is {figures['contrastive_accuracy']:.5f}, guessing gives "
                 f"{least / LEAST_CHANCE:.5f}: the scores of all candidates are equal; try {CURES}"
             )
-        return found
+        return warnings
