@@ -125,8 +125,8 @@ def load_weights(model: SSLModel, weights: dict[str, Tensor]) -> None:
     """Packed models come without their teachers (see `pack_model`): these start as their students."""
     teachers = teacher_names(model)
     if teachers and not teachers & weights.keys():
-        own = model.state_dict()
-        model.load_state_dict({**weights, **{name: own[name] for name in teachers}})
+        fresh = model.state_dict()
+        model.load_state_dict({**weights, **{name: fresh[name] for name in teachers}})
         model.weights_loaded(weights.keys())
     else:
         model.load_state_dict(weights)

@@ -137,7 +137,7 @@ def parse_overrides(words: Sequence[str]) -> list[tuple[list[str], Any]]:
     >>> parse_overrides(["--max_update", "100", "--optim_conf", "lr=1e-4"])
     [(['max_update'], 100), (['optim_conf', 'lr'], 0.0001)]
     """
-    found: list[tuple[list[str], Any]] = []
+    overrides: list[tuple[list[str], Any]] = []
     option: str | None = None
     used = True
     for word in words:
@@ -146,20 +146,20 @@ def parse_overrides(words: Sequence[str]) -> list[tuple[list[str], Any]]:
             option, used = word[2:], False
             if "=" in option:
                 key, text = option.split("=", 1)
-                found.append((key.split("."), _value(key, text)))
+                overrides.append((key.split("."), _value(key, text)))
                 option, used = None, True
             continue
         nested = re.match(r"(\w[\w.]*)=(.*)", word, re.DOTALL)
         if nested:
             keys = [*(option.split(".") if option else []), *nested[1].split(".")]
-            found.append((keys, _value(".".join(keys), nested[2])))
+            overrides.append((keys, _value(".".join(keys), nested[2])))
         elif option is None or used:
             raise UserError(f"'{word}' is no option; expected '--key value' or 'key=value'")
         else:
-            found.append((option.split("."), _value(option, word)))
+            overrides.append((option.split("."), _value(option, word)))
         used = True
     _refuse_empty(option, used)
-    return found
+    return overrides
 
 
 def _refuse_empty(option: str | None, used: bool) -> None:

@@ -19,7 +19,7 @@ def without_paths(value: Any) -> Any:
     {'noise_scp': 'wav.scp', 'layers': [1, 'exp/a']}
     """
     if isinstance(value, dict):
-        return {key: without_paths(each) for key, each in value.items()}
+        return {key: without_paths(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [without_paths(each) for each in value]
+        return [without_paths(entry) for entry in value]
     return Path(value).name if isinstance(value, str) and value.startswith(("/", "~/")) else value
