@@ -66,8 +66,8 @@ class CheckpointFolder:
 
     def updates(self) -> list[int]:
         """Updates of the checkpoints that are there, the newest first."""
-        found = [path.name.removeprefix("update_") for path in self.directory.glob("update_*")]
-        return sorted((int(number) for number in found if number.isdecimal()), reverse=True)
+        numbers = [path.name.removeprefix("update_") for path in self.directory.glob("update_*")]
+        return sorted((int(number) for number in numbers if number.isdecimal()), reverse=True)
 
     def path(self, update: int) -> Path:
         return self.directory / f"update_{update}"

@@ -60,8 +60,8 @@ def _is_json(line: str) -> bool:
 
 def points(lines: Iterable[HistoryLine], dataset: str, name: str) -> list[tuple[float, float]]:
     """(update, value) of one figure, without values that are not finite."""
-    found = [(line.update, line.figures[name]) for line in lines if line.dataset == dataset and name in line.figures]
-    return [(update, value) for update, value in found if math.isfinite(value)]
+    curve = [(line.update, line.figures[name]) for line in lines if line.dataset == dataset and name in line.figures]
+    return [(update, value) for update, value in curve if math.isfinite(value)]
 
 
 def figure_names(lines: Iterable[HistoryLine]) -> list[str]:

@@ -94,13 +94,13 @@ def num_bytes(states: Mapping[str, StateDict]) -> int:
 def write_model_file(folder: Path, path: Path) -> None:
     """Turn the parts of the weights into one safetensors file, a gigabyte (or one tensor) at a time, by one process."""
     reader = dcp.FileSystemReader(folder)
-    found = {
+    weights = {
         name.removeprefix(MODEL_PREFIX): value
         for name, value in sorted(reader.read_metadata().state_dict_metadata.items())
         if name.startswith(MODEL_PREFIX) and isinstance(value, TensorStorageMetadata)
     }
     header, end = {}, 0
-    for name, value in found.items():
+    for name, value in weights.items():
         start, end = end, end + value.size.numel() * value.properties.dtype.itemsize
         shape = list(value.size)
         header[name] = {"dtype": DTYPE_NAMES[value.properties.dtype], "shape": shape, "data_offsets": [start, end]}
@@ -108,18 +108,18 @@ def write_model_file(folder: Path, path: Path) -> None:
     text += b" " * (-len(text) % HEADER_ALIGNMENT)
     with open(path, "wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
-        for names in _groups(found):
-            tensors = {name: torch.empty(found[name].size, dtype=found[name].properties.dtype) for name in names}
+        for names in _groups(weights):
+            tensors = {name: torch.empty(weights[name].size, dtype=weights[name].properties.dtype) for name in names}
             dcp.load({"model": tensors}, storage_reader=dcp.FileSystemReader(folder), no_dist=True)
             for name in names:
                 stream.write(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
 
 
-def _groups(found: Mapping[str, TensorStorageMetadata]) -> Iterator[list[str]]:
+def _groups(weights: Mapping[str, TensorStorageMetadata]) -> Iterator[list[str]]:
     """Names in their order, as many at a time as fit READ_BYTES; at least one."""
     names: list[str] = []
     total = 0
-    for name, value in found.items():
+    for name, value in weights.items():
         size = value.size.numel() * value.properties.dtype.itemsize
         if names and total + size > READ_BYTES:
             yield names

@@ -82,7 +82,7 @@ class TrainState:
     @classmethod
     def from_json(cls, values: StateJson) -> "TrainState":
         """The state that `to_json` described."""
-        validations = tuple(Validation(**each) for each in values["validations"])
+        validations = tuple(Validation(**fields) for fields in values["validations"])
         # Any: an older checkpoint may lack what was added later, which has its default then.
         arguments: dict[str, Any] = {**values, "cursor": Cursor(**values["cursor"]), "validations": validations}
         return cls(**arguments)
@@ -95,7 +95,11 @@ class TrainState:
 def ranking(validations: tuple[Validation, ...], criterion: Criterion) -> list[int]:
     """Updates from the best to the worst by a criterion; the earlier wins a tie; what is not a number is left out."""
     sign = 1.0 if criterion.mode == "min" else -1.0
-    scored = [(sign * value, each.update) for each in validations if (value := each.value(criterion)) is not None]
+    scored = [
+        (sign * value, validation.update)
+        for validation in validations
+        if (value := validation.value(criterion)) is not None
+    ]
     return [update for _, update in sorted(pair for pair in scored if pair[0] == pair[0])]
 
 
@@ -104,4 +108,4 @@ def is_stale(validations: tuple[Validation, ...], criterion: Criterion, patience
     if patience is None or len(validations) <= patience:
         return False
     best = ranking(validations, criterion)
-    return bool(best) and best[0] not in {each.update for each in validations[-patience:]}
+    return bool(best) and best[0] not in {validation.update for validation in validations[-patience:]}

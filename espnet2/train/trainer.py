@@ -182,8 +182,8 @@ class Trainer:
             UserError: `max_nonfinite` updates in a row were not finite.
         """
         self.interval.skipped += 1
-        own = [name for item in batches for name in item.batch.utt_ids]
-        names = [name for part in self.ranks.gather(own) for name in part]
+        rank_names = [name for item in batches for name in item.batch.utt_ids]
+        names = [name for part in self.ranks.gather(rank_names) for name in part]
         what = (
             f"update {self.state.update + 1} (micro-batch {batches[0].number}): loss or gradient is not finite; "
             f"skipped; utterances {first_names(names, SHOWN_UTTERANCES)}"
@@ -255,12 +255,12 @@ class Trainer:
 
     def _best(self, criterion: Criterion) -> list[int]:
         """The n best updates that have a checkpoint, the best first."""
-        found = [u for u in ranking(self.state.validations, criterion) if self.folder.path(u).exists()]
-        return found[: self.config.keep_nbest_models]
+        updates = [update for update in ranking(self.state.validations, criterion) if self.folder.path(update).exists()]
+        return updates[: self.config.keep_nbest_models]
 
     def _prune(self) -> None:
         """Before a save this spares what a better checkpoint is about to replace: best_<stat> always leads to one."""
-        kept = {update for each in self.config.best_model_criterion for update in self._best(each)}
+        kept = {update for criterion in self.config.best_model_criterion for update in self._best(criterion)}
         self.folder.prune(kept, num_resumable=NUM_RESUMABLE)
 
     def _save(self) -> None:

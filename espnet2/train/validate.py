@@ -38,16 +38,16 @@ def validate(
     All ranks run equally many forward passes (sharded models need that); surplus ones count nothing.
     """
     rounds = -(-len(shards) // ranks.world_size)
-    places = [step * ranks.world_size + ranks.rank for step in range(rounds)]
-    stream = [shards[place % len(shards)] for place in places]
+    positions = [step * ranks.world_size + ranks.rank for step in range(rounds)]
+    stream = [shards[position % len(shards)] for position in positions]
     meter = Meter()
     model.eval()
     pin_memory = ranks.device.type == "cuda"
     with closing(iterate_batches(dataset, stream, num_workers=num_workers, pin_memory=pin_memory)) as batches:
-        for place, loaded in zip(places, batches, strict=True):
+        for position, loaded in zip(positions, batches, strict=True):
             with precision.autocast():
                 tallied = tally(model, model(loaded.batch.to(ranks.device)))
-            if place >= len(shards):
+            if position >= len(shards):
                 nothing = {name: torch.zeros_like(value) for name, value in tallied.sums.items()}
                 tallied = Tally(nothing, tallied.weights)
             meter.add(tallied)

@@ -25,12 +25,14 @@ class CollapseWatch:
             update: the last of the interval.
         """
         self.interval += 1
-        found = []
+        warnings = []
         for entry, objective in self.model.entries():
             prefix = entry_prefix(self.model, entry)
-            own = {name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)}
-            found += [f"loss ({entry}): {text}" for text in objective.warnings(own, update)]
-        return [f"update {update}: {text}" for text in found if self._is_news(text)]
+            entry_figures = {
+                name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)
+            }
+            warnings += [f"loss ({entry}): {text}" for text in objective.warnings(entry_figures, update)]
+        return [f"update {update}: {text}" for text in warnings if self._is_news(text)]
 
     def _is_news(self, text: str) -> bool:
         kind = re.sub(r"[\d.]+", "#", text)  # the same sentence with other numbers is the same kind
