@@ -118,15 +118,15 @@ class AudioIndex:
 
     def find(self, utt_id: str) -> int | None:
         """The row of an utterance, by binary search; None if the set does not have it."""
-        wanted = utt_id.encode("utf-8")
+        key = utt_id.encode("utf-8")
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
-            if self._utt_ids.raw(middle) < wanted:
+            if self._utt_ids.raw(middle) < key:
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self._utt_ids.raw(low) == wanted else None
+        return low if low < len(self) and self._utt_ids.raw(low) == key else None
 
 
 class JoinedIndex:
@@ -189,8 +189,8 @@ class JoinedIndex:
 
     @cached_property
     def lang_ids(self) -> np.ndarray:  # (rows,) int16, numbers of `languages` of the whole
-        place = {language: number for number, language in enumerate(self.languages)}
-        maps = [np.array([place[language] for language in part.languages], np.int16) for part in self.parts]
+        number_of = {language: number for number, language in enumerate(self.languages)}
+        maps = [np.array([number_of[language] for language in part.languages], np.int16) for part in self.parts]
         return self._join([table[part.lang_ids] for table, part in zip(maps, self.parts, strict=True)])
 
     @cached_property
@@ -225,8 +225,8 @@ def _map_column(path: Path, dtype: type[np.generic], rows: int | None) -> np.nda
     """A column of so many rows, as pages of its file; ValueError where it is anything else."""
     column = map_array(path)
     if column.dtype != dtype or column.ndim != 1 or (rows is not None and len(column) != rows):
-        wanted = "" if rows is None else f", expected ({rows},)"
-        raise ValueError(f"{path.name} has shape {column.shape} and type {column.dtype}{wanted}")
+        expected = "" if rows is None else f", expected ({rows},)"
+        raise ValueError(f"{path.name} has shape {column.shape} and type {column.dtype}{expected}")
     return column
 
 

@@ -209,8 +209,8 @@ class _Languages:
 def _matching(table: Iterator[tuple[str, str]], utt_id: str, path: Path, number: int) -> str:
     key, value = next(table, (None, ""))
     if key != utt_id:
-        found = "the file ends" if key is None else f"found '{key}'"
-        raise UserError(f"{path}:{number}: {found}, expected '{utt_id}' as in wav.scp; run stages 3 and 4 again")
+        description = "the file ends" if key is None else f"found '{key}'"
+        raise UserError(f"{path}:{number}: {description}, expected '{utt_id}' as in wav.scp; run stages 3 and 4 again")
     return value
 
 

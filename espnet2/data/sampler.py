@@ -52,8 +52,8 @@ class ShardPlan:
         """Share of padding in all samples of the pass; 0 where batches are cropped to their shortest."""
         sizes = np.diff(self.starts)
         total = float((sizes * self.num_samples).sum())
-        each = np.repeat(self.num_samples, sizes)
-        return 1.0 - float(np.minimum(lengths[self.order], each).sum()) / total
+        padded_lengths = np.repeat(self.num_samples, sizes)
+        return 1.0 - float(np.minimum(lengths[self.order], padded_lengths).sum()) / total
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ class Sampler:
             return self.rows
         groups = self.sampling.groups[self.rows]
         samples = np.bincount(groups, weights=self.lengths[self.rows])
-        wanted = np.zeros_like(samples)
+        group_samples = np.zeros_like(samples)
         present = samples > 0
-        wanted[present] = samples[present] ** self.sampling.alpha
-        wanted *= samples.sum() / wanted.sum()  # samples of each group in a pass as long as the data
+        group_samples[present] = samples[present] ** self.sampling.alpha
+        group_samples *= samples.sum() / group_samples.sum()  # samples of each group in a pass as long as the data
         parts = []
         for group in np.flatnonzero(present):
             members = self.rows[groups == group]
-            repeats, rest = divmod(wanted[group] / samples[group] * len(members), len(members))
+            repeats, rest = divmod(group_samples[group] / samples[group] * len(members), len(members))
             parts += [members] * int(repeats) + [random.permutation(members)[: round(rest)]]
         return np.concatenate(parts)
 
@@ -199,4 +199,4 @@ def sequential_shards(lengths: NDArray[np.integer], shard_samples: int) -> list[
     starts, samples = cut_shards(lengths[order], window, shard_samples, step=1, shortest=False)
     rows: Sequence[NDArray[np.int64]] = np.split(order, starts[1:-1])
     pairs = enumerate(zip(rows, samples, strict=True))
-    return [MicroBatch(each, int(length), number, 0) for number, (each, length) in pairs]
+    return [MicroBatch(batch_rows, int(length), number, 0) for number, (batch_rows, length) in pairs]

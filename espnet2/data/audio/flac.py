@@ -110,7 +110,7 @@ def _last_frame(data: Bytes, audio: Range) -> Frame | None:
     size = SEARCHED
     while True:
         start = max(audio.start, audio.stop - size)
-        places = [start + found.start() for found in SYNC.finditer(data[start : audio.stop])]
+        places = [start + sync.start() for sync in SYNC.finditer(data[start : audio.stop])]
         for at in reversed(places):
             frame = _frame_at(data, at, model, block)
             if frame is not None:

@@ -106,9 +106,9 @@ def _next_entry(data: Bytes, start: int) -> int:
     at = start
     while at < len(data):
         block = data[at : at + (1 << 20)]
-        found = NEXT_RIFF.search(block)
-        if found:
-            return at + found.start()
+        match = NEXT_RIFF.search(block)
+        if match:
+            return at + match.start()
         at += max(1, len(block) - MAX_KEY_BYTES)
         if len(block) < 1 << 20:
             break

@@ -73,8 +73,8 @@ def _next_frame(data: Bytes, start: int, until: int, stop: int, kind: Kind | Non
     """The next place, before `until`, where frames follow each other: two, or IN_A_ROW where they are not of `kind`."""
     for block_start in range(start, until, SEARCHED):
         block = data[block_start : min(until, block_start + SEARCHED) + 1]
-        for found in SYNC.finditer(block):
-            at = block_start + found.start()
+        for sync in SYNC.finditer(block):
+            at = block_start + sync.start()
             header = _parse(data[at : at + 4])
             if header is not None and _follow(data, at, stop, 2 if kind in (None, header.kind) else IN_A_ROW):
                 return at

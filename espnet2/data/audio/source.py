@@ -146,7 +146,9 @@ class AudioSource:
 
 
 def _is_short(log: str) -> bool:
-    return "truncated" in log or any(int(found) < int(stated) for stated, found in SHORT_DATA.findall(log))
+    return "truncated" in log or any(
+        int(num_read) < int(num_stated) for num_stated, num_read in SHORT_DATA.findall(log)
+    )
 
 
 @contextmanager

@@ -43,10 +43,10 @@ def overlaid(wav: Wave, other: Wave, *, start: int, ratio_db: float) -> Wave:
         (samples,) a new array; unchanged where either part is silent, for which no ratio exists.
     """
     covered = wav[start : start + len(other)]
-    wanted, present = power(covered) / from_db(ratio_db) ** 2, power(other)
+    target, present = power(covered) / from_db(ratio_db) ** 2, power(other)
     mixed: Wave = wav.copy()
-    if wanted > 0.0 and present > 0.0:
-        mixed[start : start + len(other)] += np.float32(math.sqrt(wanted / present)) * other
+    if target > 0.0 and present > 0.0:
+        mixed[start : start + len(other)] += np.float32(math.sqrt(target / present)) * other
     return mixed
 
 
@@ -126,7 +126,7 @@ def labels_at_speed(
     stride = round(label_rate / geometry.frame_rate)
     frames = (start_sample + speed * (np.arange(num_frames) * hop + half) - half) / hop
     places = np.maximum(np.floor(frames * stride + 0.5).astype(np.int64), 0)
-    found = np.full(num_frames, NO_LABEL, dtype=np.int64)
+    middle_labels = np.full(num_frames, NO_LABEL, dtype=np.int64)
     inside = places < len(labels)
-    found[inside] = labels[places[inside]]
-    return found
+    middle_labels[inside] = labels[places[inside]]
+    return middle_labels

@@ -72,8 +72,8 @@ def format_shard(data_dir: Path, shard: Shard) -> bool:
     return True
 
 
-def _recording_entries(data_dir: Path, wanted: set[str]) -> dict[str, str]:
-    return {key: entry for key, entry in iterate_table(data_dir / "wav.scp") if key in wanted}
+def _recording_entries(data_dir: Path, recording_ids: set[str]) -> dict[str, str]:
+    return {key: entry for key, entry in iterate_table(data_dir / "wav.scp") if key in recording_ids}
 
 
 class _Formatter:

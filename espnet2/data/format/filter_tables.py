@@ -27,8 +27,8 @@ def filtered(path: Path, keep: Iterable[str]) -> Iterator[tuple[str, str]]:
     Raises:
         UserError: the table is not sorted.
     """
-    wanted = iter(keep)
-    current = next(wanted, None)
+    keys = iter(keep)
+    current = next(keys, None)
     previous = ""
     for number, (key, value) in enumerate(iterate_table(path), 1):
         if key < previous:
@@ -37,7 +37,7 @@ def filtered(path: Path, keep: Iterable[str]) -> Iterator[tuple[str, str]]:
             )
         previous = key
         while current is not None and current < key:
-            current = next(wanted, None)
+            current = next(keys, None)
         if key == current:
             yield key, value
 

@@ -236,9 +236,9 @@ def check_data_dir(data_dir: Path) -> int:
         previous = utt_id
         speaker_key, speaker = next(speakers, (None, ""))
         if speaker_key != utt_id or not speaker:
-            found = "the file ends" if speaker_key is None else f"found '{speaker_key} {speaker}'"
+            description = "the file ends" if speaker_key is None else f"found '{speaker_key} {speaker}'"
             raise UserError(
-                f"{data_dir}/utt2spk:{count}: {found}, expected '{utt_id} <speaker>' as in {path.name}: {fix}"
+                f"{data_dir}/utt2spk:{count}: {description}, expected '{utt_id} <speaker>' as in {path.name}: {fix}"
             )
         if recordings is not None and utterance.recording_id not in recordings:
             raise UserError(f"{path}:{count}: recording '{utterance.recording_id}' is not in wav.scp: {fix}")

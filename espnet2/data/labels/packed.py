@@ -187,9 +187,9 @@ def frame_labels(
     """
     stride = round(label_rate / geometry.frame_rate)
     assert stride >= 1 and start_sample % geometry.hop_samples == 0, (label_rate, geometry, start_sample)
-    found = labels[start_sample // geometry.hop_samples * stride :: stride][:num_frames]
+    cropped = labels[start_sample // geometry.hop_samples * stride :: stride][:num_frames]
     frames = np.full(num_frames, NO_LABEL, dtype=np.int64)
-    frames[: len(found)] = found
+    frames[: len(cropped)] = cropped
     return frames
 
 
