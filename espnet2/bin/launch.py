@@ -44,13 +44,13 @@ def parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[str], list[str
     )
     parser.add_argument("--standalone", action="store_true", help="one node; the default")
     parser.add_argument("--follow_stdin", action="store_true", help=argparse.SUPPRESS)
-    own = list(words[: words.index("-m")]) if "-m" in words else list(words)
-    options = parser.parse_args(own)
-    if len(words) < len(own) + 2:
+    option_words = list(words[: words.index("-m")]) if "-m" in words else list(words)
+    options = parser.parse_args(option_words)
+    if len(words) < len(option_words) + 2:
         raise UserError("what to run? give -m espnet2.bin.ssl_train and its arguments")
     if options.standalone and options.nnodes > 1:
         raise UserError(f"--standalone is one node, --nnodes {options.nnodes} are several; leave one of them out")
-    return options, own, list(words[len(own) :])
+    return options, option_words, list(words[len(option_words) :])
 
 
 def without_hosts(words: Sequence[str]) -> list[str]:
@@ -68,11 +68,11 @@ def without_hosts(words: Sequence[str]) -> list[str]:
 
 def main() -> int:
     """Entry point."""
-    options, own, command = parse(sys.argv[1:])
+    options, option_words, command = parse(sys.argv[1:])
     if options.host:
         from espnet2.launch.ssh_nodes import run_on_hosts
 
-        return run_on_hosts(parse_hosts(options.host), LAUNCHER, without_hosts(own), command)
+        return run_on_hosts(parse_hosts(options.host), LAUNCHER, without_hosts(option_words), command)
     for number in HANDLED:
         signal.signal(number, raise_stopped)
     if options.follow_stdin:

@@ -35,8 +35,8 @@ def main() -> None:
     calibration = read_json(arguments.calibration, "run ssl_time_training first")
     table = results_table(units, experiments, calibration, arguments.reference)
     draw_objectives(experiments, arguments.picture)
-    place = os.path.relpath(arguments.picture, arguments.results.parent)
-    table += f"\n![loss and health of each training]({place})\n"
+    relative_picture = os.path.relpath(arguments.picture, arguments.results.parent)
+    table += f"\n![loss and health of each training]({relative_picture})\n"
     put_between_marks(arguments.results, table, title=arguments.title, name=MARKS)
     print(table, end="")
 

@@ -60,12 +60,12 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
     (0, 1, 2)
     """
     try:
-        found = tuple(int(word) for word in text.split())
+        values = tuple(int(word) for word in text.split())
     except ValueError:
         raise UserError(f"{option} '{text}': expected whole numbers, such as \"0 1 2\"") from None
-    if not found:
+    if not values:
         raise UserError(f'{option} is empty: expected whole numbers, such as "0 1 2"')
-    return found
+    return values
 
 
 def part_options(words: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -80,12 +80,12 @@ def part_options(words: Sequence[str]) -> dict[str, dict[str, object]]:
     from espnet2.evaluate.parts import PARTS
     from espnet2.tasks.config import parse_overrides
 
-    found: dict[str, dict[str, object]] = {}
+    options: dict[str, dict[str, object]] = {}
     for keys, value in parse_overrides(words):
         if len(keys) != 2 or keys[0] not in PARTS:
             raise UserError(f"--options {'.'.join(keys)}: expected <part>.<key>=<value>; parts are {', '.join(PARTS)}")
-        found.setdefault(keys[0], {})[keys[1]] = value
-    return found
+        options.setdefault(keys[0], {})[keys[1]] = value
+    return options
 
 
 def models_beside(words: Sequence[str], tag: str) -> "list[System]":
@@ -97,13 +97,13 @@ def models_beside(words: Sequence[str], tag: str) -> "list[System]":
     from espnet2.evaluate.systems import System
     from espnet2.models.find import find_model
 
-    found = []
+    systems = []
     for word in words:
         title, equals, model = word.partition("=")
         if not (title and equals and model):
             raise UserError(f"--beside '{word}': expected <title>=exp/<name>")
-        found.append(System("model", title, find_model(model, tag)))
-    return found
+        systems.append(System("model", title, find_model(model, tag)))
+    return systems
 
 
 def main() -> None:

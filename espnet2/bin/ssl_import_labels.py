@@ -58,8 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
         (Path(args.output) / "labels.json").touch()  # as new as the text, which may have been copied once more
         logging.info("%s: up to date (%d utterances, made from %s)", args.output, len(labels), text)
         return
-    found = "found from the counts" if args.label_rate == "auto" else "as asked"
-    logging.info("%s: %g labels per second (%s)", text, labels.label_rate, found)
+    origin = "found from the counts" if args.label_rate == "auto" else "as asked"
+    logging.info("%s: %g labels per second (%s)", text, labels.label_rate, origin)
     logging.info("%s: %s", args.output, report.statistics.describe(labels.label_rate))
     if report.num_missing:
         logging.info("%s: %d utterances have no labels; training on labels skips them", text, report.num_missing)

@@ -45,7 +45,7 @@ def main() -> None:
         return
     options = PackOptions(
         dtype=arguments.dtype,
-        kmeans=[Path(each) for each in arguments.kmeans.split()],
+        kmeans=[Path(folder) for folder in arguments.kmeans.split()],
         targets=arguments.targets,
         token_list=arguments.token_list,
         train_sets=arguments.train_sets.split(),

@@ -38,10 +38,10 @@ def main() -> None:
     from espnet2.pretrain.architecture import load_training_config
 
     config = load_training_config(options.config, overrides)
-    wanted = hash_value(config.model_dump(mode="json"))
+    config_hash = hash_value(config.model_dump(mode="json"))
     known = require_json(options.file, "delete it, to measure again") if options.file.is_file() else {}
-    found = known.get(options.name)
-    if found is None:
+    entry = known.get(options.name)
+    if entry is None:
         from espnet2.pretrain.inputs import DataPaths
         from espnet2.pretrain.trial import time_training
         from espnet2.train.distributed import process_group
@@ -50,21 +50,21 @@ def main() -> None:
         paths = DataPaths(*(getattr(options, name).split() for name in names))
         with process_group(options.ngpu) as ranks:
             trial = time_training(config, paths, ranks, seconds=options.seconds, clock=options.clock)
-        found = asdict(trial) | {"config_hash": wanted, "max_update": trial.max_update(options.minutes)}
-        found["minutes"] = options.minutes
-        write_json(options.file, known | {options.name: found})
+        entry = asdict(trial) | {"config_hash": config_hash, "max_update": trial.max_update(options.minutes)}
+        entry["minutes"] = options.minutes
+        write_json(options.file, known | {options.name: entry})
         if not trial.is_quiet:
             print(
                 f"ssl_time_training: warning: {options.name}: other processes used {trial.others_share:.0%} of the "
                 f"machine meanwhile; alone it would be quicker. Delete its entry in {options.file} to measure again",
                 file=sys.stderr,
             )
-    elif (found["config_hash"], found["minutes"], found["clock"]) != (wanted, options.minutes, options.clock):
+    elif (entry["config_hash"], entry["minutes"], entry["clock"]) != (config_hash, options.minutes, options.clock):
         raise UserError(
             f"{options.file}: '{options.name}' was timed with another config, other minutes or another clock; "
             "give the comparison another name, or delete that entry and the training it led to"
         )
-    print(found["max_update"])
+    print(entry["max_update"])
 
 
 if __name__ == "__main__":

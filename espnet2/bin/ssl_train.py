@@ -81,8 +81,8 @@ def launcher(world_size: int, local_world_size: int) -> list[str]:
     """What starts this training again: python, or as many processes that work together."""
     if world_size == 1:
         return [sys.executable]
-    place = ["--standalone"] if world_size == local_world_size else ["--nnodes", str(world_size // local_world_size)]
-    return [sys.executable, "-m", "espnet2.bin.launch", *place, "--nproc_per_node", str(local_world_size)]
+    nodes = ["--standalone"] if world_size == local_world_size else ["--nnodes", str(world_size // local_world_size)]
+    return [sys.executable, "-m", "espnet2.bin.launch", *nodes, "--nproc_per_node", str(local_world_size)]
 
 
 if __name__ == "__main__":

@@ -60,10 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _transcript(path: str) -> Path:
-    found = Path(path) / "transcript" if Path(path).is_dir() else Path(path)
-    if not found.is_file():
-        raise UserError(f"{found}: no transcripts; tokens are made from data/<set>/text, which travels as 'transcript'")
-    return found
+    file = Path(path) / "transcript" if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise UserError(f"{file}: no transcripts; tokens are made from data/<set>/text, which travels as 'transcript'")
+    return file
 
 
 def _read(transcripts: Sequence[Path]) -> Iterator[tuple[str, str]]:

@@ -29,20 +29,20 @@ def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:
     copied: set[str] = set()
     for specification in specifications:
         path, source, target, exclude = [*specification.split(":"), "", "", ""][:4]
-        found = _selected(load_file(_weights_file(path, specification)), source, target, exclude)
-        own = model.state_dict()
-        if not found.keys() & own.keys():
+        selected = _selected(load_file(_weights_file(path, specification)), source, target, exclude)
+        weights = model.state_dict()
+        if not selected.keys() & weights.keys():
             raise UserError(
-                f"init_param {specification}: no weight there has a name of this model ({next(iter(own))}, ...)"
+                f"init_param {specification}: no weight there has a name of this model ({next(iter(weights))}, ...)"
             )
-        for name, value in found.items():
-            if name in own and own[name].shape != value.shape:
+        for name, value in selected.items():
+            if name in weights and weights[name].shape != value.shape:
                 raise UserError(
                     f"init_param {specification}: {name} has shape {tuple(value.shape)} there, "
-                    f"{tuple(own[name].shape)} here; leave it out: {path}:{source}:{target}:{name}"
+                    f"{tuple(weights[name].shape)} here; leave it out: {path}:{source}:{target}:{name}"
                 )
-        model.load_state_dict({name: value for name, value in found.items() if name in own}, strict=False)
-        copied |= found.keys() & own.keys()
+        model.load_state_dict({name: value for name, value in selected.items() if name in weights}, strict=False)
+        copied |= selected.keys() & weights.keys()
     return copied
 
 
@@ -58,9 +58,9 @@ def load_whole(model: nn.Module, source: ModelFiles) -> set[str]:
     Raises:
         UserError: a weight of frontend or encoder is missing there or has another shape.
     """
-    theirs, own = read_weights(source.weights), model.state_dict()
-    fitting = {name: value for name, value in theirs.items() if name in own and own[name].shape == value.shape}
-    lacking = sorted(name for name in own if name.startswith(ENCODING) and name not in fitting)
+    theirs, weights = read_weights(source.weights), model.state_dict()
+    fitting = {name: value for name, value in theirs.items() if name in weights and weights[name].shape == value.shape}
+    lacking = sorted(name for name in weights if name.startswith(ENCODING) and name not in fitting)
     if lacking:
         there = f"has shape {tuple(theirs[lacking[0]].shape)}" if lacking[0] in theirs else "is missing"
         raise UserError(f"init_from {source.name}: {lacking[0]} {there} there ({len(lacking)} such weights)")
@@ -78,7 +78,7 @@ def _weights_file(path: str, specification: str) -> Path:
 
 def _selected(weights: dict[str, Tensor], source: str, target: str, exclude: str) -> dict[str, Tensor]:
     """The weights below `source`, renamed to lie below `target`."""
-    prefixes = tuple(each for each in exclude.split(",") if each)
+    prefixes = tuple(prefix for prefix in exclude.split(",") if prefix)
     inside = {name.removeprefix(f"{source}."): value for name, value in weights.items() if is_below(name, source)}
     renamed = {_join(target, name): value for name, value in inside.items()}
     return {name: value for name, value in renamed.items() if not any(is_below(name, prefix) for prefix in prefixes)}

@@ -176,7 +176,7 @@ def choose_rows(index: JoinedIndex, candidates: Iterable[int], max_samples: int)
 
 def find_alignments(index: JoinedIndex) -> tuple[Mapping[int, Alignment], str]:
     """Row -> alignment, of all sets that have a phones.ctm of their audio; where there is none, why."""
-    found: dict[int, Alignment] = {}
+    alignments: dict[int, Alignment] = {}
     ids: dict[str, int] = {}
     reason = "no phones.ctm"
     for start, part in zip(index.starts, index.parts, strict=False):
@@ -190,8 +190,8 @@ def find_alignments(index: JoinedIndex) -> tuple[Mapping[int, Alignment], str]:
         for utt_id, alignment in phones.utterances.items():
             row = part.find(utt_id)
             if row is not None:
-                found[int(start) + row] = Alignment(alignment.starts, alignment.ends, table[alignment.phones])
-    return found, "" if found else reason
+                alignments[int(start) + row] = Alignment(alignment.starts, alignment.ends, table[alignment.phones])
+    return alignments, "" if alignments else reason
 
 
 def effective_rank(features: Tensor) -> float:

@@ -81,7 +81,7 @@ def relevant_keys(config: SSLConfig) -> dict[str, object]:
 
 def describe_data(inputs: Inputs) -> dict[str, object]:
     """What tells one corpus, and one kind of labels, from another; no paths, and no hash that rounding would change."""
-    found: dict[str, object] = {
+    description: dict[str, object] = {
         name: {"utterances": len(index), "seconds": round(index.total_samples / index.sample_rate, 3)}
         for name, index in (("train", inputs.train), ("valid", inputs.valid))
     }
@@ -90,13 +90,13 @@ def describe_data(inputs: Inputs) -> dict[str, object]:
         statistics = label_statistics(
             (part.labels(row) for part in parts for row in range(len(part))), inputs.valid_labels.num_classes
         )
-        found["labels"] = {
+        description["labels"] = {
             "classes": statistics.num_classes,
             "per_second": inputs.valid_labels.label_rate,
             "perplexity": round(statistics.perplexity, 3),
             "run_seconds": round(statistics.mean_run_labels / inputs.valid_labels.label_rate, 5),
         }
-    return found
+    return description
 
 
 class Point(NamedTuple):
@@ -156,22 +156,22 @@ class Reference:
         """
         same_length = updates == self.subject.updates
         position = validation.update if same_length else validation.update * self.subject.updates / updates
-        found = []
+        lights = []
         for name, curve in self.curves.items():
             value, expected = validation.valid.get(name), curve.at(position)
             if value is not None and expected is not None:
                 mean, spread = expected[0], expected[1] * (1.0 if same_length else OTHER_LENGTH_SPREADS)
                 light = light_of(value, mean, spread, curve.better)
-                found.append(Light(validation.update, name, value, mean, spread, light))
-        return found
+                lights.append(Light(validation.update, name, value, mean, spread, light))
+        return lights
 
     def mismatch(self, subject: Subject) -> str:
         """Why a run must not be compared with it; "" if it may."""
         try:
-            own = relevant_keys(resolve_config(self.subject.config))  # keys that are newer get their defaults
+            config = relevant_keys(resolve_config(self.subject.config))  # keys that are newer get their defaults
         except UserError as error:
             return f"its config is of another version ({error})"
-        if differing := differences(own, subject.config):
+        if differing := differences(config, subject.config):
             return f"other config ({'; '.join(differing[:3])}{'; ...' if len(differing) > 3 else ''})"
         if differing := data_differences(self.subject.data, subject.data):
             return f"other data ({'; '.join(differing)})"
@@ -183,7 +183,7 @@ class Reference:
         """Without the probe's curves where they are of another probe."""
         if dict(probe) == self.subject.probe:
             return self
-        return replace(self, curves={name: each for name, each in self.curves.items() if not name.startswith(PREFIX)})
+        return replace(self, curves={name: curve for name, curve in self.curves.items() if not name.startswith(PREFIX)})
 
 
 def light_of(value: float, mean: float, spread: float, better: str) -> str:
@@ -211,13 +211,13 @@ def data_differences(theirs: Mapping[str, object], ours: Mapping[str, object]) -
     """What tells two corpora or their labels apart, in words; [] for the same."""
     loose = {"seconds": SAME_SECONDS, "perplexity": SAME_LABELS, "run_seconds": SAME_LABELS}
     before, now = dict(leaves(theirs)), dict(leaves(ours))
-    found = []
+    lines = []
     for key in sorted(before.keys() | now.keys()):
         one, other = before.get(key), now.get(key)
         share = loose.get(key.rpartition(".")[2], 0.0)
         if _differ(one, other, share):
-            found.append(f"{key.replace('.', ' ')}: {one} there, {other} here")
-    return found
+            lines.append(f"{key.replace('.', ' ')}: {one} there, {other} here")
+    return lines
 
 
 def _differ(one: object, other: object, share: float) -> bool:
@@ -261,15 +261,15 @@ def read_references(path: Path) -> list[Reference]:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {values['format_version']}")
-        return [_parse(each) for each in values["references"]]
+        return [_parse(reference) for reference in values["references"]]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a file of this version of ssl_make_reference ({error}); make it anew") from None
 
 
 def _parse(values: ReferenceJson) -> Reference:
     curves = {
-        name: Curve(each["better"], tuple(Point(*point) for point in each["points"]))
-        for name, each in values["curves"].items()
+        name: Curve(curve["better"], tuple(Point(*point) for point in curve["points"]))
+        for name, curve in values["curves"].items()
     }
     subject = Subject(values["config"], values["data"], values["probe"], values["updates"])
     return Reference(values["corpus"], subject, curves, values["spread"], tuple(values["runs"]))
@@ -279,16 +279,16 @@ def write_references(path: Path, references: Sequence[Reference]) -> None:
     """The inverse of `read_references`."""
     listed = [
         {
-            "corpus": each.corpus,
-            "updates": each.subject.updates,
-            "data": each.subject.data,
-            "config_hash": each.subject.config_hash,
-            "config": each.subject.config,
-            "probe": each.subject.probe,
-            "spread": each.spread_rule,
-            "runs": list(each.runs),
-            "curves": {name: asdict(curve) for name, curve in each.curves.items()},
+            "corpus": reference.corpus,
+            "updates": reference.subject.updates,
+            "data": reference.subject.data,
+            "config_hash": reference.subject.config_hash,
+            "config": reference.subject.config,
+            "probe": reference.subject.probe,
+            "spread": reference.spread_rule,
+            "runs": list(reference.runs),
+            "curves": {name: asdict(curve) for name, curve in reference.curves.items()},
         }
-        for each in references
+        for reference in references
     ]
     write_json(path, {"format_version": FORMAT_VERSION, "rules": RULES, "references": listed})

@@ -45,10 +45,10 @@ def make_reference(experiments: Sequence[Path], corpus: str, paths: DataPaths | 
     Raises:
         UserError: a training that is not finished, runs of different config, data or length, or nothing in common.
     """
-    found = [_subject(each, paths) for each in experiments]
-    for experiment, subject in zip(experiments[1:], found[1:], strict=True):
-        _check_alike(experiments[0], found[0], experiment, subject)
-    histories = [read_history(each) for each in experiments]
+    subjects = [_subject(experiment, paths) for experiment in experiments]
+    for experiment, subject in zip(experiments[1:], subjects[1:], strict=True):
+        _check_alike(experiments[0], subjects[0], experiment, subject)
+    histories = [read_history(experiment) for experiment in experiments]
     config = load_config(experiments[0] / "config.yaml")
     target_moves = any(objective_class(entry.name).target_moves for entry in config.loss)
     curves = {
@@ -58,8 +58,8 @@ def make_reference(experiments: Sequence[Path], corpus: str, paths: DataPaths | 
     curves = {name: curve for name, curve in curves.items() if curve.points}
     if not curves:
         raise UserError(f"{experiments[0]}/history.jsonl: no validation that all runs have in common")
-    runs = tuple(_describe_run(each) for each in experiments)
-    return Reference(corpus, found[0], curves, spread_rule(len(runs)), runs)
+    runs = tuple(_describe_run(experiment) for experiment in experiments)
+    return Reference(corpus, subjects[0], curves, spread_rule(len(runs)), runs)
 
 
 def add_reference(path: Path, reference: Reference) -> int:
@@ -68,7 +68,7 @@ def add_reference(path: Path, reference: Reference) -> int:
     Raises:
         UserError: the file is there, but of another version.
     """
-    kept = [each for each in read_references(path) if not _is_same(each, reference)] if path.exists() else []
+    kept = [other for other in read_references(path) if not _is_same(other, reference)] if path.exists() else []
     write_references(path, [*kept, reference])
     return len(kept) + 1
 
@@ -86,7 +86,7 @@ def chosen_figures(histories: Sequence[Sequence[HistoryLine]], target_moves: boo
 def spread_points(curves: Sequence[Mapping[float, float]]) -> tuple[Point, ...]:
     """Mean and spread over runs, at the updates that all have; see `spread_rule`."""
     updates = sorted(set.intersection(*(set(curve) for curve in curves)))
-    found = []
+    curve_points = []
     for update in updates:
         values = np.array([curve[update] for curve in curves])
         mean = float(values.mean())
@@ -94,8 +94,8 @@ def spread_points(curves: Sequence[Mapping[float, float]]) -> tuple[Point, ...]:
             spread = max(MEASURED_DEVIATIONS * float(values.std(ddof=1)), SMALLEST_SHARE * abs(mean))
         else:
             spread = max(float(np.ptp(values)), ASSUMED_SHARE * abs(mean))
-        found.append(Point(int(update), float(f"{mean:.{SIGNIFICANT}g}"), float(f"{spread:.{SIGNIFICANT}g}")))
-    return tuple(found)
+        curve_points.append(Point(int(update), float(f"{mean:.{SIGNIFICANT}g}"), float(f"{spread:.{SIGNIFICANT}g}")))
+    return tuple(curve_points)
 
 
 def spread_rule(num_runs: int) -> str:
@@ -129,9 +129,9 @@ def _check_alike(first: Path, one: Subject, second: Path, other: Subject) -> Non
     if one.updates != other.updates:
         differing.append(f"updates: {one.updates} there, {other.updates} here")
     if one.probe != other.probe:
-        differing += [f"probe {each}" for each in differences(one.probe, other.probe)]
+        differing += [f"probe {difference}" for difference in differences(one.probe, other.probe)]
     if differing:
-        lines = "".join(f"\n  {each}" for each in differing)
+        lines = "".join(f"\n  {difference}" for difference in differing)
         raise UserError(f"{second} is no repetition of {first}:{lines}\ngive runs that differ in their seed only")
 
 
@@ -156,5 +156,5 @@ def _describe_run(experiment: Path) -> dict[str, object]:
 
 def _last(path: Path, pattern: str) -> str:
     """What the group of a pattern matches last in a file; "" if nowhere."""
-    found = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else []
-    return found[-1] if found else ""
+    matches = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE) if path.exists() else []
+    return matches[-1] if matches else ""

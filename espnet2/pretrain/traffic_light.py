@@ -34,10 +34,10 @@ class TrafficLight:
             references = read_references(path)
         except UserError as error:
             return cls(directory, subject, None, f"none: {error}")
-        reasons = {each.corpus: each.mismatch(subject) for each in references}
-        for each in sorted(references, key=lambda each: abs(each.subject.updates - subject.updates)):
-            if not each.mismatch(subject):
-                return cls(directory, subject, each.for_probe(subject.probe), "")
+        reasons = {reference.corpus: reference.mismatch(subject) for reference in references}
+        for reference in sorted(references, key=lambda reference: abs(reference.subject.updates - subject.updates)):
+            if not reference.mismatch(subject):
+                return cls(directory, subject, reference.for_probe(subject.probe), "")
         listed = "; ".join(f"{corpus}: {why}" for corpus, why in reasons.items()) or "it is empty"
         return cls(directory, subject, None, f"none, as no curve of {path.name} is of such a training: {listed}")
 
@@ -45,10 +45,11 @@ class TrafficLight:
         """One line for the log, before the training."""
         if self.reference is None:
             return f"traffic light: {self.reason}"
-        runs, own = len(self.reference.runs), self.reference.subject.updates
-        length = "" if own == self.subject.updates else "; compared at the same share of the run, with a wider spread"
+        runs, updates = len(self.reference.runs), self.reference.subject.updates
+        same_length = updates == self.subject.updates
+        length = "" if same_length else "; compared at the same share of the run, with a wider spread"
         return (
-            f"traffic light: against {runs} run{'s' * (runs > 1)} of {own:,} updates on {self.reference.corpus} "
+            f"traffic light: against {runs} run{'s' * (runs > 1)} of {updates:,} updates on {self.reference.corpus} "
             f"({', '.join(self.reference.curves)}; spread {self.reference.spread_rule}){length}"
         )
 
@@ -68,7 +69,8 @@ class TrafficLight:
         if not last:
             return "", ""
         text = "; ".join(light.describe() for light in last)
-        return f"traffic light at update {last[0].update}: {text}", max((each.light for each in last), key=ORDER.index)
+        worst = max((light.light for light in last), key=ORDER.index)
+        return f"traffic light at update {last[0].update}: {text}", worst
 
     def _write(self, rows: Sequence) -> None:
         reference = self.reference

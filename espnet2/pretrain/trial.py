@@ -71,7 +71,7 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
     stream = data.sampler.stream(Cursor())
     pin_memory = ranks.device.type == "cuda"
     update = samples = 0
-    busy, own = _busy_seconds(), _own_seconds()
+    busy, own_seconds = _busy_seconds(), _own_seconds()
     first, started = time.monotonic(), now()
     loading = iterate_batches(data.train, stream, num_workers=config.num_workers, pin_memory=pin_memory)
     with closing(loading) as batches:
@@ -80,15 +80,15 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
                 started, samples = now(), 0
             update += 1
             loaded = list(islice(batches, steps.accumulation))
-            launched = updater.launch([prepare(model, each, ranks.device) for each in loaded], update)
+            launched = updater.launch([prepare(model, batch, ranks.device) for batch in loaded], update)
             updater.finish(update, is_finite=not launched.is_nonfinite.item())  # the read waits for the device
-            samples += sum(each.num_samples for each in loaded)
+            samples += sum(batch.num_samples for batch in loaded)
         elapsed = now() - started
     whole = time.monotonic() - first
     share = None
     busy_now = _busy_seconds()
     if busy is not None and busy_now is not None and clock == "wall":
-        others = (busy_now - busy) - (_own_seconds() - own)  # loader processes have ended: theirs count as own
+        others = (busy_now - busy) - (_own_seconds() - own_seconds)  # loader processes have ended: theirs count as own
         share = max(0.0, others / (whole * (os.cpu_count() or 1)))
     timed = update - WARM_UP_UPDATES
     audio = samples / inputs.train.sample_rate

@@ -38,8 +38,8 @@ METHODS = [objective_class(name).Config for name in objective_names()]
 def sections_in(annotation: Any) -> Iterator[type[Config]]:
     if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, Config):
         yield annotation
-    for each in get_args(annotation):
-        yield from sections_in(each)
+    for argument in get_args(annotation):
+        yield from sections_in(argument)
 
 
 def with_sections(config: type[Config]) -> Iterator[type[Config]]:
@@ -68,7 +68,7 @@ def test_every_key_of_the_lists_is_in_some_config() -> None:
 
 def test_no_key_of_a_section_or_a_method_is_tagged() -> None:
     """Before the tags only the top level was left out, so a tag down there would change what checkpoints are asked."""
-    sections = {each for config in RUNS for each in with_sections(config)} - set(RUNS)
+    sections = {section for config in RUNS for section in with_sections(config)} - set(RUNS)
     for config in [*sections, *METHODS]:
         assert not [name for tag in Tag for name in tagged_keys(config, tag)], config
     assert len(sections) > 2
@@ -100,8 +100,8 @@ class Outer(Config):
 
 
 def test_tags_of_sections_and_of_lists_of_sections_are_seen() -> None:
-    found = dump_without(Outer(), Tag.FREE_ON_RESUME)
-    assert found == {"section": {"kept": 1}, "several": [{"kept": 1}, {"kept": 1, "free": 2}], "other": [1, 2]}
+    dump = dump_without(Outer(), Tag.FREE_ON_RESUME)
+    assert dump == {"section": {"kept": 1}, "several": [{"kept": 1}, {"kept": 1, "free": 2}], "other": [1, 2]}
     assert dump_without(Outer(), Tag.NO_CURVE) == Outer().model_dump(mode="json")
 
 

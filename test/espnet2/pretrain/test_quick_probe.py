@@ -62,9 +62,9 @@ def test_phones_of_several_sets_share_their_names(sets):
     """The second set's file begins with another phone: equal names must be equal ids."""
     folders, _ = sets
     index = open_indexes([folders["one"], folders["two"]])
-    found, reason = find_alignments(index)
-    assert reason == "" and sorted(found) == list(range(12))
-    assert found[0].phones.tolist() == [0, 1, 2] and found[6].phones.tolist() == [1, 2, 0]
+    alignments, reason = find_alignments(index)
+    assert reason == "" and sorted(alignments) == list(range(12))
+    assert alignments[0].phones.tolist() == [0, 1, 2] and alignments[6].phones.tolist() == [1, 2, 0]
 
 
 def test_only_utterances_with_phones_are_taken_where_there_are_any(sets):

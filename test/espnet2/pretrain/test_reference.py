@@ -106,8 +106,8 @@ def test_another_length_is_compared_at_the_same_share_with_twice_the_spread():
     ],
 )
 def test_what_may_be_compared(other, reason):
-    found = reference().mismatch(other)
-    assert (reason in found) if reason else found == ""
+    mismatch = reference().mismatch(other)
+    assert (reason in mismatch) if reason else mismatch == ""
 
 
 def test_a_config_key_that_is_newer_than_the_reference_has_its_default_there():
