@@ -155,9 +155,9 @@ def _verify(file: Path, url: str, sha256: str, md5: str) -> None:
             digest.update(block)
     if digest.hexdigest() == (sha256 or md5).lower():
         return
-    found = f"{digest.name} is {digest.hexdigest()}, expected {sha256 or md5}"
+    mismatch = f"{digest.name} is {digest.hexdigest()}, expected {sha256 or md5}"
     if file.suffix != ".partial":
-        raise UserError(f"{file}: {found}: it is not the file of {url}, or damaged; move it away and run again")
+        raise UserError(f"{file}: {mismatch}: it is not the file of {url}, or damaged; move it away and run again")
     file.unlink()
     _validator_file(file).unlink(missing_ok=True)
-    raise UserError(f"{url}: {found}; the download was removed: run again, or fetch the file by hand")
+    raise UserError(f"{url}: {mismatch}; the download was removed: run again, or fetch the file by hand")

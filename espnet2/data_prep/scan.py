@@ -59,8 +59,8 @@ def require_root(root: str | Path, expected_children: Collection[str], what: str
         raise UserError(f"{what}: no folder {root}; expected {expected or 'a folder'}")
     missing = [name for name in expected_children if not (root / name).exists()]
     if missing:
-        found = sorted(path.name for path in root.iterdir())
-        shown = ", ".join(found[:NUM_NAMED]) + (", ..." if len(found) > NUM_NAMED else "")
+        names = sorted(path.name for path in root.iterdir())
+        shown = ", ".join(names[:NUM_NAMED]) + (", ..." if len(names) > NUM_NAMED else "")
         raise UserError(
             f"{what}: {root} lacks {', '.join(missing)}; expected {expected}; found {shown or 'an empty folder'}"
         )

@@ -104,31 +104,33 @@ def replace_folder(new: Path, folder: Path) -> None:
 def _write_rows(stream, utterances: Iterable[Utterance], folder: Path) -> _Optional:
     """One line per utterance, fields separated by tabs, the id first: sorting whole lines sorts by id."""
     text = language = segments = gender = phones = False
-    for one in utterances:
-        _check(one, folder)
-        start, end = ("", "") if one.start is None else (f"{one.start:.3f}", f"{one.end:.3f}")
-        text |= one.text is not None
-        language |= one.language is not None
-        segments |= one.start is not None
-        gender |= one.gender is not None
-        phones |= bool(one.phones)
-        alignment = " ".join(f"{each.start_seconds:.4f} {each.end_seconds:.4f} {each.label}" for each in one.phones)
+    for utterance in utterances:
+        _check(utterance, folder)
+        start, end = ("", "") if utterance.start is None else (f"{utterance.start:.3f}", f"{utterance.end:.3f}")
+        text |= utterance.text is not None
+        language |= utterance.language is not None
+        segments |= utterance.start is not None
+        gender |= utterance.gender is not None
+        phones |= bool(utterance.phones)
+        alignment = " ".join(
+            f"{phone.start_seconds:.4f} {phone.end_seconds:.4f} {phone.label}" for phone in utterance.phones
+        )
         fields = (
-            one.utt_id,
-            one.speaker,
-            one.wav,
-            " ".join((one.text or "").split()),
-            one.language or "",
+            utterance.utt_id,
+            utterance.speaker,
+            utterance.wav,
+            " ".join((utterance.text or "").split()),
+            utterance.language or "",
             start,
             end,
-            one.recording or one.utt_id,
-            one.gender or "",
+            utterance.recording or utterance.utt_id,
+            utterance.gender or "",
             alignment,
         )
         try:
             stream.write("\t".join(fields) + "\n")
         except UnicodeEncodeError:
-            raise UserError(f"{folder}: {one.utt_id!r} ({one.wav!r}): not UTF-8; rename the file") from None
+            raise UserError(f"{folder}: {utterance.utt_id!r} ({utterance.wav!r}): not UTF-8; rename the file") from None
     return _Optional(text, language, segments, gender, phones)
 
 
@@ -158,8 +160,8 @@ def _write_by_utterance(work: Path, folder: Path, optional: _Optional) -> int:
     """Sort the rows; write the tables by utterance, and what the other tables are made of. Returns the count."""
     sort_file(work / "rows")
     names = ["utt2spk"]
-    names += [name for name, wanted in (("text", optional.text), ("utt2lang", optional.language)) if wanted]
-    names += [name for name, wanted in (("segments", optional.segments), ("phones.ctm", optional.phones)) if wanted]
+    names += [name for name, is_used in (("text", optional.text), ("utt2lang", optional.language)) if is_used]
+    names += [name for name, is_used in (("segments", optional.segments), ("phones.ctm", optional.phones)) if is_used]
     streams = {name: open(work / "tables" / name, "w", encoding="utf-8", newline="\n") for name in names}  # noqa: SIM115
     streams |= {name: open(work / name, "w", encoding="utf-8", newline="\n") for name in ("recordings", "speakers")}  # noqa: SIM115
     count, previous = 0, None
@@ -221,16 +223,18 @@ def _write_speakers(work: Path, folder: Path, with_gender: bool) -> int:
     with open(work / "tables" / "spk2utt", "w", encoding="utf-8", newline="\n") as stream:
         for speaker, rows in groupby(_fields(work / "speakers"), key=lambda row: row[0]):
             stream.write(speaker)
-            found = set()
+            speaker_genders = set()
             for _, utt_id, gender in rows:
                 stream.write(f" {utt_id}")
-                found.add(gender)
+                speaker_genders.add(gender)
             stream.write("\n")
             count += 1
-            found.discard("")
-            if not found <= {"m", "f"} or len(found) > 1:
-                raise UserError(f"{folder}: speaker {speaker} has the genders {sorted(found)}; expected either m or f")
-            genders += [f"{speaker} {gender}\n" for gender in found]
+            speaker_genders.discard("")
+            if not speaker_genders <= {"m", "f"} or len(speaker_genders) > 1:
+                raise UserError(
+                    f"{folder}: speaker {speaker} has the genders {sorted(speaker_genders)}; expected either m or f"
+                )
+            genders += [f"{speaker} {gender}\n" for gender in speaker_genders]
     if with_gender and len(genders) < count:
         print(f"{folder}: {count - len(genders)} of {count} speakers without a gender: no spk2gender", flush=True)
     elif with_gender:

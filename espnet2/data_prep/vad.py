@@ -73,8 +73,8 @@ class SpeechDetector:
         self._model.reset_states()
         with torch.inference_mode():
             wav = torch.from_numpy(rows.astype(np.float32) / 32768)
-            found = [self._model(window, SAMPLE_RATE) for window in wav.split(WINDOW, dim=1)]
-        return torch.cat(found, dim=1)[:, WARM_UP_WINDOWS:].flatten().numpy()
+            probabilities = [self._model(window, SAMPLE_RATE) for window in wav.split(WINDOW, dim=1)]
+        return torch.cat(probabilities, dim=1)[:, WARM_UP_WINDOWS:].flatten().numpy()
 
 
 def _regrouped(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -16,7 +16,7 @@ NUM_JOBS = 2500  # jobs with consecutive numbers share no port
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePosition:
     """Where this process stands among the nodes of its job."""
 
     hosts: tuple[str, ...]  # names as the scheduler writes them; the first is node 0
@@ -28,7 +28,7 @@ class Place:
         return self.hosts[self.node_rank]
 
 
-def find_place(environment: Mapping[str, str], num_nodes: int, *, port: int | None = None) -> Place:
+def find_node_position(environment: Mapping[str, str], num_nodes: int, *, port: int | None = None) -> NodePosition:
     """Which node this is, from what the job's environment says.
 
     In this order: torchrun's variables set by hand (NODE_RANK, MASTER_ADDR, MASTER_PORT), our own back ends
@@ -43,8 +43,8 @@ def find_place(environment: Mapping[str, str], num_nodes: int, *, port: int | No
     """
     if environment.get("NODE_RANK") and environment.get("MASTER_ADDR"):
         rank, first = int(environment["NODE_RANK"]), environment["MASTER_ADDR"]
-        own = socket.gethostname()
-        hosts = [first if node == 0 else own if node == rank else f"node{node}" for node in range(num_nodes)]
+        this_host = socket.gethostname()
+        hosts = [first if node == 0 else this_host if node == rank else f"node{node}" for node in range(num_nodes)]
         given = environment.get("MASTER_PORT")
         return _checked("NODE_RANK", hosts, rank, num_nodes, port or (int(given) if given else FIRST_PORT))
     hosts = environment.get("CLUSTER_HOSTS", "").split()
@@ -90,10 +90,10 @@ def parse_hosts(text: str) -> list[tuple[str, int]]:
     """
     hosts = []
     for word in text.split(","):
-        found = re.fullmatch(r"([\w.@-]+|\S*\[[0-9a-fA-F:]+\])(?::([1-9]\d*))?", word.strip())
-        if not found:
+        match = re.fullmatch(r"([\w.@-]+|\S*\[[0-9a-fA-F:]+\])(?::([1-9]\d*))?", word.strip())
+        if not match:
             raise UserError(f"--host {text}: '{word}' is not <host> or <host>:<processes>; expected h1:4,h2:4")
-        hosts.append((found.group(1), int(found.group(2) or 1)))
+        hosts.append((match.group(1), int(match.group(2) or 1)))
     return hosts
 
 
@@ -123,15 +123,15 @@ def _own_position(name: str, hosts: list[str]) -> int:
     Raises:
         UserError: it is not there.
     """
-    own = os.uname().nodename
-    for same in (lambda host: host == own, lambda host: host.partition(".")[0] == own.partition(".")[0]):
+    this_host = os.uname().nodename
+    for same in (lambda host: host == this_host, lambda host: host.partition(".")[0] == this_host.partition(".")[0]):
         for position, host in enumerate(hosts):
             if same(host):
                 return position
-    raise UserError(f"{name} lists {', '.join(hosts)}, but this is {own}; start launch on the hosts of the job")
+    raise UserError(f"{name} lists {', '.join(hosts)}, but this is {this_host}; start launch on the hosts of the job")
 
 
-def _checked(name: str, hosts: list[str], rank: int, num_nodes: int, port: int) -> Place:
+def _checked(name: str, hosts: list[str], rank: int, num_nodes: int, port: int) -> NodePosition:
     if len(hosts) != num_nodes:
         raise UserError(
             f"--nnodes {num_nodes}, but the job has {len(hosts)} node(s) ({name}: {', '.join(hosts)}); "
@@ -139,4 +139,4 @@ def _checked(name: str, hosts: list[str], rank: int, num_nodes: int, port: int) 
         )
     if not 0 <= rank < num_nodes:
         raise UserError(f"this is node {rank} of {num_nodes} ({name}); nodes are numbered from 0")
-    return Place(tuple(hosts), rank, port)
+    return NodePosition(tuple(hosts), rank, port)

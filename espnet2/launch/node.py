@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from types import FrameType
 
-from espnet2.launch.hosts import NUM_PORTS, Place, find_place, num_cores
+from espnet2.launch.hosts import NUM_PORTS, NodePosition, find_node_position, num_cores
 from espnet2.launch.signals import REQUEUE_EXIT_CODE
 
 SAVE_SECONDS = 120  # for a checkpoint, after a signal; then the processes are killed. Torchrun's default is 30
@@ -66,21 +66,23 @@ def run_node(options: NodeOptions, command: Sequence[str]) -> int:
     """Run the processes of this node, again after a crash while restarts are left; their exit status."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_cores() // options.num_processes)))
     os.environ["LAUNCH_WAIT_SECONDS"] = str(options.wait_seconds)
-    place = find_place(os.environ, options.num_nodes, port=options.master_port) if options.num_nodes > 1 else None
+    position = (
+        find_node_position(os.environ, options.num_nodes, port=options.master_port) if options.num_nodes > 1 else None
+    )
     quieten_torch()
     meeting = None
-    if place:
-        os.environ["CLUSTER_HOSTS"] = " ".join(place.hosts)  # for messages of the processes
+    if position:
+        os.environ["CLUSTER_HOSTS"] = " ".join(position.hosts)  # for messages of the processes
         from espnet2.launch.nodes import Meeting
 
-        meeting = Meeting(place, wait_seconds=options.wait_seconds)
+        meeting = Meeting(position, wait_seconds=options.wait_seconds)
     restarts = int(os.environ.get("CLUSTER_RESTARTS") or 0)
     for attempt in range(options.max_restarts + 1):
         os.environ["CLUSTER_RESTARTS"] = str(restarts + attempt)
         if meeting:
             meeting.gather(attempt)
         with meeting.watched(attempt) if meeting else nullcontext():
-            status = run_torchrun([*torchrun_options(options, place, attempt), *command])
+            status = run_torchrun([*torchrun_options(options, position, attempt), *command])
         if meeting and status != 0:
             # What the first node said holds for all; a node that had to end because of another has no say.
             status = meeting.report(attempt, status)
@@ -104,14 +106,14 @@ def quieten_torch() -> None:
         del os.environ["TORCH_CPP_LOG_LEVEL"]
 
 
-def torchrun_options(options: NodeOptions, place: Place | None, attempt: int) -> list[str]:
+def torchrun_options(options: NodeOptions, position: NodePosition | None, attempt: int) -> list[str]:
     """torchrun's own options for this node."""
     words = ["--signals_to_handle", BY_TORCHRUN, *shutdown_options(), "--nproc_per_node", str(options.num_processes)]
-    if place is None:
+    if position is None:
         return [*words, "--standalone"]
-    port = place.port + 1 + attempt % (NUM_PORTS - 1)
-    words += ["--nnodes", str(len(place.hosts)), "--node_rank", str(place.node_rank)]
-    words += ["--master_addr", place.hosts[0], "--master_port", str(port)]
+    port = position.port + 1 + attempt % (NUM_PORTS - 1)
+    words += ["--nnodes", str(len(position.hosts)), "--node_rank", str(position.node_rank)]
+    words += ["--master_addr", position.hosts[0], "--master_port", str(port)]
     return [*words, "--rdzv_conf", f"timeout={round(options.wait_seconds)}"]
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from torch.distributed import DistError, TCPStore
 
-from espnet2.launch.hosts import Place
+from espnet2.launch.hosts import NodePosition
 from espnet2.launch.signals import REQUEUE_EXIT_CODE
 from espnet2.utils.errors import UserError
 
@@ -26,10 +26,10 @@ END_SIGNAL = signal.SIGHUP  # to ourselves: torchrun ends its processes at once,
 class Meeting:
     """All nodes of a job, through a store on node 0."""
 
-    def __init__(self, place: Place, *, wait_seconds: float) -> None:
-        self.place, self.wait_seconds = place, wait_seconds
+    def __init__(self, position: NodePosition, *, wait_seconds: float) -> None:
+        self.position, self.wait_seconds = position, wait_seconds
         self.failure: str | None = None  # of another node, once it is known
-        self.store = self._open(wait_seconds, serve=place.node_rank == 0)
+        self.store = self._open(wait_seconds, serve=position.node_rank == 0)
 
     def gather(self, attempt: int) -> None:
         """Wait for all nodes.
@@ -37,7 +37,7 @@ class Meeting:
         Raises:
             UserError: on node 0, naming those that did not come; on the others, that node 0 gave up.
         """
-        rank, hosts = self.place.node_rank, self.place.hosts
+        rank, hosts = self.position.node_rank, self.position.hosts
         self.store.set(f"here/{attempt}/{rank}", socket.gethostname())
         if rank == 0:
             missing = self._missing(attempt)
@@ -52,7 +52,7 @@ class Meeting:
 
     def report(self, attempt: int, status: int) -> int:
         """Tell the others that this node has ended badly; the status of the first that did, the same on all nodes."""
-        rank = self.place.node_rank
+        rank = self.position.node_rank
         try:
             if not self.failure and status != REQUEUE_EXIT_CODE:
                 self._name_silent(attempt)
@@ -76,16 +76,16 @@ class Meeting:
     def leave(self, attempt: int) -> None:
         """Say that this node has ended; node 0, which holds the store, waits a little for the others to read it."""
         try:
-            self.store.set(f"left/{attempt}/{self.place.node_rank}", "")
-            if self.place.node_rank == 0:
-                names = [f"left/{attempt}/{node}" for node in range(len(self.place.hosts))]
+            self.store.set(f"left/{attempt}/{self.position.node_rank}", "")
+            if self.position.node_rank == 0:
+                names = [f"left/{attempt}/{node}" for node in range(len(self.position.hosts))]
                 self._poll(names, GRACE_SECONDS + 2 * BEAT_SECONDS)
         except (DistError, RuntimeError):
             pass  # node 0 has ended before this one
 
     def _name_silent(self, attempt: int) -> None:
         """Say which other nodes are gone: their loss may be what ended the processes here, and is not known yet."""
-        others = [node for node in range(len(self.place.hosts)) if node != self.place.node_rank]
+        others = [node for node in range(len(self.position.hosts)) if node != self.position.node_rank]
 
         def beats() -> list[bytes]:
             names = [f"beat/{attempt}/{node}" for node in others]
@@ -96,11 +96,13 @@ class Meeting:
         for node, was, now in zip(others, before, beats(), strict=True):
             if was == now and not self.store.check([f"left/{attempt}/{node}"]):
                 print(
-                    f"launch: node {node} ({self.place.hosts[node]}) gives no sign of life", file=sys.stderr, flush=True
+                    f"launch: node {node} ({self.position.hosts[node]}) gives no sign of life",
+                    file=sys.stderr,
+                    flush=True,
                 )
 
     def _open(self, seconds: float, *, serve: bool) -> TCPStore:
-        address, port = self.place.hosts[0], self.place.port
+        address, port = self.position.hosts[0], self.position.port
         try:
             return TCPStore(
                 address, port, None, serve, timedelta(seconds=seconds), wait_for_workers=False, multi_tenant=False
@@ -113,7 +115,7 @@ class Meeting:
                     "--master_port gives another"
                 ) from error
             raise UserError(
-                f"node {self.place.node_rank} ({self.place.host}) cannot reach node 0 at {address}:{port} within "
+                f"node {self.position.node_rank} ({self.position.host}) cannot reach node 0 at {address}:{port} within "
                 f"{seconds:.0f} s ({reason}). Check that node 0 has started (its log), that the name {address} means "
                 "the same host here, and that no firewall is between them"
             ) from error
@@ -128,21 +130,21 @@ class Meeting:
             time.sleep(0.05)
 
     def _missing(self, attempt: int) -> list[int]:
-        return self._poll([f"here/{attempt}/{node}" for node in range(len(self.place.hosts))], self.wait_seconds)
+        return self._poll([f"here/{attempt}/{node}" for node in range(len(self.position.hosts))], self.wait_seconds)
 
     def _describe_missing(self, missing: list[int]) -> str:
-        names = ", ".join(f"node {node} ({self.place.hosts[node]})" for node in missing)
+        names = ", ".join(f"node {node} ({self.position.hosts[node]})" for node in missing)
         return (
-            f"{names} did not come within {self.wait_seconds:.0f} s; {len(self.place.hosts) - len(missing)} of "
-            f"{len(self.place.hosts)} nodes are here. Check there that the host is up, that launch has started (its "
-            f"lines in the log), that {os.getcwd()} is the same folder, and that {self.place.hosts[0]}:"
-            f"{self.place.port} can be reached; --wait_seconds gives slow nodes more time"
+            f"{names} did not come within {self.wait_seconds:.0f} s; {len(self.position.hosts) - len(missing)} of "
+            f"{len(self.position.hosts)} nodes are here. Check there that the host is up, that launch has started (its "
+            f"lines in the log), that {os.getcwd()} is the same folder, and that {self.position.hosts[0]}:"
+            f"{self.position.port} can be reached; --wait_seconds gives slow nodes more time"
         )
 
     def _watch(self, attempt: int, done: threading.Event) -> None:
         """Give signs of life, look for failures, and end this node when there is one (a thread of its own)."""
-        rank, beats = self.place.node_rank, 0
-        seen = {node: ("", time.monotonic()) for node in range(len(self.place.hosts))}
+        rank, beats = self.position.node_rank, 0
+        seen = {node: ("", time.monotonic()) for node in range(len(self.position.hosts))}
         try:
             store = self._open(self.wait_seconds, serve=False)
             while not done.wait(BEAT_SECONDS):
@@ -153,12 +155,12 @@ class Meeting:
                     status, node = map(int, store.get(f"failed/{attempt}").decode().split())
                     if status == REQUEUE_EXIT_CODE:
                         return  # all ranks have saved together: let each end by itself
-                    self.failure = f"node {node} ({self.place.hosts[node]}) ended with status {status}"
+                    self.failure = f"node {node} ({self.position.hosts[node]}) ended with status {status}"
                     break
         except (DistError, RuntimeError, UserError):
-            self.failure = f"node 0 ({self.place.hosts[0]}) is gone"
+            self.failure = f"node 0 ({self.position.hosts[0]}) is gone"
         if self.failure and not done.wait(GRACE_SECONDS):
-            print(f"launch: {self.failure}; ending the processes of {self.place.host}", file=sys.stderr, flush=True)
+            print(f"launch: {self.failure}; ending the processes of {self.position.host}", file=sys.stderr, flush=True)
             os.kill(os.getpid(), END_SIGNAL)
             if not done.wait(2 * GRACE_SECONDS):  # torchrun waits for the other nodes, deaf to signals; no process left
                 os._exit(FAILED_STATUS)
@@ -170,5 +172,7 @@ class Meeting:
             if now != beat:
                 seen[node] = now, time.monotonic()
             elif time.monotonic() - since > SILENT_SECONDS and not store.check([f"left/{attempt}/{node}"]):
-                print(f"launch: no sign of life of node {node} ({self.place.hosts[node]})", file=sys.stderr, flush=True)
+                print(
+                    f"launch: no sign of life of node {node} ({self.position.hosts[node]})", file=sys.stderr, flush=True
+                )
                 store.compare_set(f"failed/{attempt}", "", f"1 {node}")

@@ -148,9 +148,9 @@ def count_token_errors(references: Sequence[Sequence[int]], hypotheses: Sequence
     >>> count_token_errors([[4, 5, 6]], [[4, 6, 6, 7]])
     2
     """
-    words = [[" ".join(map(str, ids)) for ids in each] for each in (references, hypotheses)]
-    found = require_jiwer().process_words(*words)
-    return found.substitutions + found.insertions + found.deletions
+    words = [[" ".join(map(str, ids)) for ids in sequences] for sequences in (references, hypotheses)]
+    edits = require_jiwer().process_words(*words)
+    return edits.substitutions + edits.insertions + edits.deletions
 
 
 def error_rates(references: Sequence[str], hypotheses: Sequence[str], token_type: str) -> dict[str, float]:

@@ -82,7 +82,7 @@ class PhonemeTokenizer:
             return self.convert(line)
         if self.g2p_type == "g2p_en":
             words = [self.convert(word) for word in line.split()]
-            return [phone for place, word in enumerate(words) for phone in ([self.space_symbol] * (place > 0) + word)]
+            return [phone for number, word in enumerate(words) for phone in ([self.space_symbol] * (number > 0) + word)]
         if self.g2p_type == "pyopenjtalk":
             return _import_pyopenjtalk().g2p(line).split()
         if self.phonemizer is None:

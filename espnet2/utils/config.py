@@ -64,16 +64,16 @@ def _pruned(value: object, dumped: Any, tag: Tag) -> Any:
     """What was dumped of a value, without tagged keys of the sections in it."""
     if isinstance(value, Config):
         return {name: _pruned(getattr(value, name), dumped[name], tag) for name in _untagged(value, tag)}
-    if isinstance(value, list | tuple) and any(isinstance(each, Config) for each in value):
-        return [_pruned(each, one, tag) for each, one in zip(value, dumped, strict=True)]
+    if isinstance(value, list | tuple) and any(isinstance(entry, Config) for entry in value):
+        return [_pruned(entry, dumped_entry, tag) for entry, dumped_entry in zip(value, dumped, strict=True)]
     return dumped
 
 
 def tags_of(field: FieldInfo) -> tuple[Tag, ...]:
     """The tags of a key, in their order."""
     extra = field.json_schema_extra
-    found = extra.get(_TAGS, []) if isinstance(extra, dict) else []
-    return tuple(Tag(tag) for tag in found) if isinstance(found, list) else ()
+    tags = extra.get(_TAGS, []) if isinstance(extra, dict) else []
+    return tuple(Tag(tag) for tag in tags) if isinstance(tags, list) else ()
 
 
 class _Loader(yaml.SafeLoader):

@@ -43,8 +43,8 @@ def only_class(module: ModuleType, base: type[Part]) -> type[Part]:
     Raises:
         TypeError: there is none, or several.
     """
-    defined = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
-    parts = [each for each in defined if issubclass(each, base)]
+    defined = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
+    parts = [cls for cls in defined if issubclass(cls, base)]
     if len(parts) != 1:
         raise TypeError(f"{module.__file__} must define exactly one {base.__name__}, found {len(parts)}")
     return parts[0]

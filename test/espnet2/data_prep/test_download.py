@@ -29,14 +29,14 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        wanted = self.headers.get("Range", "")
-        self.server.asked.append(wanted)
+        requested_range = self.headers.get("Range", "")
+        self.server.asked.append(requested_range)
         body = self.server.files.get(self.path)
         if body is None:
             self.send_error(404)
             return
         same = self.headers.get("If-Range", "") in ("", *self.server.validators.values())
-        start = int(wanted[len("bytes=") : -1]) if wanted and self.server.knows_ranges and same else 0
+        start = int(requested_range[len("bytes=") : -1]) if requested_range and self.server.knows_ranges and same else 0
         if start and start >= len(body):
             self.send_error(416)
             return

@@ -21,23 +21,23 @@ def corpus(tmp_path: Path) -> Path:
     return root
 
 
-FOUND = ["a b/3.flac", "b/x/1.WAV", "b/x/2.wav", "link/x/1.WAV", "link/x/2.wav", "top.Flac"]
+AUDIO_FILES = ["a b/3.flac", "b/x/1.WAV", "b/x/2.wav", "link/x/1.WAV", "link/x/2.wav", "top.Flac"]
 
 
 @pytest.mark.parametrize("num_jobs", [1, 3])
 def test_audio_is_found_whatever_the_case_of_its_suffix(corpus: Path, tmp_path: Path, num_jobs: int) -> None:
-    assert list(scan_audio(corpus, (".wav", ".flac"))) == FOUND
-    assert list(scan_audio(corpus, (".flac", ".wav"), num_jobs, tmp_path / "work")) == FOUND
+    assert list(scan_audio(corpus, (".wav", ".flac"))) == AUDIO_FILES
+    assert list(scan_audio(corpus, (".flac", ".wav"), num_jobs, tmp_path / "work")) == AUDIO_FILES
     assert list(scan_audio(corpus, (".FLAC",), num_jobs, tmp_path / "work")) == ["a b/3.flac", "top.Flac"]
 
 
 def test_many_folders_are_read_in_parts(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(scan, "NUM_PARTS", 7)  # each is a file that is flushed to the disk
-    wanted = sorted(f"s{number}/{inner}.wav" for number in range(400) for inner in "ab")
-    for name in wanted:
+    expected_files = sorted(f"s{number}/{inner}.wav" for number in range(400) for inner in "ab")
+    for name in expected_files:
         (tmp_path / "corpus" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "corpus" / name).touch()
-    assert list(scan_audio(tmp_path / "corpus", (".wav",), 4, tmp_path / "work")) == wanted
+    assert list(scan_audio(tmp_path / "corpus", (".wav",), 4, tmp_path / "work")) == expected_files
 
 
 def test_a_stopped_scan_goes_on_and_a_finished_one_is_gone(corpus: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -57,12 +57,12 @@ def test_a_stopped_scan_goes_on_and_a_finished_one_is_gone(corpus: Path, tmp_pat
     with pytest.raises(OSError, match="went away"):
         list(scan_audio(corpus, (".wav",), 1, tmp_path / "work"))
     calls[:] = [""] * 100
-    found = list(scan_audio(corpus, (".wav",), 1, tmp_path / "work"))
-    assert len(found) == 304 and 0 < len(calls) - 100 < 250  # the parts that were done are not read again
+    files = list(scan_audio(corpus, (".wav",), 1, tmp_path / "work"))
+    assert len(files) == 304 and 0 < len(calls) - 100 < 250  # the parts that were done are not read again
     assert "going on with the scan" in capsys.readouterr().out
     assert not list((tmp_path / "work").iterdir())
     (corpus / "new.wav").touch()
-    assert list(scan_audio(corpus, (".wav",), 1, tmp_path / "work")) == sorted([*found, "new.wav"])
+    assert list(scan_audio(corpus, (".wav",), 1, tmp_path / "work")) == sorted([*files, "new.wav"])
 
 
 def test_names_that_are_not_utf8_pass_through(tmp_path: Path) -> None:

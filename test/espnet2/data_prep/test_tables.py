@@ -21,12 +21,12 @@ def test_the_tables_are_sorted_by_bytes_and_valid(tmp_path: Path) -> None:
     utterances = [Utterance(f"{s}-{u}", s, f"/a b/{s}{u}.wav") for s in speakers for u in (10, 9)]
     random.Random(0).shuffle(utterances)
     assert write_data_dir(tmp_path / "set", iter(utterances)) == Summary(12, 6)
-    found = lines(tmp_path / "set")
-    assert found.keys() == {"wav.scp", "utt2spk", "spk2utt"}
-    assert found["spk2utt"] == [f"{s} {s}-10 {s}-9" for s in ("1", "10", "B", "a", "a1", "é")]
-    assert found["wav.scp"][0] == "1-10 /a b/110.wav" and found["utt2spk"][-1] == "é-9 é"
+    tables = lines(tmp_path / "set")
+    assert tables.keys() == {"wav.scp", "utt2spk", "spk2utt"}
+    assert tables["spk2utt"] == [f"{s} {s}-10 {s}-9" for s in ("1", "10", "B", "a", "a1", "é")]
+    assert tables["wav.scp"][0] == "1-10 /a b/110.wav" and tables["utt2spk"][-1] == "é-9 é"
     for name in ("wav.scp", "utt2spk"):
-        assert [line.split()[0] for line in found[name]] == sorted(one.utt_id for one in utterances)
+        assert [line.split()[0] for line in tables[name]] == sorted(utterance.utt_id for utterance in utterances)
     assert not [path for path in tmp_path.iterdir() if path.name != "set"]  # nothing is left beside
     validate = [ROOT / "utils/validate_data_dir.sh", "--no-feats", "--no-text", tmp_path / "set"]
     assert subprocess.run(validate, check=False).returncode == 0

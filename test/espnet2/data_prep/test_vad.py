@@ -20,9 +20,9 @@ def cut(*stretches: tuple[float, float], total: float = 60, **options: float) ->
     return cut_at_pauses(probabilities, round(total * SAMPLE_RATE), CutOptions(**options))
 
 
-def close(found: list[tuple[float, float]], *expected: tuple[float, float]) -> bool:
+def close(parts: list[tuple[float, float]], *expected: tuple[float, float]) -> bool:
     """Whether the parts are these, to a window or two."""
-    return len(found) == len(expected) and np.allclose(found, expected, atol=0.04)
+    return len(parts) == len(expected) and np.allclose(parts, expected, atol=0.04)
 
 
 def test_short_pauses_are_kept_and_long_ones_cut() -> None:

@@ -4,42 +4,53 @@ import os
 
 import pytest
 
-from espnet2.launch.hosts import NUM_JOBS, NUM_PORTS, find_place, job_port, parse_hosts
+from espnet2.launch.hosts import NUM_JOBS, NUM_PORTS, find_node_position, job_port, parse_hosts
 from espnet2.utils.errors import UserError
 
-OWN = os.uname().nodename
+THIS_HOST = os.uname().nodename
 
 
 def test_slurm_says_everything():
-    place = find_place({"SLURM_JOB_ID": "42", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_NODEID": "1"}, 2)
-    assert (place.hosts, place.node_rank, place.host, place.port) == (("node7", "node8"), 1, "node8", job_port("42"))
+    position = find_node_position({"SLURM_JOB_ID": "42", "SLURM_JOB_NODELIST": "node[7-8]", "SLURM_NODEID": "1"}, 2)
+    assert (position.hosts, position.node_rank, position.host, position.port) == (
+        ("node7", "node8"),
+        1,
+        "node8",
+        job_port("42"),
+    )
 
 
 @pytest.mark.parametrize(
     ("variable", "job", "text"),
     [
-        ("PE_HOSTFILE", "JOB_ID", "first.site 4 all.q@first UNDEFINED\n{own} 4 all.q@own UNDEFINED\n"),
-        ("PBS_NODEFILE", "PBS_JOBID", "first\nfirst\n{own}\n{own}\n"),
-        ("LSB_DJOB_HOSTFILE", "LSB_JOBID", "first\nfirst\n{own}\n"),
+        ("PE_HOSTFILE", "JOB_ID", "first.site 4 all.q@first UNDEFINED\n{this_host} 4 all.q@own UNDEFINED\n"),
+        ("PBS_NODEFILE", "PBS_JOBID", "first\nfirst\n{this_host}\n{this_host}\n"),
+        ("LSB_DJOB_HOSTFILE", "LSB_JOBID", "first\nfirst\n{this_host}\n"),
     ],
 )
 def test_files_of_other_schedulers(tmp_path, variable, job, text):
-    (tmp_path / "hosts").write_text(text.format(own=f"{OWN.partition('.')[0]}.cluster.site"))
-    place = find_place({variable: str(tmp_path / "hosts"), job: "7"}, 2)
-    assert place.hosts[0].startswith("first") and place.node_rank == 1 and place.port == job_port("7")
+    (tmp_path / "hosts").write_text(text.format(this_host=f"{THIS_HOST.partition('.')[0]}.cluster.site"))
+    position = find_node_position({variable: str(tmp_path / "hosts"), job: "7"}, 2)
+    assert position.hosts[0].startswith("first") and position.node_rank == 1 and position.port == job_port("7")
 
 
 def test_lsf_without_a_file():
-    assert find_place({"LSB_MCPU_HOSTS": f"{OWN} 8 other 8", "LSB_JOBID": "7"}, 2).hosts == (OWN, "other")
+    assert find_node_position({"LSB_MCPU_HOSTS": f"{THIS_HOST} 8 other 8", "LSB_JOBID": "7"}, 2).hosts == (
+        THIS_HOST,
+        "other",
+    )
 
 
 def test_our_back_ends_come_before_the_scheduler_and_hands_before_both():
     job = {"SLURM_JOB_ID": "42", "SLURM_JOB_NODELIST": "node[7-8]"}
     ours = {**job, "CLUSTER_HOSTS": "a b", "CLUSTER_NODE_RANK": "1", "CLUSTER_JOB": "9"}
-    assert find_place(ours, 2).hosts == ("a", "b")
-    assert find_place({**ours, "CLUSTER_HOSTS": "login"}, 2).hosts == ("node7", "node8")  # run.pl inside an own job
-    place = find_place({**ours, "NODE_RANK": "0", "MASTER_ADDR": "h0", "MASTER_PORT": "1234"}, 2)
-    assert (place.hosts[0], place.node_rank, place.port) == ("h0", 0, 1234)
+    assert find_node_position(ours, 2).hosts == ("a", "b")
+    assert find_node_position({**ours, "CLUSTER_HOSTS": "login"}, 2).hosts == (
+        "node7",
+        "node8",
+    )  # run.pl inside an own job
+    position = find_node_position({**ours, "NODE_RANK": "0", "MASTER_ADDR": "h0", "MASTER_PORT": "1234"}, 2)
+    assert (position.hosts[0], position.node_rank, position.port) == ("h0", 0, 1234)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +59,13 @@ def test_our_back_ends_come_before_the_scheduler_and_hands_before_both():
         ({}, "no list of hosts"),
         ({"SLURM_JOB_NODELIST": "node[1-4]"}, "--nnodes 2, but the job has 4 node"),
         ({"PBS_NODEFILE": "/nowhere/file"}, "cannot be read here"),
-        ({"LSB_MCPU_HOSTS": "a 1 b 1"}, f"lists a, b, but this is {OWN}"),
+        ({"LSB_MCPU_HOSTS": "a 1 b 1"}, f"lists a, b, but this is {THIS_HOST}"),
         ({"NODE_RANK": "2", "MASTER_ADDR": "a"}, "numbered from 0"),
     ],
 )
 def test_a_list_that_does_not_fit_is_refused(environment, message):
     with pytest.raises(UserError, match=message):
-        find_place(environment, 2)
+        find_node_position(environment, 2)
 
 
 def test_ports_of_neighbours_in_the_queue_do_not_meet():

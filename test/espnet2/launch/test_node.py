@@ -6,11 +6,11 @@ import sys
 import pytest
 from torch.distributed import run as torchrun
 
-from espnet2.launch.hosts import Place
+from espnet2.launch.hosts import NodePosition
 from espnet2.launch.node import SAVE_SECONDS, NodeOptions, run_torchrun, torchrun_options
 
 OPTIONS = NodeOptions(num_nodes=1, num_processes=1, max_restarts=0, master_port=None, wait_seconds=60)
-PLACE = Place(hosts=("localhost",), node_rank=0, port=29400)
+POSITION = NodePosition(hosts=("localhost",), node_rank=0, port=29400)
 newer_parser = torchrun.get_args_parser
 
 
@@ -27,21 +27,21 @@ def older_parser() -> argparse.ArgumentParser:
     return parser
 
 
-@pytest.mark.parametrize("place", [None, PLACE])
-def test_the_time_to_save_is_given_where_torchrun_takes_it(place: Place | None) -> None:
-    words = torchrun_options(OPTIONS, place, 0)
+@pytest.mark.parametrize("position", [None, POSITION])
+def test_the_time_to_save_is_given_where_torchrun_takes_it(position: NodePosition | None) -> None:
+    words = torchrun_options(OPTIONS, position, 0)
     assert words[words.index("--shutdown_timeout") + 1] == str(SAVE_SECONDS)
     assert torchrun.parse_args([*words, "program"]).shutdown_timeout == SAVE_SECONDS
 
 
-@pytest.mark.parametrize("place", [None, PLACE])
+@pytest.mark.parametrize("position", [None, POSITION])
 def test_an_older_torchrun_gets_no_option_that_it_refuses(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: Place | None
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], position: NodePosition | None
 ) -> None:
     monkeypatch.setattr(torchrun, "get_args_parser", older_parser)
     with pytest.raises(SystemExit):
         torchrun.parse_args(["--shutdown_timeout", "120", "program"])  # what the imitation must refuse
-    words = torchrun_options(OPTIONS, place, 0)
+    words = torchrun_options(OPTIONS, position, 0)
     assert torchrun.parse_args([*words, "program"]).signals_to_handle == "SIGINT,SIGHUP,SIGQUIT"
     assert "30 s" in capsys.readouterr().err
 
