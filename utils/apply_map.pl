@@ -16,10 +16,10 @@ A key that is not in the map is an error; with --permissive it stays as it is, w
 def read_map(path):
     """key -> the rest of its line with single spaces."""
     mapping = {}
-    for place, line in kaldi_lib.numbered_lines([path]):
+    for location, line in kaldi_lib.numbered_lines([path]):
         words = line.split()
         if not words:
-            kaldi_lib.fail(f"{place}: empty line in the map")
+            kaldi_lib.fail(f"{location}: empty line in the map")
         mapping[words[0]] = b" ".join(words[1:])
     return mapping
 
@@ -35,16 +35,16 @@ def main(arguments):
         kaldi_lib.fail(USAGE)
     mapping = read_map(arguments[0])
 
-    def convert(word, place, _):
+    def convert(word, location, _):
         if word in mapping:
             return mapping[word]
         if not permissive:
-            kaldi_lib.fail(f"{place}: undefined key {kaldi_lib.shown(word)}")
+            kaldi_lib.fail(f"{location}: undefined key {kaldi_lib.shown(word)}")
         sys.stderr.write(f"apply_map.pl: warning: missing key {kaldi_lib.shown(word)}\n")
         return word
 
-    for place, line in kaldi_lib.numbered_lines([]):
-        sys.stdout.buffer.write(b" ".join(kaldi_lib.map_fields(place, line, fields, convert)) + b"\n")
+    for location, line in kaldi_lib.numbered_lines([]):
+        sys.stdout.buffer.write(b" ".join(kaldi_lib.map_fields(location, line, fields, convert)) + b"\n")
 
 
 kaldi_lib.run(main)

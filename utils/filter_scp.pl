@@ -16,10 +16,10 @@ field of a line there. --exclude keeps the other lines. "-" is standard input, a
 def read_keys(path):
     """The set of first fields of a file."""
     keys = set()
-    for place, line in kaldi_lib.numbered_lines([path]):
+    for location, line in kaldi_lib.numbered_lines([path]):
         words = line.split(None, 1)
         if not words:
-            kaldi_lib.fail(f"{place}: empty line in the id list")
+            kaldi_lib.fail(f"{location}: empty line in the id list")
         keys.add(words[0])
     return keys
 
@@ -37,10 +37,10 @@ def main(arguments):
         kaldi_lib.fail(USAGE)
     keys = read_keys(arguments[0])
     write = sys.stdout.buffer.write
-    for place, line in kaldi_lib.numbered_lines(arguments[1:]):
+    for location, line in kaldi_lib.numbered_lines(arguments[1:]):
         words = line.split(None, field)
         if len(words) < field:
-            kaldi_lib.fail(f"{place}: no field {field} in '{kaldi_lib.shown(line)}'")
+            kaldi_lib.fail(f"{location}: no field {field} in '{kaldi_lib.shown(line)}'")
         if (words[field - 1] in keys) != exclude:
             write(line)
 

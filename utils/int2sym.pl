@@ -15,10 +15,10 @@ Replaces the integers in the field range (all by default; 2, 2-4, 2-, -4) by the
 def read_integers(path):
     """integer (bytes, as written) -> symbol."""
     integers = {}
-    for place, line in kaldi_lib.numbered_lines([path]):
+    for location, line in kaldi_lib.numbered_lines([path]):
         words = line.split()
         if len(words) != 2:
-            kaldi_lib.fail(f"{place}: expected 'symbol integer', got '{kaldi_lib.shown(line)}'")
+            kaldi_lib.fail(f"{location}: expected 'symbol integer', got '{kaldi_lib.shown(line)}'")
         integers[words[1]] = words[0]
     return integers
 
@@ -32,16 +32,16 @@ def main(arguments):
         kaldi_lib.fail(USAGE)
     integers = read_integers(arguments[0])
 
-    def convert(word, place, position):
+    def convert(word, location, position):
         if not word.isdigit():
-            kaldi_lib.fail(f"{place}: {kaldi_lib.shown(word)} is no integer (in position {position + 1})")
+            kaldi_lib.fail(f"{location}: {kaldi_lib.shown(word)} is no integer (in position {position + 1})")
         if word not in integers:
-            kaldi_lib.fail(f"{place}: integer {kaldi_lib.shown(word)} is not in {arguments[0]}")
+            kaldi_lib.fail(f"{location}: integer {kaldi_lib.shown(word)} is not in {arguments[0]}")
         return integers[word]
 
-    for place, line in kaldi_lib.numbered_lines(arguments[1:]):
+    for location, line in kaldi_lib.numbered_lines(arguments[1:]):
         # Kaldi's output has a space after every field, the last one too.
-        words = kaldi_lib.map_fields(place, line, fields, convert)
+        words = kaldi_lib.map_fields(location, line, fields, convert)
         sys.stdout.buffer.write(b"".join([word + b" " for word in words]) + b"\n")
 
 

@@ -40,7 +40,7 @@ def open_input(path):
 
 
 def numbered_lines(paths):
-    """Yield (place, line) for all lines of the files in turn, or of standard input where there are none."""
+    """Yield (location, line) for all lines of the files in turn, or of standard input where there are none."""
     for path in paths or ["-"]:
         name = "standard input" if path == "-" else path
         with open_input(path) as stream:
@@ -62,11 +62,11 @@ def field_range(spec):
     return int(first) - 1 if first else 0, int(last) if last else None
 
 
-def map_fields(place, line, fields, convert):
+def map_fields(location, line, fields, convert):
     """The whitespace-separated fields of a line; those in the half-open range go through
-    convert(field, place, position)."""
+    convert(field, location, position)."""
     words = line.split()
     begin, end = fields
     for position in range(begin, len(words) if end is None else min(end, len(words))):
-        words[position] = convert(words[position], place, position)
+        words[position] = convert(words[position], location, position)
     return words

@@ -19,13 +19,13 @@ def main(arguments):
     for lines in zip_longest(*(kaldi_lib.numbered_lines([path]) for path in arguments)):
         if None in lines:
             kaldi_lib.fail("the files have different numbers of lines: " + " ".join(arguments))
-        entries = [(place, line.split(None, 1)) for place, line in lines]
-        for place, words in entries:
+        entries = [(location, line.split(None, 1)) for location, line in lines]
+        for location, words in entries:
             if len(words) < 2:
-                kaldi_lib.fail(f"{place}: expected '<key> <file>'")
+                kaldi_lib.fail(f"{location}: expected '<key> <file>'")
             if words[0] != entries[0][1][0]:
                 first, other = kaldi_lib.shown(entries[0][1][0]), kaldi_lib.shown(words[0])
-                kaldi_lib.fail(f"{place}: key '{other}' where {entries[0][0]} has '{first}': sort the files alike")
+                kaldi_lib.fail(f"{location}: key '{other}' where {entries[0][0]} has '{first}': sort the files alike")
         files = b" ".join(words[1].strip() for _, words in entries)
         sys.stdout.buffer.write(b"%s sox -M %s -c %d -t wav - |\n" % (entries[0][1][0], files, len(entries)))
 

@@ -50,16 +50,16 @@ _po_distance() {
 
 # _po_nearest <name>: the option of this script that was probably meant, or nothing.
 _po_nearest() {
-    local candidate distance least=$((${#1} / 3 + 2)) found=
+    local candidate distance least=$((${#1} / 3 + 2)) nearest=
     for candidate in $(compgen -v); do
         case ${candidate} in [A-Z]* | _* | help_message) continue ;; esac
         ! compgen -e | grep -qx "${candidate}" || continue
         distance=$((${#candidate} - ${#1}))
         [ "${distance#-}" -lt "${least}" ] || continue
         distance=$(_po_distance "$1" "${candidate}")
-        [ "${distance}" -ge "${least}" ] || { least=${distance}; found=${candidate}; }
+        [ "${distance}" -ge "${least}" ] || { least=${distance}; nearest=${candidate}; }
     done
-    echo "${found}"
+    echo "${nearest}"
 }
 
 # _po_check <option> <name> <number of words left> <value>: ends the script unless the pair can be set.

@@ -28,11 +28,11 @@ def main(arguments):
     if arguments:
         kaldi_lib.fail(USAGE)
     table = Removed()
-    for place, line in kaldi_lib.numbered_lines([]):
+    for location, line in kaldi_lib.numbered_lines([]):
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
-            kaldi_lib.fail(f"{place}: not UTF-8; convert the text with iconv")
+            kaldi_lib.fail(f"{location}: not UTF-8; convert the text with iconv")
         words = KEPT.join(part.translate(table) for part in text.split(KEPT)).split()
         sys.stdout.buffer.write(" ".join(words).encode() + b"\n")
 

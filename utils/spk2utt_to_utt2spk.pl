@@ -12,10 +12,10 @@ import kaldi_lib
 def main(arguments):
     if len(arguments) > 1:
         kaldi_lib.fail("usage: spk2utt_to_utt2spk.pl [<spk2utt>] > <utt2spk>")
-    for place, line in kaldi_lib.numbered_lines(arguments):
+    for location, line in kaldi_lib.numbered_lines(arguments):
         words = line.split()
         if len(words) < 2:
-            kaldi_lib.fail(f"{place}: expected 'speaker utterance ...', got '{kaldi_lib.shown(line)}'")
+            kaldi_lib.fail(f"{location}: expected 'speaker utterance ...', got '{kaldi_lib.shown(line)}'")
         ending = b" " + words[0] + b"\n"
         sys.stdout.buffer.write(b"".join([utterance + ending for utterance in words[1:]]))
 

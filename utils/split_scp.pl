@@ -36,10 +36,10 @@ def read_options(arguments):
 def read_map(path):
     """utterance -> second field."""
     mapping = {}
-    for place, line in kaldi_lib.numbered_lines([path]):
+    for location, line in kaldi_lib.numbered_lines([path]):
         words = line.split()
         if len(words) != 2:
-            kaldi_lib.fail(f"{place}: expected two fields, got '{kaldi_lib.shown(line)}'")
+            kaldi_lib.fail(f"{location}: expected two fields, got '{kaldi_lib.shown(line)}'")
         mapping[words[0]] = words[1]
     return mapping
 
@@ -62,10 +62,10 @@ def lines_by_speaker(scp, options):
     utt2spk = read_map(options["utt2spk"])
     seconds = read_map(options["utt2dur"]) if options["utt2dur"] else None
     groups, weights = {}, {}
-    for place, line in kaldi_lib.numbered_lines([scp]):
+    for location, line in kaldi_lib.numbered_lines([scp]):
         words = line.split(None, 1)
         if not words or words[0] not in utt2spk:
-            kaldi_lib.fail("{}: no utterance '{}' in {}".format(place, kaldi_lib.shown(line), options["utt2spk"]))
+            kaldi_lib.fail("{}: no utterance '{}' in {}".format(location, kaldi_lib.shown(line), options["utt2spk"]))
         speaker = utt2spk[words[0]]
         groups.setdefault(speaker, []).append(line)
         weight = 1 if seconds is None else float(seconds.get(words[0], 0))

@@ -126,8 +126,9 @@ class Supervisor:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
                 signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, shells need it
                 me = str(os.getppid())
-                own = {MARK: me, run_lock.KEEPER: me, run_lock.LOCKS: self.locks, run_lock.COMMAND: shlex.join(words)}
-                os.execvpe("bash", ["bash", *words], {**os.environ, **own})
+                variables = {MARK: me, run_lock.KEEPER: me, run_lock.LOCKS: self.locks}
+                variables[run_lock.COMMAND] = shlex.join(words)
+                os.execvpe("bash", ["bash", *words], {**os.environ, **variables})
             finally:
                 os._exit(127)
         for number in SIGNALS:

@@ -17,10 +17,10 @@ MAX_WARNINGS = 20  # as in Kaldi: a wrong table would otherwise fill the log
 def read_symbols(path):
     """symbol -> integer, as bytes without leading zeros."""
     symbols = {}
-    for place, line in kaldi_lib.numbered_lines([path]):
+    for location, line in kaldi_lib.numbered_lines([path]):
         words = line.split()
         if len(words) != 2 or not words[1].lstrip(b"-").isdigit():
-            kaldi_lib.fail(f"{place}: expected 'symbol integer', got '{kaldi_lib.shown(line)}'")
+            kaldi_lib.fail(f"{location}: expected 'symbol integer', got '{kaldi_lib.shown(line)}'")
         symbols[words[0]] = b"%d" % int(words[1])
     return symbols
 
@@ -43,11 +43,11 @@ def main(arguments):
         unknown = symbols[unknown]
     warnings = [0]
 
-    def convert(word, place, position):
+    def convert(word, location, position):
         if word in symbols:
             return symbols[word]
         if unknown is None:
-            kaldi_lib.fail(f"{place}: undefined symbol {kaldi_lib.shown(word)} (in position {position + 1})")
+            kaldi_lib.fail(f"{location}: undefined symbol {kaldi_lib.shown(word)} (in position {position + 1})")
         warnings[0] += 1
         if warnings[0] <= MAX_WARNINGS:
             sys.stderr.write(f"sym2int.pl: replacing {kaldi_lib.shown(word)} with {unknown.decode()}\n")
@@ -55,8 +55,8 @@ def main(arguments):
             sys.stderr.write("sym2int.pl: not warning for unknown symbols any more\n")
         return unknown
 
-    for place, line in kaldi_lib.numbered_lines(arguments[1:]):
-        sys.stdout.buffer.write(b" ".join(kaldi_lib.map_fields(place, line, fields, convert)) + b"\n")
+    for location, line in kaldi_lib.numbered_lines(arguments[1:]):
+        sys.stdout.buffer.write(b" ".join(kaldi_lib.map_fields(location, line, fields, convert)) + b"\n")
 
 
 kaldi_lib.run(main)

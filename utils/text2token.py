@@ -38,11 +38,11 @@ def main(arguments):
     parser.add_argument("text", nargs="?", default="-", help="the text (default: standard input)")
     options = parser.parse_args(arguments)
     symbols = read_symbols(options.non_lang_syms) if options.non_lang_syms else None
-    for place, line in kaldi_lib.numbered_lines([options.text]):
+    for location, line in kaldi_lib.numbered_lines([options.text]):
         try:
             words = line.decode("utf-8").split()
         except UnicodeDecodeError:
-            kaldi_lib.fail(f"{place}: not UTF-8; convert the text with iconv")
+            kaldi_lib.fail(f"{location}: not UTF-8; convert the text with iconv")
         columns = " ".join(words[: options.skip_ncols])
         made = " ".join(tokens(words[options.skip_ncols :], options, symbols))
         sys.stdout.buffer.write(f"{columns} {made}\n".encode())

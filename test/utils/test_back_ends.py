@@ -204,8 +204,8 @@ def test_states_of_grid_engine(monkeypatch) -> None:
     said = "error reason          1:      11/22/2026 15:50:00 [0:1]: error: can't chdir to /nowhere\n"
     monkeypatch.setattr(sge, "call", lambda words, *_: (0, said if "-j" in words else output, ""))
     entries = sge.GridEngine().ask(["1", "2"])
-    found = [(entry.job_id, entry.indices, entry.state) for entry in entries]
-    assert found == [("1", [2], "running"), ("1", [3, 4, 5, 6], "pending"), ("2", [0], "error")]
+    states = [(entry.job_id, entry.indices, entry.state) for entry in entries]
+    assert states == [("1", [2], "running"), ("1", [3, 4, 5, 6], "pending"), ("2", [0], "error")]
     assert "can't chdir to /nowhere" in entries[2].detail
 
 
@@ -265,12 +265,12 @@ def test_a_task_without_a_trace_is_lost_after_a_while(tmp_path: Path, monkeypatc
     waiting = watch.Watch(backend, job)
     waiting.folder.create()
     Path(waiting.folder.scheduler_log).write_text("slurmstepd: error: couldn't chdir\n")
-    waiting.place, waiting.task_of = {1: ("7", 0)}, {("7", 0): 1}
+    waiting.job_of, waiting.task_of = {1: ("7", 0)}, {("7", 0): 1}
     waiting.compare([], 1000.0)
     waiting.judge({}, 1000.0 + watch.STATUS_SECONDS - 1)
-    assert waiting.place
+    assert waiting.job_of
     waiting.judge({}, 1000.0 + watch.STATUS_SECONDS)
-    assert not waiting.place and waiting.reasons[1].startswith("lost: the scheduler does not know it any more")
+    assert not waiting.job_of and waiting.reasons[1].startswith("lost: the scheduler does not know it any more")
     assert "does the node see this folder?" in waiting.reasons[1] and "couldn't chdir" in waiting.reasons[1]
 
 
@@ -283,8 +283,8 @@ def test_questions_become_rarer_but_are_never_more_than_one_in_two_seconds(tmp_p
     tasks = range(1, 10001)
     monkeypatch.setattr(backend, "ask", lambda _: asked.append(now[0]) or [slurm.Entry("7", tasks, "running")])
     waiting = watch.Watch(backend, watch.job_command.parse_command_line(["JOB=1:10000", "x.JOB.log", "true"]))
-    waiting.place = {task: ("7", task) for task in tasks}
-    waiting.task_of = {place: task for task, place in waiting.place.items()}
+    waiting.job_of = {task: ("7", task) for task in tasks}
+    waiting.task_of = {job: task for task, job in waiting.job_of.items()}
     waiting.changed = now[0]
     while now[0] < 1600:
         if now[0] >= waiting.next_query:

@@ -145,8 +145,8 @@ def test_our_own_recipes_need_nothing() -> None:
     ],
 )
 def test_the_commands_of_a_script(text: str, commands: list[tuple[str, ...]]) -> None:
-    found = [command.words for command in shell_text.read_script(text).commands]
-    assert [words for words in found if words[0] != "case"] == commands
+    command_words = [command.words for command in shell_text.read_script(text).commands]
+    assert [words for words in command_words if words[0] != "case"] == commands
 
 
 def test_variables_that_must_be_set() -> None:

@@ -54,14 +54,14 @@ def test_subset(run, write, good, tmp_path, arguments, utterances) -> None:
     write(".", {"list": "s2\ns1-a\nunknown\n"})
     result = run("subset_data_dir.sh", *arguments.split())
     assert result.returncode == 0, result.stderr
-    wanted = utterances.split()
-    assert result.stdout == f"subset_data_dir.sh: reducing #utt from 4 to {len(wanted)}\n"
+    expected_ids = utterances.split()
+    assert result.stdout == f"subset_data_dir.sh: reducing #utt from 4 to {len(expected_ids)}\n"
     small = tables(tmp_path / "b")
     assert set(small) == set(good)
     for name in ("utt2spk", "wav.scp", "text", "utt2lang", "utt2dur"):
-        assert keys(small[name]) == wanted
-    assert set(keys(small["phones.ctm"])) == set(wanted) & {"s1-a", "s2-c"}
-    assert set(keys(small["spk2gender"])) == {name[:2] for name in wanted}
+        assert keys(small[name]) == expected_ids
+    assert set(keys(small["phones.ctm"])) == set(expected_ids) & {"s1-a", "s2-c"}
+    assert set(keys(small["spk2gender"])) == {name[:2] for name in expected_ids}
     assert run(*WELL_FORMED, "b").returncode == 0
 
 

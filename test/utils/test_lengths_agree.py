@@ -104,8 +104,8 @@ def test_audio_folder_and_augmentation_count_the_same(tmp_path: Path) -> None:
     options = InspectOptions("none", 20.0, False, CutOptions(1.0, 20.0))
     for key, entry in entries.items():
         if not key.startswith("ark"):
-            found = inspect(Path("/"), entry.lstrip("/"), options, tmp_path)
-            assert (found.reason, found.seconds) == ("", pytest.approx(expected[key], abs=0.001)), key
+            inspection = inspect(Path("/"), entry.lstrip("/"), options, tmp_path)
+            assert (inspection.reason, inspection.seconds) == ("", pytest.approx(expected[key], abs=0.001)), key
     names = [key for key in entries if not key.startswith("talk")]  # PyAV's formats have to be converted for this
     for key in names:
         (tmp_path / "noise.scp").write_text(f"{key} {entries[key]}\n")

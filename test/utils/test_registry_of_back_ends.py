@@ -34,8 +34,8 @@ def test_a_task_gets_the_variables_of_before() -> None:
     names = [
         name + end for name in [*begins, "PATH", "HOME", "LSOF", "PERL5LIB", "JOBS", "SSL"] for end in ("", "X", "_X")
     ]
-    found = backends.variables_of_the_node()
-    assert [bool(found.match(name)) for name in names] == [bool(OF_THE_NODE.match(name)) for name in names]
+    pattern = backends.variables_of_the_node()
+    assert [bool(pattern.match(name)) for name in names] == [bool(OF_THE_NODE.match(name)) for name in names]
 
 
 def test_others_ask_the_same_files() -> None:
@@ -48,7 +48,8 @@ def test_others_ask_the_same_files() -> None:
 def test_a_new_back_end_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "flux.py").write_text(
         "from cluster.backend import Backend\n\n\nclass Flux(Backend):\n"
-        "    name, title, place = 'flux', 'Flux', 15\n    variables, hosts_variables = ('FLUX_',), ('FLUX_HOSTS',)\n"
+        "    name, title, asking_order = 'flux', 'Flux', 15\n"
+        "    variables, hosts_variables = ('FLUX_',), ('FLUX_HOSTS',)\n"
     )
     package = importlib.import_module("cluster")
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])

@@ -38,8 +38,8 @@ def test_perl_itself_agrees(run: Run, seed: int, count: int) -> None:
     """Small numbers are written with an exponent, which sorts differently: 100,000 lines hold some."""
     if shutil.which("perl") is None:
         return  # the recorded orders are all that can be compared
-    wanted = subprocess.run(["perl", "-e", PERL, str(seed), str(count)], capture_output=True, text=True, check=True)
-    assert run("shuffle_list.pl", "--srand", seed, stdin=numbers(count)).stdout == wanted.stdout
+    by_perl = subprocess.run(["perl", "-e", PERL, str(seed), str(count)], capture_output=True, text=True, check=True)
+    assert run("shuffle_list.pl", "--srand", seed, stdin=numbers(count)).stdout == by_perl.stdout
 
 
 def test_a_last_line_without_newline_and_bad_options(run: Run) -> None:

@@ -29,14 +29,14 @@ def write_run(folder: Path, how: str, work: str) -> list[str]:
 
 def processes_in(folder: Path) -> list[str]:
     """Command lines of the living processes that were started in a folder."""
-    found = []
+    command_lines = []
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and os.readlink(entry / "cwd") == str(folder):
-                found.append((entry / "cmdline").read_text().replace("\0", " "))
+                command_lines.append((entry / "cmdline").read_text().replace("\0", " "))
         except OSError:
             continue
-    return [line for line in found if line]
+    return [line for line in command_lines if line]
 
 
 def wait_until(condition, seconds: float = 20) -> bool:

@@ -161,5 +161,5 @@ def test_memory_does_not_grow_with_the_directory(tmp_path) -> None:
     for name, text in tables.items():
         (tmp_path / name).write_text(text)
     command = [sys.executable, "-SE", "-c", MEASURE, str(ROOT / "utils/datadir"), *ALL, str(tmp_path)]
-    found = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
-    assert int(found.stdout.split()[-1]) < 2_000_000
+    measured = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    assert int(measured.stdout.split()[-1]) < 2_000_000

@@ -55,9 +55,9 @@ def task_numbers(text):
     """
     numbers = []
     for part in text.split("%")[0].split(","):
-        found = re.match(r"\s*(\d+)(?:-(\d+)(?::(\d+))?)?\s*\Z", part)
-        if found:
-            first, last, step = (int(group or 0) for group in found.groups())
+        match = re.match(r"\s*(\d+)(?:-(\d+)(?::(\d+))?)?\s*\Z", part)
+        if match:
+            first, last, step = (int(group or 0) for group in match.groups())
             numbers += range(first, (last or first) + 1, step or 1)
     return numbers
 
@@ -80,7 +80,7 @@ class Backend:
     node_output = "stream"  # the output of further nodes comes through the program that starts them; or "log"
 
     # What it puts into the environment of a job. The wrapper of tasks, train.sh and espnet2/utils/schedulers.py ask.
-    place = 100  # the smallest is asked first, where a job of one started a job of another
+    asking_order = 100  # the smallest is asked first, where a job of one started a job of another
     variables = ()  # how the names of its variables begin: they are of the node, never of the submitter
     whole_variables = ()  # whole names of further ones
     hosts_variables = ()  # the hosts of a job over several nodes: the first that is set counts

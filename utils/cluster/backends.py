@@ -26,13 +26,13 @@ def by_name(name: str) -> Backend:
     """An object of the back end; only its module is imported."""
     module = importlib.import_module(f"{__package__}.{name}")
     classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Backend)]
-    (found,) = [value for value in classes if value.__module__ == module.__name__]
-    return found()
+    (backend_class,) = [value for value in classes if value.__module__ == module.__name__]
+    return backend_class()
 
 
 def every() -> list[Backend]:
     """All back ends, in the order in which they are asked what job this is."""
-    return sorted(map(by_name, names()), key=lambda backend: (backend.place, backend.name))
+    return sorted(map(by_name, names()), key=lambda backend: (backend.asking_order, backend.name))
 
 
 def variables_of_the_node() -> re.Pattern[str]:

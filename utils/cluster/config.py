@@ -15,7 +15,7 @@ import shlex
 from .job_command import fail
 
 # Options that the back ends read themselves: a configuration may describe them, but need not.
-OWN = ("config", "dry-run", "max-jobs-run", "host", "status-seconds")
+READ_BY_BACK_ENDS = ("config", "dry-run", "max-jobs-run", "host", "status-seconds")
 # Options that scripts give. Those of a user's own come after them, and so win: schedulers take the last.
 USUAL = ("mem", "gpu", "num-threads", "num-nodes", "time", "requeue")
 
@@ -39,7 +39,7 @@ class Config:
         chosen = [(name, value) for name, value in self.defaults.items() if name not in options]
         chosen += sorted(options.items(), key=lambda option: option[0] not in USUAL)
         for name, value in chosen:
-            if name not in OWN and name not in left_out:
+            if name not in READ_BY_BACK_ENDS and name not in left_out:
                 words += self.words_of(name, value)
         return words
 
@@ -52,9 +52,9 @@ class Config:
             known = ", ".join("--" + other.replace("_", "-") for other in sorted(self.options))
             fail(f"option --{name} is not described in {where} (known: {known}); add a line like "
                  f"'option {key}=* <option of the scheduler> $0'")  # fmt: skip
-        for wanted in (value, "*"):
+        for described in (value, "*"):
             for pattern, words in lines:
-                if pattern == wanted:
+                if pattern == described:
                     return [word.replace("$0", value) for word in words]
         return fail(f"option --{name} {value}: {where} has no line 'option {key}=*' or 'option {key}={value}'")
 
@@ -69,13 +69,13 @@ def parse(text, path):
             fail(f"{path}:{number}: {error}")
         if not words:
             continue
-        keyword, found = words[0], re.match(r"([\w-]+)=(.*)\Z", words[1]) if len(words) > 1 else None
+        keyword, setting = words[0], re.match(r"([\w-]+)=(.*)\Z", words[1]) if len(words) > 1 else None
         if keyword == "command" and len(words) > 1:
             command = words[1:]
-        elif keyword == "option" and found:
-            options.setdefault(found.group(1).replace("_", "-"), []).append((found.group(2), words[2:]))
-        elif keyword == "default" and found and len(words) == 2:
-            defaults[found.group(1).replace("_", "-")] = found.group(2)
+        elif keyword == "option" and setting:
+            options.setdefault(setting.group(1).replace("_", "-"), []).append((setting.group(2), words[2:]))
+        elif keyword == "default" and setting and len(words) == 2:
+            defaults[setting.group(1).replace("_", "-")] = setting.group(2)
         else:
             fail(f"{path}:{number}: expected 'command <words>', 'option <name>=<value or *> <words>' or "
                  f"'default <name>=<value>', got '{line.strip()}'")  # fmt: skip

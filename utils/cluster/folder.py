@@ -104,7 +104,7 @@ class Folder:
 
     def statuses(self):
         """{task: exit code} of the tasks that have ended so far (a requeued one takes its status back)."""
-        folder, found = os.path.join(self.path, "status"), {}
+        folder, statuses = os.path.join(self.path, "status"), {}
         # A file that comes and goes makes a client of NFS forget what it remembers of the folder.
         probe = os.path.join(folder, ".look")
         try:
@@ -113,12 +113,12 @@ class Folder:
             names = os.listdir(folder)
         except OSError as error:
             sys.stderr.write(f"{program()}: warning: cannot read {folder}: {error.strerror}\n")
-            return found
+            return statuses
         for name in names:
             if name.isdigit() and int(name) not in self.succeeded:
-                self.read_status(folder, name, found)
-        found.update(self.succeeded)
-        return found
+                self.read_status(folder, name, statuses)
+        statuses.update(self.succeeded)
+        return statuses
 
     def started(self):
         """The tasks that have started at least once."""
@@ -127,14 +127,14 @@ class Folder:
         except OSError:
             return set()  # none yet
 
-    def read_status(self, folder, name, found):
+    def read_status(self, folder, name, statuses):
         """Read one status file into found; success is read once only."""
         try:
             with open(os.path.join(folder, name), encoding="ascii") as stream:
                 code = int(stream.read().split()[0])
         except (OSError, ValueError, IndexError):
             return  # just being taken back
-        found[int(name)] = code
+        statuses[int(name)] = code
         if code == 0:
             self.succeeded[int(name)] = 0
 

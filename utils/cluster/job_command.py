@@ -121,10 +121,10 @@ def parse_command_line(words):
     usage = f"usage: {program()} [options] [JOB=1:n] <log-file> <command> <argument>..."
     words, options, passed, name, first, last = list(words), {}, [], "", 1, 1
     read_options(words, options, passed)
-    found = re.match(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?\Z", words[0]) if words else None
-    if found:
-        name, first = found.group(1), int(found.group(2))
-        last = int(found.group(3) or first)
+    task_range = re.match(r"([A-Za-z_]\w*)=(\d+)(?::(\d+))?\Z", words[0]) if words else None
+    if task_range:
+        name, first = task_range.group(1), int(task_range.group(2))
+        last = int(task_range.group(3) or first)
         if not 1 <= first <= last:
             fail(f"bad range of tasks '{words[0]}': it must start at 1 or above and not run backwards")
         words.pop(0)

@@ -184,4 +184,3 @@ def main(arguments):
     for number in FORWARDED:
         signal.signal(number, task.forward)
     return task.run_node(arguments[2]) if len(arguments) > 2 else task.run()
-

@@ -39,7 +39,7 @@ class Lsf(Backend):
         option project=* -P $0
     """
     index = "${LSB_JOBINDEX}"
-    place = 40
+    asking_order = 40
     variables = ("LSB_", "LSF_", "LS_")
     hosts_variables = ("LSB_DJOB_HOSTFILE", "LSB_MCPU_HOSTS")
     job_variables = ("LSB_JOBID",)
@@ -53,8 +53,8 @@ class Lsf(Backend):
             _, output, _ = call(["bparams", "-a"], self.unavailable)
         except (Refused, Unavailable):
             return self.usual_array_limit
-        found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", output)
-        return int(found.group(1)) if found else self.usual_array_limit
+        limit = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", output)
+        return int(limit.group(1)) if limit else self.usual_array_limit
 
     def submit_words(self, words, name, array, output):
         name = re.sub(r"[^\w.-]", "_", name)
@@ -64,8 +64,8 @@ class Lsf(Backend):
         return [*words, "-J", name, "-o", output]
 
     def read_job_id(self, output):
-        found = re.search(r"Job <(\d+)> is submitted", output)
-        return found.group(1) if found else None
+        match = re.search(r"Job <(\d+)> is submitted", output)
+        return match.group(1) if match else None
 
     def jobs(self, *words):
         """Lines of bjobs -> (job id, index, state, exit code, reason of the end, reason of waiting)."""
@@ -85,10 +85,10 @@ class Lsf(Backend):
         return entries
 
     def explain(self, job_ids, tasks):
-        wanted = sorted({job_id for job_id, _ in tasks})
+        asked_ids = sorted({job_id for job_id, _ in tasks})
         return {
             (job_id, int(index) if index.isdigit() else 0): final(state, code, reason)
-            for job_id, index, state, code, reason, _ in self.jobs("-a", *wanted)
+            for job_id, index, state, code, reason, _ in self.jobs("-a", *asked_ids)
             if state in ("DONE", "EXIT", "ZOMBI")
         }
 

@@ -39,7 +39,7 @@ class Pbs(Backend):
         option project=* -P $0
     """
     index = "${PBS_ARRAY_INDEX:-${PBS_ARRAYID}}"  # the second in Torque
-    place = 30
+    asking_order = 30
     variables = ("PBS_",)
     hosts_variables = ("PBS_NODEFILE",)
     job_variables = ("PBS_JOBID",)
@@ -70,8 +70,8 @@ class Pbs(Backend):
         return words
 
     def read_job_id(self, output):
-        found = re.search(r"^(\d+)(\[\])?(\.\S+)?\s*\Z", output.strip().split("\n")[-1])
-        return "".join(part or "" for part in found.groups()) if found else None
+        match = re.search(r"^(\d+)(\[\])?(\.\S+)?\s*\Z", output.strip().split("\n")[-1])
+        return "".join(part or "" for part in match.groups()) if match else None
 
     def ask(self, job_ids):
         entries = []
@@ -80,11 +80,11 @@ class Pbs(Backend):
         if code and not re.search(FINISHED, errors, re.IGNORECASE):
             raise Unavailable((errors or output).strip())
         for line in output.splitlines():
-            found = re.match(r"(\d+)(?:\[(\d*)\])?\S*\s.*\s([A-Z])\s+\S+\s*\Z", line)
-            if found and found.group(1) in by_number and found.group(2) != "" and found.group(3) in PENDING + RUNNING:
-                state = "pending" if found.group(3) in PENDING else "running"
-                index = int(found.group(2) or 0)
-                entries.append(Entry(by_number[found.group(1)], [index], state, f"state {found.group(3)}"))
+            row = re.match(r"(\d+)(?:\[(\d*)\])?\S*\s.*\s([A-Z])\s+\S+\s*\Z", line)
+            if row and row.group(1) in by_number and row.group(2) != "" and row.group(3) in PENDING + RUNNING:
+                state = "pending" if row.group(3) in PENDING else "running"
+                index = int(row.group(2) or 0)
+                entries.append(Entry(by_number[row.group(1)], [index], state, f"state {row.group(3)}"))
         return entries
 
     def explain(self, job_ids, tasks):

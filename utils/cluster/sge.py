@@ -32,7 +32,7 @@ class GridEngine(Backend):
         option project=* -P $0
     """
     index = "${SGE_TASK_ID}"
-    place = 20
+    asking_order = 20
     variables = ("SGE_", "JOB_", "TASK_ID", "NSLOTS", "NHOSTS", "NQUEUES", "PE_")
     whole_variables = ("PE", "QUEUE", "REQUEST", "RESTARTED", "ARC", "ENVIRONMENT")
     hosts_variables = ("PE_HOSTFILE",)
@@ -48,8 +48,8 @@ class GridEngine(Backend):
             _, output, _ = call(["qconf", "-sconf"], self.unavailable)
         except (Refused, Unavailable):
             return self.usual_array_limit
-        found = re.search(r"^max_aj_tasks\s+(\d+)", output, re.MULTILINE)
-        return int(found.group(1)) or 10**9 if found else self.usual_array_limit  # 0: no limit
+        limit = re.search(r"^max_aj_tasks\s+(\d+)", output, re.MULTILINE)
+        return int(limit.group(1)) or 10**9 if limit else self.usual_array_limit  # 0: no limit
 
     def submit_words(self, words, name, array, output):
         name = name if not name[:1].isdigit() else f"j{name}"  # a name must not begin with a digit
@@ -75,9 +75,9 @@ class GridEngine(Backend):
 
     def read_job_id(self, output):
         for line in reversed(output.splitlines()):
-            found = re.match(r"(\d+)(\.\d+-\d+:\d+)?\s*\Z|Your job(?:-array)? (\d+)", line)
-            if found:
-                return found.group(1) or found.group(3)
+            match = re.match(r"(\d+)(\.\d+-\d+:\d+)?\s*\Z|Your job(?:-array)? (\d+)", line)
+            if match:
+                return match.group(1) or match.group(3)
         return None
 
     def ask(self, job_ids):
@@ -101,8 +101,8 @@ class GridEngine(Backend):
     def error_reason(self, job_id):
         """Why a job is in an error state, as far as qstat -j says it."""
         _, output, _ = call(["qstat", "-j", job_id], self.unavailable)
-        found = re.search(r"^error reason.*?:\s*(.*)$", output, re.MULTILINE)
-        return f", {found.group(1).strip()}" if found else ""
+        match = re.search(r"^error reason.*?:\s*(.*)$", output, re.MULTILINE)
+        return f", {match.group(1).strip()}" if match else ""
 
     def explain(self, job_ids, tasks):
         finals = {}

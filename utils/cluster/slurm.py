@@ -45,7 +45,7 @@ class Slurm(Backend):
         option exclude=* --exclude $0
     """
     index = "${SLURM_ARRAY_TASK_ID}"
-    place = 10
+    asking_order = 10
     variables = ("SLURM", "SBATCH", "SRUN", "PMI")
     hosts_variables = ("SLURM_JOB_NODELIST",)
     job_variables = ("SLURM_JOB_ID",)
@@ -63,8 +63,8 @@ class Slurm(Backend):
             _, output, _ = call(["scontrol", "show", "config"], self.unavailable)
         except (Refused, Unavailable):
             return self.usual_array_limit
-        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", output, re.MULTILINE)
-        return int(found.group(1)) - 1 if found and int(found.group(1)) > 1 else self.usual_array_limit
+        limit = re.search(r"^MaxArraySize\s*=\s*(\d+)", output, re.MULTILINE)
+        return int(limit.group(1)) - 1 if limit and int(limit.group(1)) > 1 else self.usual_array_limit
 
     def submit_words(self, words, name, array, output):
         words = [*words, "--parsable", f"--job-name={name}", f"--output={output}", "--open-mode=append"]
@@ -79,8 +79,8 @@ class Slurm(Backend):
         return {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k in kept}
 
     def read_job_id(self, output):
-        found = re.match(r"(\d+)(?:;\S+)?\s*\Z", output.strip().split("\n")[-1])
-        return found.group(1) if found else None
+        match = re.match(r"(\d+)(?:;\S+)?\s*\Z", output.strip().split("\n")[-1])
+        return match.group(1) if match else None
 
     def submitted(self, script):
         _, output, _ = self.squeue("-h", f"--user={os.getuid()}", "-o", "%F|%o")
@@ -107,8 +107,8 @@ class Slurm(Backend):
         finals = {}
         for job_id in sorted({job_id for job_id, _ in tasks}):
             code, output, _ = self.squeue("-h", "-t", "all", "-j", job_id, "-o", FORMAT)
-            for found, indices, state, reason, nodes in parsed(output) if code == 0 else []:
-                finals.update({(found, index): final(state, reason, nodes) for index in indices})
+            for number, indices, state, reason, nodes in parsed(output) if code == 0 else []:
+                finals.update({(number, index): final(state, reason, nodes) for index in indices})
             if code:
                 finals.update(self.accounted(job_id))
         return finals

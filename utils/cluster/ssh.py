@@ -38,7 +38,7 @@ class Ssh(Backend):
         option requeue=*
     """
     index = "$1"
-    place = 50
+    asking_order = 50
     variables = ("SSH_",)
     requeues = False
     others_serve = False

@@ -43,7 +43,7 @@ class Watch:
         self.words = backend.config.words(options, left_out) + job.passed
         self.folder = Folder(job, backend)
         self.waiting = []  # ranges of tasks (first, last) that are not submitted yet
-        self.place = {}  # {task: (job id, index)} of the open tasks that are submitted
+        self.job_of = {}  # {task: (job id, index)} of the open tasks that are submitted
         self.task_of = {}  # the other way round, for all ever submitted
         self.reasons = {}  # {task: reason} of the failed
         self.gone_since = {}  # {task: time at which the scheduler first did not know it}
@@ -91,8 +91,8 @@ class Watch:
                     signal.pthread_sigmask(signal.SIG_BLOCK, job_process.SIGNALS)
             self.note_answer()
             for task in range(first, last + 1):
-                self.place[task] = (job_id, task - offset if last > first else 0)
-                self.task_of[self.place[task]] = task
+                self.job_of[task] = (job_id, task - offset if last > first else 0)
+                self.task_of[self.job_of[task]] = task
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, job_process.SIGNALS)
         self.next_query = time.time() + self.backend.query_seconds
@@ -100,7 +100,7 @@ class Watch:
 
     def submit_waiting(self):
         """Submit what may be: all arrays, or with --max-jobs-run one after the other, as each keeps to the limit."""
-        while self.waiting and not (self.limit and self.place):
+        while self.waiting and not (self.limit and self.job_of):
             first, last = self.waiting.pop(0)
             self.submit(first, last)
 
@@ -113,7 +113,7 @@ class Watch:
         while True:
             self.submit_waiting()
             statuses = self.take_successes()
-            if not self.place and not self.waiting:
+            if not self.job_of and not self.waiting:
                 return self.reasons
             if time.time() >= self.next_query:
                 self.look(statuses)
@@ -124,13 +124,13 @@ class Watch:
     def take_successes(self):
         """Forget the tasks that ended well. Returns the exit codes of all that ended."""
         statuses = self.folder.statuses()
-        for task in [task for task in self.place if statuses.get(task) == 0]:
+        for task in [task for task in self.job_of if statuses.get(task) == 0]:
             self.close(task)
         return statuses
 
     def close(self, task, reason=None):
         """A task is over; with a reason it failed."""
-        del self.place[task]
+        del self.job_of[task]
         self.gone_since.pop(task, None)
         self.changed = time.time()
         if reason is not None:
@@ -141,11 +141,11 @@ class Watch:
         now = time.time()
         slower = min(MAXIMUM_QUERY_SECONDS, (now - self.changed) / 20)  # while nothing changes
         self.next_query = now + (max(self.backend.query_seconds, slower) if self.backend.others_serve else 0.1)
-        job_ids = sorted({job_id for job_id, _ in self.place.values()}, key=str)
+        job_ids = sorted({job_id for job_id, _ in self.job_of.values()}, key=str)
         try:
             self.explaining = bool(self.gone_since) and not self.explaining  # in turn: they may have come back
             if self.explaining:
-                gone = [self.place[task] for task in self.gone_since]
+                gone = [self.job_of[task] for task in self.gone_since]
                 self.judge(self.backend.explain(job_ids, gone), now)
             else:
                 self.compare(self.backend.ask(job_ids), now)
@@ -160,22 +160,22 @@ class Watch:
         for entry in entries:
             for index in entry.indices:
                 task = self.task_of.get((entry.job_id, index))
-                if task in self.place:
+                if task in self.job_of:
                     states[task], details[task] = entry.state, entry.detail
         statuses = self.take_successes()  # some ended while the scheduler was asked
         started = self.folder.started()
-        pending = {task for task in self.place if states.get(task) == "pending"}
+        pending = {task for task in self.job_of if states.get(task) == "pending"}
         requeued = sorted(task for task in (pending & started) - self.requeued)
         if requeued:
             say(f"{self.named(requeued)} went back into the queue ({details[requeued[0]] or 'requeued'}); waiting")
         self.requeued = (self.requeued | set(requeued)) & pending
-        broken = [task for task in self.place if states.get(task) == "error"]
+        broken = [task for task in self.job_of if states.get(task) == "error"]
         if broken:
-            self.backend.cancel([], [self.place[task] for task in broken])
+            self.backend.cancel([], [self.job_of[task] for task in broken])
         for task in broken:
             code = statuses.get(task)  # it may have run before
             self.close(task, f"exit code {code}" if code else f"the scheduler cannot run it: {details[task]}")
-        for task in self.place:
+        for task in self.job_of:
             if task in states:
                 self.gone_since.pop(task, None)
             else:
@@ -186,8 +186,8 @@ class Watch:
 
     def tell_why_pending(self, states, details, now):
         """After a while in which nothing runs, say what the scheduler says about it, once for each reason."""
-        pending = [task for task in self.place if states.get(task) == "pending"]
-        if not pending or len(pending) < len(self.place):
+        pending = [task for task in self.job_of if states.get(task) == "pending"]
+        if not pending or len(pending) < len(self.job_of):
             self.pending_since, self.said = now, ""
         elif now - self.pending_since >= PENDING_SECONDS and details[pending[0]] != self.said:
             self.said = details[pending[0]]
@@ -197,7 +197,7 @@ class Watch:
         """Close the tasks that the scheduler has given up, once it is clear how they ended."""
         statuses = self.take_successes()
         for task, since in list(self.gone_since.items()):
-            final, code = finals.get(self.place[task]), statuses.get(task)
+            final, code = finals.get(self.job_of[task]), statuses.get(task)
             reason = final.reason if final else ""
             if code == job_command.REQUEUE_CODE and self.job.flag("requeue") and not self.backend.requeues:
                 say(f"{self.named([task])} ended with exit code 99: submitted again")
@@ -209,7 +209,7 @@ class Watch:
                 self.close(task, reason)
             elif now - since >= self.status_seconds:
                 self.close(task, self.lost(reason))
-        waiting = [task for task in self.gone_since if task in self.place]
+        waiting = [task for task in self.gone_since if task in self.job_of]
         if waiting and not any(statuses.get(task) for task in waiting):
             self.next_query = now + max(self.backend.query_seconds, 5)
 
@@ -226,7 +226,7 @@ class Watch:
 
     def named(self, tasks):
         """Some open tasks, for a message."""
-        job_id, index = self.place[tasks[0]]
+        job_id, index = self.job_of[tasks[0]]
         if len(tasks) > 1:
             return f"{len(tasks)} tasks of job {job_id}"
         return f"job {job_id}" + (f", task {tasks[0]}" if index else "")
@@ -246,7 +246,7 @@ class Watch:
 
     def cancel(self):
         """Cancel what is in the queue and say what came of it."""
-        job_ids = sorted({job_id for job_id, _ in self.place.values()}, key=str)
+        job_ids = sorted({job_id for job_id, _ in self.job_of.values()}, key=str)
         shown = ", ".join(map(str, job_ids))
         deadline = time.time() + CANCEL_SECONDS
         while job_ids:

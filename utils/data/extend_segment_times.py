@@ -19,14 +19,14 @@ TO_THE_END = -1  # of the recording, where segments say so; infinite in between
 def read_segments():
     """[utterance, recording, begin, end] of each line of standard input."""
     entries = []
-    for place, line in kaldi_lib.numbered_lines([]):
+    for location, line in kaldi_lib.numbered_lines([]):
         words = line.split()
         try:
             utterance, recording, begin, end = words
             end = float(end)
             entries.append([utterance, recording, float(begin), math.inf if end == TO_THE_END else end])
         except ValueError:
-            kaldi_lib.fail(f"{place}: expected 'utterance recording begin end', got '{kaldi_lib.shown(line)}'")
+            kaldi_lib.fail(f"{location}: expected 'utterance recording begin end', got '{kaldi_lib.shown(line)}'")
     return entries
 
 

@@ -17,8 +17,8 @@ here=$(dirname "$0")
 data=$1
 
 [ -f "${data}/utt2spk" ] || { echo "$0: no such file ${data}/utt2spk" >&2; exit 1; }
-wanted=$(wc -l < "${data}/utt2spk")
-if [ -s "${data}/utt2dur" ] && [ "${wanted}" -eq "$(wc -l < "${data}/utt2dur")" ]; then
+num_utterances=$(wc -l < "${data}/utt2spk")
+if [ -s "${data}/utt2dur" ] && [ "${num_utterances}" -eq "$(wc -l < "${data}/utt2dur")" ]; then
     echo "$0: ${data}/utt2dur already exists with the expected length. We won't recompute it."
     exit 0
 fi
@@ -39,6 +39,6 @@ else
     exit 1
 fi
 
-found=$(wc -l < "${data}/utt2dur")
-[ "${found}" -eq "${wanted}" ] || echo "$0: warning: utt2dur has ${found} lines, utt2spk has ${wanted}" >&2
+num_lengths=$(wc -l < "${data}/utt2dur")
+[ "${num_lengths}" -eq "${num_utterances}" ] || echo "$0: warning: utt2dur has ${num_lengths} lines, utt2spk has ${num_utterances}" >&2
 echo "$0: computed ${data}/utt2dur"

@@ -149,8 +149,8 @@ def entry_seconds_by_header(entry: str, *, read_entire_file: bool) -> float:
         known = None if read_entire_file else audio_source.decoded_file(entry)
         seconds = file_seconds(known[0]) / known[1] if known else pipe_seconds(entry.rstrip()[:-1])
     else:
-        place = audio_source.archive_place(entry)
-        seconds = archive_seconds(*place) if place else file_seconds(entry)
+        position = audio_source.archive_place(entry)
+        seconds = archive_seconds(*position) if position else file_seconds(entry)
     if seconds <= 0:
         raise AudioError("no samples")
     return seconds

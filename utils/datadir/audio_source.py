@@ -17,8 +17,8 @@ def is_pipe(entry: str) -> bool:
 
 def archive_place(entry: str) -> tuple[str, int] | None:
     """("x.ark", 1234) for "x.ark:1234", else None."""
-    found = re.match(r"(.*):(\d+)\Z", entry)
-    return (found.group(1), int(found.group(2))) if found else None
+    match = re.match(r"(.*):(\d+)\Z", entry)
+    return (match.group(1), int(match.group(2))) if match else None
 
 
 def segment_end(end_seconds: float, recording_seconds: float) -> float:
@@ -101,10 +101,10 @@ def sphere_file(words: list[str]) -> str | None:
 
 def sox_speed(words: list[str]) -> float | None:
     """The factor by which a sox command shortens its input; None if it may change the length otherwise."""
-    found = SOX.match(" ".join(words))
-    if not found:
+    effect = SOX.match(" ".join(words))
+    if not effect:
         return None
     try:
-        return float(found.group(2)) if found.group(1) == "speed" else 1.0
+        return float(effect.group(2)) if effect.group(1) == "speed" else 1.0
     except ValueError:
         return 1.0

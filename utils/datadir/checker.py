@@ -105,22 +105,23 @@ class Checker:
             if not matches(line):
                 self.fault(name, number, f"expected '{expected}', got '{tables.shown(line)}'")
 
-    def same_keys(self, name: str, wanted: streams.Keys, wanted_name: str) -> None:
-        """The keys of a table are exactly the wanted ones; else a short difference."""
-        found = streams.compare(self.keys(name), wanted)
-        if found is None:
+    def same_keys(self, name: str, expected: streams.Keys, expected_name: str) -> None:
+        """The keys of a table are exactly the expected ones; else a short difference."""
+        differences = streams.compare(self.keys(name), expected)
+        if differences is None:
             return
-        missing = [tables.shown(item) for item in found.missing]
-        extra = [f"line {number} {tables.shown(item)}" for number, item in found.extra]
-        message = f"{self.directory.file(name)} and {wanted_name} have different keys"
+        missing = [tables.shown(item) for item in differences.missing]
+        extra = [f"line {number} {tables.shown(item)}" for number, item in differences.extra]
+        message = f"{self.directory.file(name)} and {expected_name} have different keys"
         for label, items, count in (
-            (f"only in {wanted_name}", missing, found.num_missing),
-            (f"only in {name}", extra, found.num_extra),
+            (f"only in {expected_name}", missing, differences.num_missing),
+            (f"only in {name}", extra, differences.num_extra),
         ):
             if items:
                 more = ", ..." if count > len(items) else ""
                 message += f"\n  {label} ({count}): {', '.join(items)}{more}"
-        message += f"\n  ({found.num_have} keys against {found.num_want}; {self.fixable()} to keep the common ones)"
+        counts = f"{differences.num_have} keys against {differences.num_want}"
+        message += f"\n  ({counts}; {self.fixable()} to keep the common ones)"
         tables.fail(PROGRAM, message)
 
     def known_keys(self, name: str, known: streams.Keys, known_name: str) -> None:

@@ -81,8 +81,10 @@ def from_segments(segments_path: str, output: str) -> None:
             try:
                 segments.append(Segment(words[0], words[1], float(words[2]), float(words[3])))
             except (IndexError, ValueError):
-                place = f"{segments_path}:{number}"
-                tables.fail(PROGRAM, f"{place}: expected 'utterance recording begin end', got '{tables.shown(line)}'")
+                location = f"{segments_path}:{number}"
+                tables.fail(
+                    PROGRAM, f"{location}: expected 'utterance recording begin end', got '{tables.shown(line)}'"
+                )
     ends = segment_ends(segments, os.path.dirname(segments_path))
     lengths = ((segment.utterance, ends.get(segment.utterance, segment.end) - segment.begin) for segment in segments)
     write_lines(output, [b"%s %.6g\n" % pair for pair in lengths])

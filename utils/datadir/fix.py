@@ -49,9 +49,9 @@ class Tables:
             tables.say(PROGRAM, f"file {self.directory.file(name)} is not in sorted order or not unique, sorting it")
         return ordered
 
-    def filter(self, name: str, wanted: set[bytes]) -> None:
-        """Keep the wanted keys of a table and say how many lines that leaves."""
-        kept = tables.keep(self.lines[name], wanted)
+    def filter(self, name: str, keys: set[bytes]) -> None:
+        """Keep these keys of a table and say how many lines that leaves."""
+        kept = tables.keep(self.lines[name], keys)
         if len(kept) != len(self.lines[name]):
             counts = f"from {len(self.lines[name])} to {len(kept)} lines"
             tables.say(PROGRAM, f"filtered {self.directory.file(name)} {counts}")
@@ -83,8 +83,8 @@ def filter_recordings(data: Tables) -> None:
 def check_segments(data: Tables) -> None:
     for line in data.lines["segments"]:
         if len(line.split()) != 4:
-            place = f"{data.directory.file('segments')}: '{tables.shown(line)}'"
-            tables.fail(PROGRAM, f"{place}: expected 'utterance recording begin end'")
+            location = f"{data.directory.file('segments')}: '{tables.shown(line)}'"
+            tables.fail(PROGRAM, f"{location}: expected 'utterance recording begin end'")
 
 
 def common_utterances(data: Tables) -> set[bytes]:
@@ -93,8 +93,8 @@ def common_utterances(data: Tables) -> set[bytes]:
     for line in data.lines["utt2spk"]:
         words = line.split()
         if len(words) != 2:
-            place = f"{data.directory.file('utt2spk')}: '{tables.shown(line)}'"
-            tables.fail(PROGRAM, f"{place}: expected 'utterance speaker'")
+            location = f"{data.directory.file('utt2spk')}: '{tables.shown(line)}'"
+            tables.fail(PROGRAM, f"{location}: expected 'utterance speaker'")
         pairs[words[0]] = words[1]
     required = [name for name in tables.REQUIRED_OF_UTTERANCE if name in data.lines]
     if "wav.scp" in data.lines and "segments" not in data.lines:

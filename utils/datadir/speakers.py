@@ -43,8 +43,8 @@ def check_both(checker: Checker) -> None:
     if all(mine is not None and mine[:2] == other for mine, other in zip_longest(spoken(checker), given)):
         return
     words = (
-        b"%s %s %d %d\n" % (utterance, speaker, number, place)
-        for place, (utterance, speaker, number) in enumerate(spoken(checker))
+        b"%s %s %d %d\n" % (utterance, speaker, number, rank)
+        for rank, (utterance, speaker, number) in enumerate(spoken(checker))
     )
     by_utterance = checker.sorter.sort(words, "-t", " ", "-k", "1,1", "-s")
     given = (tuple(line.split()) for _, line in checker.lines("utt2spk"))
@@ -52,12 +52,12 @@ def check_both(checker: Checker) -> None:
     first = None  # the wrong word that stands first in spk2utt
     seen = 0
     for line in streams.lines(by_utterance):
-        word, speaker, number, place = line.split()
+        word, speaker, number, rank = line.split()
         seen += 1
         while utterance is not None and utterance < word:
             utterance, owner = next(given, (None, None))
-        if (word, speaker) != (utterance, owner) and (first is None or int(place) < first[0]):
-            first = (int(place), int(number), word, speaker)
+        if (word, speaker) != (utterance, owner) and (first is None or int(rank) < first[0]):
+            first = (int(rank), int(number), word, speaker)
     if first:
         _, number, word, speaker = first
         message = f"utt2spk does not give '{tables.shown(word)}' to speaker '{tables.shown(speaker)}'"

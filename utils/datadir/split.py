@@ -51,10 +51,10 @@ def parts_of(lines: tables.Lines, part_of: dict[bytes, list[int]], count: int) -
     return parts
 
 
-def invert(wanted: list[set[bytes]]) -> dict[bytes, list[int]]:
+def invert(parts: list[set[bytes]]) -> dict[bytes, list[int]]:
     """key -> the parts that want it."""
     part_of: dict[bytes, list[int]] = {}
-    for index, names in enumerate(wanted):
+    for index, names in enumerate(parts):
         for name in names:
             part_of.setdefault(name, []).append(index)
     return part_of

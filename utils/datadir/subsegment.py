@@ -38,7 +38,7 @@ def placed(parts: tables.Lines, source: tables.Directory, padding: float) -> tab
 
 def check(parts: tables.Lines, path: str, utt2spk: dict[bytes, bytes]) -> None:
     """Every line is "<new> <utterance> <begin> <end>" with a known utterance."""
-    for place, line in enumerate(parts, 1):
+    for number, line in enumerate(parts, 1):
         words = line.split()
         try:
             good = len(words) == 4 and float(words[3]) > float(words[2])
@@ -46,9 +46,9 @@ def check(parts: tables.Lines, path: str, utt2spk: dict[bytes, bytes]) -> None:
             good = False
         if not good:
             message = f"expected '<new utterance> <utterance> <begin> <end>', got '{tables.shown(line)}'"
-            tables.fail(PROGRAM, f"{path}:{place}: {message}")
+            tables.fail(PROGRAM, f"{path}:{number}: {message}")
         if words[1] not in utt2spk:
-            tables.fail(PROGRAM, f"{path}:{place}: utt2spk has no utterance '{tables.shown(words[1])}'")
+            tables.fail(PROGRAM, f"{path}:{number}: utt2spk has no utterance '{tables.shown(words[1])}'")
 
 
 def main(arguments: list[str]) -> None:

@@ -107,9 +107,9 @@ def keys(lines: Lines) -> list[bytes]:
     return [line.split(None, 1)[0] for line in lines]
 
 
-def keep(lines: Lines, wanted: set[bytes] | dict[bytes, bytes]) -> Lines:
-    """The lines whose key is wanted, in their order."""
-    return [line for line in lines if line.split(None, 1)[0] in wanted]
+def keep(lines: Lines, kept_keys: set[bytes] | dict[bytes, bytes]) -> Lines:
+    """The lines whose key is kept, in their order."""
+    return [line for line in lines if line.split(None, 1)[0] in kept_keys]
 
 
 def second_fields(directory: Directory, name: str) -> dict[bytes, bytes]:
@@ -118,8 +118,8 @@ def second_fields(directory: Directory, name: str) -> dict[bytes, bytes]:
     for number, line in enumerate(directory.read(name), 1):
         words = line.split()
         if len(words) != 2:
-            place = f"{directory.file(name)}:{number}"
-            fail(directory.program, f"{place}: expected two fields, got '{shown(line)}'")
+            location = f"{directory.file(name)}:{number}"
+            fail(directory.program, f"{location}: expected two fields, got '{shown(line)}'")
         pairs[words[0]] = words[1]
     return pairs
 
@@ -173,19 +173,19 @@ def write_subset(source: Directory, target: Directory, utt2spk: Lines) -> None:
     speakers = set(keys(speaker_lines))
     target.write("utt2spk", utt2spk)
     target.write("spk2utt", speaker_lines)
-    wanted_recordings = utterances
+    recordings_kept = utterances
     for name in BY_UTTERANCE:
         if source.has(name):
             kept = keep(source.read(name), utterances)
             target.write(name, kept)
             if name == "segments":
-                wanted_recordings = recordings(kept)
-    for names, wanted in ((BY_SPEAKER, speakers), (BY_RECORDING, wanted_recordings)):
+                recordings_kept = recordings(kept)
+    for names, kept_keys in ((BY_SPEAKER, speakers), (BY_RECORDING, recordings_kept)):
         for name in names:
             if source.has(name):
-                target.write(name, keep(source.read(name), wanted))
+                target.write(name, keep(source.read(name), kept_keys))
     for name in WITHOUT_KEY:
         if source.has(name):
             with open(source.file(name), "rb") as stream:
                 lines = stream.readlines()
-            target.write(name, keep(lines, wanted_recordings) if name == "stm" else lines)
+            target.write(name, keep(lines, recordings_kept) if name == "stm" else lines)

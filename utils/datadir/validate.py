@@ -27,11 +27,11 @@ def check_text(checker: Checker, non_print: bool) -> None:
     """text: characters that break later programs, reserved words."""
     for number, line in checker.lines("text"):
         decoded = line.decode("utf-8")
-        found = ODD_SPACE.search(decoded) or (None if non_print else NON_PRINTABLE.search(decoded))
-        if found:
-            space = ODD_SPACE.match(found.group())
+        match = ODD_SPACE.search(decoded) or (None if non_print else NON_PRINTABLE.search(decoded))
+        if match:
+            space = ODD_SPACE.match(match.group())
             kind = "white space other than space and tab" if space else "non-printable character"
-            checker.fault("text", number, f"{kind}: U+{ord(found.group()):04X}")
+            checker.fault("text", number, f"{kind}: U+{ord(match.group()):04X}")
         if b"<" in line or b"#" in line:
             for word in RESERVED_WORDS:
                 if word in line.split():
@@ -57,7 +57,7 @@ def check_recordings(checker: Checker) -> streams.Keys:
     return functools.partial(streams.keys, checker.sorter.sort(changes, "-u"))
 
 
-def check_wav(checker: Checker, wanted: streams.Keys) -> None:
+def check_wav(checker: Checker, recordings: streams.Keys) -> None:
     """wav.scp: a path or pipe for each recording, no tilde."""
     for number, line in checker.lines("wav.scp"):
         words = line.split(None, 1)
@@ -65,7 +65,7 @@ def check_wav(checker: Checker, wanted: streams.Keys) -> None:
             checker.fault("wav.scp", number, f"no file or command for '{tables.shown(line)}'")
         if words[1].startswith(b"~"):
             checker.fault("wav.scp", number, "write the path out: nothing expands the tilde (~)")
-    checker.same_keys("wav.scp", wanted, "segments" if checker.directory.has("segments") else "utt2spk")
+    checker.same_keys("wav.scp", recordings, "segments" if checker.directory.has("segments") else "utt2spk")
 
 
 def check_rest(checker: Checker, recordings: streams.Keys, unchecked: tuple[str, ...]) -> None:
@@ -89,15 +89,15 @@ def check_rest(checker: Checker, recordings: streams.Keys, unchecked: tuple[str,
     owners = [(name, "utt2spk", checker.keys("utt2spk")) for name in tables.BY_UTTERANCE]
     owners += [(name, "spk2utt", checker.keys("spk2utt")) for name in tables.BY_SPEAKER]
     owners += [(name, "the recordings", recordings) for name in tables.BY_RECORDING]
-    for name, owner, wanted in owners:
+    for name, owner, keys in owners:
         if name in checker.counts or name in unchecked or not checker.load(name):
             continue
         if name in formats:
             checker.fields(name, *formats[name])
         if name in tables.MANY_LINES_PER_KEY:
-            checker.known_keys(name, wanted, owner)
+            checker.known_keys(name, keys, owner)
         else:
-            checker.same_keys(name, wanted, owner)
+            checker.same_keys(name, keys, owner)
 
 
 def main(arguments: list[str]) -> None:

@@ -24,23 +24,23 @@ def print_part(title: str, sentences: Iterable[str]) -> None:
             print(f"    {sentence}")
 
 
-def report(folder: str, found: verdict.Verdict) -> None:
+def report(folder: str, judgement: verdict.Verdict) -> None:
     """Print everything about one recipe."""
-    print(f"{folder}: " + ("nothing is missing in the toolkit" if found.runs else "the toolkit lacks a part"))
-    print_part("not in this toolkit:", found.missing)
-    print_part("not in this toolkit, and needed only with an option:", found.options)
-    print_part("to install:", found.install)
-    print_part("the folder of the corpus:", found.corpora)
-    print_part("files of the recipe itself that are not there:", found.own)
+    print(f"{folder}: " + ("nothing is missing in the toolkit" if judgement.runs else "the toolkit lacks a part"))
+    print_part("not in this toolkit:", judgement.missing)
+    print_part("not in this toolkit, and needed only with an option:", judgement.options)
+    print_part("to install:", judgement.install)
+    print_part("the folder of the corpus:", judgement.corpora)
+    print_part("files of the recipe itself that are not there:", judgement.recipe_files)
 
 
 def summary(folders: list[str], start: str, judge: verdict.Judge) -> bool:
     """Print a line for each recipe, then the counts; whether all can run."""
     count = 0
     for folder in folders:
-        found = judge.of(folder, start)
-        count += found.runs
-        lacking = [sentence.split(" (")[0].split(": ", 1)[1] for sentence in found.missing]
+        judgement = judge.of(folder, start)
+        count += judgement.runs
+        lacking = [sentence.split(" (")[0].split(": ", 1)[1] for sentence in judgement.missing]
         print(f"{folder}: " + ("needs " + ", ".join(lacking) if lacking else "ok"))
     print(f"{count} of {len(folders)} need nothing that is not here, but their corpus and what anyone can install")
     return count == len(folders)
@@ -64,10 +64,10 @@ def main(arguments: list[str]) -> int:
         return int(not summary(folders, start, judge))
     all_run = True
     for folder in folders:
-        found = judge.of(folder, start)
-        if not mode or found.sentences():
-            report(folder, found)
-        all_run = all_run and found.runs
+        judgement = judge.of(folder, start)
+        if not mode or judgement.sentences():
+            report(folder, judgement)
+        all_run = all_run and judgement.runs
     return int(not all_run)
 
 

@@ -48,7 +48,7 @@ class Need:
 
     kind: str
     name: str
-    place: str
+    location: str
     option: str = ""  # needed only with --<option> true, which is not the default
 
 
@@ -66,11 +66,11 @@ class Reading:
 
     option: str = ""  # around what is being read
 
-    def need(self, kind: str, name: str, place: str) -> None:
+    def need(self, kind: str, name: str, location: str) -> None:
         """Note a need; one that is there without an option replaces one with it."""
         before = self.needs.get((kind, name))
         if before is None or (before.option and not self.option):
-            self.needs[kind, name] = Need(kind, name, place, self.option)
+            self.needs[kind, name] = Need(kind, name, location, self.option)
 
 
 def read_file(reading: Reading, name: str, words: tuple[str, ...] = ()) -> None:
@@ -100,16 +100,16 @@ def read_python(reading: Reading, text: str, name: str, offset: int = 0) -> None
             reading.need("program", decoder, f"{name}:{number + offset}")
     for module, line in python_text.imports(text).items():
         top = module.split(".")[0]
-        place = f"{name}:{line + offset}"
+        location = f"{name}:{line + offset}"
         beside = os.path.join(os.path.dirname(name), *module.split("."))
-        own = [beside + ".py", *([module.replace(".", "/") + ".py"] if top == "local" else [])]
-        known = next((file for file in own if os.path.isfile(os.path.join(reading.folder, file))), None)
+        candidates = [beside + ".py", *([module.replace(".", "/") + ".py"] if top == "local" else [])]
+        known = next((file for file in candidates if os.path.isfile(os.path.join(reading.folder, file))), None)
         if known:
             read_file(reading, known)
         elif os.path.isdir(os.path.join(reading.folder, os.path.dirname(name), top)) or top == "local":
             continue
         elif not toolkit.is_standard(module):
-            reading.need("module", module if top in OURS else top, place)
+            reading.need("module", module if top in OURS else top, location)
 
 
 def read_shell(reading: Reading, text: str, name: str, called: tuple[str, ...] = ()) -> None:
@@ -137,7 +137,7 @@ def is_python(word: str) -> bool:
 
 
 def read_command(reading: Reading, command: shell_text.Command, name: str) -> None:
-    place = f"{name}:{command.line}"
+    location = f"{name}:{command.line}"
     for tool in [] if command.words[0] in QUIET else TOOL.findall("\n".join(command.words)):
         tool = os.path.normpath(tool)
         if not tool.endswith(SCRIPT) or (tool.startswith(("scripts/", "pyscripts/")) and tool.count("/") < 2):
@@ -145,44 +145,44 @@ def read_command(reading: Reading, command: shell_text.Command, name: str) -> No
         if command.words[0] in (".", "source") and toolkit.has_tool(tool):
             reading.functions |= toolkit.functions_of(tool)
         if not tool.startswith("local/"):
-            reading.need("tool", tool, place)
+            reading.need("tool", tool, location)
         elif os.path.isfile(os.path.join(reading.folder, tool)):
             read_file(reading, tool, command.words)
         else:
-            reading.need("recipe", tool, place)
+            reading.need("recipe", tool, location)
     for decoder in DECODER.findall("\n".join(command.words)) + [
         word for word in command.words[1:] if word == "sph2pipe"
     ]:
-        reading.need("program", decoder, place)
+        reading.need("program", decoder, location)
     words = list(command.words)
     if words[0] in ("which", "type", "-v"):  # `command -v`: the recipe stops where a decoder is not there
         for decoder in words[1:]:
             if decoder in DECODERS:
-                reading.need("program", decoder, place)
+                reading.need("program", decoder, location)
     if is_python(words[0]):
         if "-m" in words[1:-1]:
             module = words[words.index("-m") + 1]
             if not re.fullmatch(r"[A-Za-z_][\w.]*", module) or toolkit.is_standard(module) or module == "pip":
                 return
-            reading.need("module", module if module.split(".")[0] in OURS else module.split(".")[0], place)
+            reading.need("module", module if module.split(".")[0] in OURS else module.split(".")[0], location)
         elif "-c" in words[1:-1]:
             read_python(reading, words[words.index("-c") + 1], name, command.line - 1)
         return
     if re.fullmatch(r"[A-Za-z][\w.+-]*", words[0]) and words[0] not in BUILTINS | STANDARD:
-        reading.programs.append(Need("program", words[0], place, reading.option))
+        reading.programs.append(Need("program", words[0], location, reading.option))
 
 
 def of_recipe(folder: str, start: str) -> list[Need]:
     """Everything that a recipe needs, in the order of its names."""
     reading = Reading(folder)
     read_file(reading, start)
-    for variable, place in reading.uses.items():
+    for variable, location in reading.uses.items():
         if variable.isupper() and variable not in reading.sets | SHELL_VARIABLES:
-            reading.need("corpus", variable, place)
+            reading.need("corpus", variable, location)
     for program in reading.programs:
         if program.name in reading.functions:
             continue
         kind = "tool" if program.name.endswith(SCRIPT) else "program"
         reading.option = program.option
-        reading.need(kind, f"utils/{program.name}" if kind == "tool" else program.name, program.place)
+        reading.need(kind, f"utils/{program.name}" if kind == "tool" else program.name, program.location)
     return sorted(reading.needs.values())

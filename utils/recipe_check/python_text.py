@@ -12,7 +12,7 @@ def imports(text: str) -> dict[str, int]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return {}
-    found: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     optional = {
         id(node) for block in ast.walk(tree) if isinstance(block, ast.Try) and block.handlers
         for statement in block.body for node in ast.walk(statement)
@@ -22,7 +22,7 @@ def imports(text: str) -> dict[str, int]:
             continue
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found.setdefault(alias.name, node.lineno)
+                first_lines.setdefault(alias.name, node.lineno)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.setdefault(node.module, node.lineno)
-    return found
+            first_lines.setdefault(node.module, node.lineno)
+    return first_lines

@@ -81,10 +81,10 @@ class Reader(shell_words.Words):
             self.note_condition(word)
             return
         if not self.words:
-            found = ASSIGNMENT.match(word)
-            if found:
-                self.script.sets.add(found.group(1))
-                self.script.values.setdefault(found.group(1), word[found.end() :])
+            assignment = ASSIGNMENT.match(word)
+            if assignment:
+                self.script.sets.add(assignment.group(1))
+                self.script.values.setdefault(assignment.group(1), word[assignment.end() :])
                 return
         if word == "[[" and not self.words:
             self.in_test = True
@@ -100,8 +100,8 @@ class Reader(shell_words.Words):
         self.end_word()
         if self.words:
             if self.conditions and self.conditions[-1] == NEW:
-                found = CONDITION.fullmatch(" ".join(self.words))
-                self.conditions[-1] = found.group(1) if found else ""
+                condition = CONDITION.fullmatch(" ".join(self.words))
+                self.conditions[-1] = condition.group(1) if condition else ""
             conditions = tuple(name for name in self.conditions if name)
             self.script.commands.append(Command(self.word_line, tuple(self.words), conditions))
             self.note_names(self.words)
@@ -120,9 +120,9 @@ class Reader(shell_words.Words):
         first = words[0]
         if first in ("export", "local", "declare", "readonly", "typeset", "read", "unset", "mapfile", "readarray"):
             for word in words[1:]:
-                found = re.match(r"([A-Za-z_]\w*)", word)
-                if found:
-                    self.script.sets.add(found.group(1))
+                name = re.match(r"([A-Za-z_]\w*)", word)
+                if name:
+                    self.script.sets.add(name.group(1))
         elif first in ("for", "select") and len(words) > 1:
             self.script.sets.add(words[1])
         elif first == "printf" and words[1:2] == ["-v"] and len(words) > 2:
@@ -140,14 +140,14 @@ class Reader(shell_words.Words):
             self.end_word()
             self.at += 3
             return True
-        found = DOCUMENT.match(self.text, self.at)
-        if not found:
+        document = DOCUMENT.match(self.text, self.at)
+        if not document:
             return False
         self.end_word()
         self.pending.append(
-            (len(self.script.commands), found.group(2), found.group(0)[2:3] == "-", bool(found.group(1)))
+            (len(self.script.commands), document.group(2), document.group(0)[2:3] == "-", bool(document.group(1)))
         )
-        self.at = found.end()
+        self.at = document.end()
         return True
 
     def new_line(self) -> None:
@@ -183,9 +183,9 @@ class Reader(shell_words.Words):
             if self.word is not None and not "".join(self.word).isdigit():
                 self.end_word()
             self.word = None
-            found = re.compile(r"[<>]+[&|]?\d?-?[ \t]*").match(text, self.at)
-            self.at = found.end() if found else self.at + 1
-            self.is_target = not (found and found.group(0).strip()[-1:].isdigit())
+            redirection = re.compile(r"[<>]+[&|]?\d?-?[ \t]*").match(text, self.at)
+            self.at = redirection.end() if redirection else self.at + 1
+            self.is_target = not (redirection and redirection.group(0).strip()[-1:].isdigit())
             return
         if letter == "&" and text.startswith("&>", self.at):
             self.end_word()
@@ -227,13 +227,13 @@ class Reader(shell_words.Words):
 
     def pattern(self) -> None:
         """A pattern of case, up to its ), or esac."""
-        found = re.compile(r"\s*(?:#[^\n]*\n\s*)*(esac\b|[^)]*\))").match(self.text, self.at)
-        if not found:
+        pattern = re.compile(r"\s*(?:#[^\n]*\n\s*)*(esac\b|[^)]*\))").match(self.text, self.at)
+        if not pattern:
             self.case_depth[-1] = False
             return
-        self.line += found.group(0).count("\n")
-        self.at = found.end()
-        if found.group(1) == "esac":
+        self.line += pattern.group(0).count("\n")
+        self.at = pattern.end()
+        if pattern.group(1) == "esac":
             self.case_depth.pop()
         else:
             self.case_depth[-1] = False

@@ -30,11 +30,11 @@ class Words:
 
     def use(self, text: str) -> None:
         """Note the variables of a text that the shell expands; those with a default may be unset."""
-        for found in USE.finditer(text):
-            name = found.group(1) or found.group(2)
-            if (found.group(3) or "") in (":", "-", "+", "=", "?") and not found.group(1):
-                following = text[found.end() : found.end() + 1]
-                if found.group(3) != ":" or following in ("-", "+", "=", "?"):
+        for use in USE.finditer(text):
+            name = use.group(1) or use.group(2)
+            if (use.group(3) or "") in (":", "-", "+", "=", "?") and not use.group(1):
+                following = text[use.end() : use.end() + 1]
+                if use.group(3) != ":" or following in ("-", "+", "=", "?"):
                     continue
             self.uses.setdefault(name, self.line)
 
@@ -78,8 +78,8 @@ class Words:
             end = self.closing(at + 2, "{", "}") + 1
             self.use(text[at:end])
         else:
-            found = re.compile(r"\$(\w+|.)?", re.DOTALL).match(text, at)
-            end = found.end() if found else at + 1
+            variable = re.compile(r"\$(\w+|.)?", re.DOTALL).match(text, at)
+            end = variable.end() if variable else at + 1
             self.use(text[at:end])
         self.add(text[at:end].replace("\n", " "))
         self.line += text.count("\n", at, end)

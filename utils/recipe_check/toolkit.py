@@ -80,8 +80,8 @@ def has_command(name: str) -> bool:
 def corpora() -> dict[str, int]:
     """The names that db.sh sets, and their lines."""
     with open(os.path.join(TEMPLATE, "db.sh"), encoding="utf-8") as stream:
-        found = ((re.match(r"(?:export )?([A-Za-z_]\w*)=", line), number) for number, line in enumerate(stream, 1))
-        return {match.group(1): number for match, number in found if match}
+        matches = ((re.match(r"(?:export )?([A-Za-z_]\w*)=", line), number) for number, line in enumerate(stream, 1))
+        return {match.group(1): number for match, number in matches if match}
 
 
 def packages() -> tuple[set[str], dict[str, str]]:

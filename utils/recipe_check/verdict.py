@@ -17,7 +17,7 @@ class Verdict:
     missing: list[str] = field(default_factory=list)  # no part of this toolkit
     install: list[str] = field(default_factory=list)  # packages and programs that anyone can install
     corpora: list[str] = field(default_factory=list)  # empty names of db.sh
-    own: list[str] = field(default_factory=list)  # the recipe's own files that its folder lacks
+    recipe_files: list[str] = field(default_factory=list)  # the recipe's own files that its folder lacks
     options: list[str] = field(default_factory=list)  # missing, but only with an option that is off by default
 
     @property
@@ -27,7 +27,7 @@ class Verdict:
 
     def sentences(self) -> list[str]:
         """Everything that may stop the recipe."""
-        return [*self.missing, *self.install, *self.corpora, *self.own]
+        return [*self.missing, *self.install, *self.corpora, *self.recipe_files]
 
 
 class Judge:
@@ -48,7 +48,7 @@ class Judge:
     def lack(self, verdict: Verdict, need: needs.Need, name: str) -> None:
         row = toolkit.row_of(name, self.rows)
         note = re.sub(r"\[.*?\]\((.*?)\)", r"doc/\1", row.note) if row else ""
-        text = f"{need.place}: {name}" + (f" ({note})" if note else "")
+        text = f"{need.location}: {name}" + (f" ({note})" if note else "")
         if need.option:
             verdict.options.append(f"{text}; only with --{need.option} true")
         else:
@@ -60,16 +60,16 @@ class Judge:
 
     def recipe(self, verdict: Verdict, need: needs.Need) -> None:
         if not need.option:
-            verdict.own.append(f"{need.place}: {need.name}")
+            verdict.recipe_files.append(f"{need.location}: {need.name}")
 
     def corpus(self, verdict: Verdict, need: needs.Need) -> None:
         if os.environ.get(need.name):
             return
         if need.name in self.lines:
-            verdict.corpora.append(f"{need.place}: {need.name}, line {self.lines[need.name]} of db.sh")
+            verdict.corpora.append(f"{need.location}: {need.name}, line {self.lines[need.name]} of db.sh")
         else:
             verdict.corpora.append(
-                f"{need.place}: {need.name}, which db.sh does not have: add it, or set it in the environment"
+                f"{need.location}: {need.name}, which db.sh does not have: add it, or set it in the environment"
             )
 
     def module(self, verdict: Verdict, need: needs.Need) -> None:
@@ -81,8 +81,8 @@ class Judge:
         if name in self.required or importlib.util.find_spec(need.name) or need.option:
             return
         extra = self.extras.get(name)
-        wanted = f"'{toolkit.ROOT}[{extra}]'" if extra else name
-        verdict.install.append(f"{need.place}: Python package {need.name}: pip install {wanted}")
+        requirement = f"'{toolkit.ROOT}[{extra}]'" if extra else name
+        verdict.install.append(f"{need.location}: Python package {need.name}: pip install {requirement}")
 
     def program(self, verdict: Verdict, need: needs.Need) -> None:
         if toolkit.has_command(need.name) or (need.name in toolkit.PROGRAM_PACKAGES and need.option):
@@ -91,10 +91,10 @@ class Judge:
         if package and package in self.extras:
             if shutil.which(need.name) is None:
                 verdict.install.append(
-                    f"{need.place}: program {need.name}: pip install '{toolkit.ROOT}[{self.extras[package]}]'"
+                    f"{need.location}: program {need.name}: pip install '{toolkit.ROOT}[{self.extras[package]}]'"
                 )
         elif toolkit.row_of(f"program {need.name}", self.rows):  # other toolkits bring it along
             if shutil.which(need.name) is None:
                 self.lack(verdict, need, f"program {need.name}")
         elif shutil.which(need.name) is None and not need.option:
-            verdict.install.append(f"{need.place}: program {need.name}, which this machine does not have")
+            verdict.install.append(f"{need.location}: program {need.name}, which this machine does not have")

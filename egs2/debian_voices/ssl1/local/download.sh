@@ -15,16 +15,16 @@ other="or pass --debian_voices_root with a folder into which ${packages[*]} were
 new="${folder}/.debian_voices_new"
 command -v dpkg-deb > /dev/null || die "unpacking needs the program dpkg-deb (package 'dpkg' of most distributions); ${other}"
 shopt -s nullglob
-own=("${folder}"/*.deb)
+kept=("${folder}"/*.deb)
 utils/fetch_deb.sh "${folder}" "${packages[@]}" || die "the packages are not all here (see above); ${other}"
 rm -rf "${new}"
 mkdir -p "${new}"
 for package in "${packages[@]}"; do
-    found=("${folder}/${package}"_*.deb)
-    log "unpacking ${found[0]}"
-    dpkg-deb -x "${found[0]}" "${new}" || die "${found[0]}: cannot be unpacked; delete it and run again to fetch it anew"
+    builds=("${folder}/${package}"_*.deb)
+    log "unpacking ${builds[0]}"
+    dpkg-deb -x "${builds[0]}" "${new}" || die "${builds[0]}: cannot be unpacked; delete it and run again to fetch it anew"
 done
 mv "${new}" "${folder}/debian_voices" # only a complete corpus takes the final name
 for file in "${folder}"/*.deb; do
-    [[ " ${own[*]} " == *" ${file} "* ]] || rm "${file}"
+    [[ " ${kept[*]} " == *" ${file} "* ]] || rm "${file}"
 done

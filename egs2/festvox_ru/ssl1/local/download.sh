@@ -16,8 +16,8 @@ if [ -e path.sh ]; then . ./path.sh; fi
 package_sha256=21ef3f0f2978ecf2e2eddb367cb0ff4a72572196d28dc69feb84f4177af5e6c4
 partial="${folder}/.festvox_ru_partial"
 
-own=true
-compgen -G "${folder}/festvox-ru_*.deb" > /dev/null || own=false
+keep_package=true
+compgen -G "${folder}/festvox-ru_*.deb" > /dev/null || keep_package=false
 utils/fetch_deb.sh "${folder}" festvox-ru \
     || die "festvox-ru is not here (see above); or pass --festvox_ru_root with the folder of a copy that you have"
 packages=("${folder}"/festvox-ru_*.deb)
@@ -31,4 +31,4 @@ mkdir -p "${partial}"
 python3 local/unpack_deb.py "${package}" "${partial}/festvox_ru"
 mv "${partial}/festvox_ru" "${folder}/festvox_ru" # only a complete corpus takes the final name
 rm -rf "${partial}"
-"${own}" || rm "${package}"
+"${keep_package}" || rm "${package}"

@@ -7,8 +7,8 @@
 # A recipe's run.sh may name labels for its usual config; a method with targets of its own leaves them alone.
 if [ -n "${pseudo_labels}" ] && find_config "${train_config}" > /dev/null && [ "${stage}" -le 7 ] && [ "${stop_stage}" -ge 5 ]; then
     # shellcheck disable=SC2086
-    wanted=$("${python}" -m espnet2.bin.ssl_train --config "${train_config}" ${ssl_args} --print_needs_labels)
-    if [ "${wanted}" = false ]; then
+    needs_labels=$("${python}" -m espnet2.bin.ssl_train --config "${train_config}" ${ssl_args} --print_needs_labels)
+    if [ "${needs_labels}" = false ]; then
         log "labels: ${train_config} trains on none; --pseudo_labels ${pseudo_labels} is left aside"
         pseudo_labels=
     fi
