@@ -104,7 +104,7 @@ def test_killed_and_resumed_is_as_unbroken(corpus, single, method):
     assert training["state"]["skipped"] == 1 and training["state"]["update"] == SETTINGS["max_update"]
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
-    first, second = (torch.load(each / "checkpoints/latest/state/optimizer.pt") for each in (output, expected))
+    first, second = (torch.load(folder / "checkpoints/latest/state/optimizer.pt") for folder in (output, expected))
     for number, state in first["optimizer"]["state"].items():
         assert all(torch.equal(value, second["optimizer"]["state"][number][key]) for key, value in state.items())
 

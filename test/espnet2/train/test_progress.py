@@ -47,8 +47,19 @@ def test_heartbeat_tells_the_last_update(tmp_path, monkeypatch):
 
 
 def test_a_rank_that_does_not_come_is_named_with_its_host(monkeypatch):
-    place = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
-    for name, value in {**place, "MASTER_PORT": "0", "CLUSTER_HOSTS": "h1 h2", "LAUNCH_WAIT_SECONDS": "0.5"}.items():
+    environment = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "4",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "localhost",
+    }
+    for name, value in {
+        **environment,
+        "MASTER_PORT": "0",
+        "CLUSTER_HOSTS": "h1 h2",
+        "LAUNCH_WAIT_SECONDS": "0.5",
+    }.items():
         monkeypatch.setenv(name, value)
     missing = r"rank\(s\) 1 \(h1\), 2 \(h2\), 3 \(h2\) did not come within 0 s"
     with pytest.raises(UserError, match=missing), process_group(0):
@@ -56,8 +67,14 @@ def test_a_rank_that_does_not_come_is_named_with_its_host(monkeypatch):
 
 
 def test_a_rank_that_cannot_reach_the_first_says_so(monkeypatch):
-    place = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
-    for name, value in {**place, "MASTER_PORT": "9", "LAUNCH_WAIT_SECONDS": "1"}.items():
+    environment = {
+        "RANK": "1",
+        "LOCAL_RANK": "1",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "localhost",
+    }
+    for name, value in {**environment, "MASTER_PORT": "9", "LAUNCH_WAIT_SECONDS": "1"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="cannot reach rank 0 at localhost:9 within 1 s"), process_group(0):
         pass

@@ -158,5 +158,5 @@ def test_another_run_is_refused(tmp_path, short, change):
     assert run_training(words, log=tmp_path / "other.log") == 2
     text = (tmp_path / "other.log").read_text()
     assert "belongs to a run with other settings" in text and "--output_dir" in text and "Traceback" not in text
-    assert all(each in text for each in expected), text
+    assert all(line in text for line in expected), text
     assert sorted(path.name for path in (tmp_path / "exp/checkpoints").iterdir()) == before

@@ -32,11 +32,11 @@ def test_validation_is_exact_for_any_number_of_ranks(corpus):
     """A rate that moves no weight: all three validate the same model, on three batches."""
     root, paths = corpus
     write_topology_config(root, "hubert", max_update=1, optim_conf={"lr": 1e-30})
-    found = []
+    losses_by_ranks = []
     for ranks in (1, 2, 3):
         output = root / f"valid{ranks}"
         train(words(paths, root, "hubert", output, ranks, 1), ranks, output)
         assert "3 batches" in (output / "train.log").read_text()
-        found.append(losses(output, "valid"))
-    assert found[1] == pytest.approx(found[0], rel=1e-12)
-    assert found[2] == pytest.approx(found[0], rel=1e-12)
+        losses_by_ranks.append(losses(output, "valid"))
+    assert losses_by_ranks[1] == pytest.approx(losses_by_ranks[0], rel=1e-12)
+    assert losses_by_ranks[2] == pytest.approx(losses_by_ranks[0], rel=1e-12)

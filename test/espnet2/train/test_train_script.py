@@ -43,10 +43,10 @@ def test_two_nodes_train_one_model_and_run_sh_goes_on(recipe):
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = str(probe.getsockname()[1])
-    places = [{"NODE_RANK": str(rank), "MASTER_ADDR": "localhost", "MASTER_PORT": port} for rank in (0, 1)]
+    environments = [{"NODE_RANK": str(rank), "MASTER_ADDR": "localhost", "MASTER_PORT": port} for rank in (0, 1)]
     first = (*TRAIN, "--num_nodes", "2", "conf.yaml", "exp/a")
     for command, what in ((first, "2 x DDP"), (("exp/a/run.sh",), "complete before")):
-        nodes = [start(recipe, *command, **place) for place in places]
+        nodes = [start(recipe, *command, **environment) for environment in environments]
         for node in nodes:
             _, errors = node.communicate(timeout=200)
             assert node.returncode == 0, errors

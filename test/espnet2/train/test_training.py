@@ -28,9 +28,9 @@ def train(corpus, name: str, *words: str, prepare=None, status: int = 0, **confi
     root, paths = corpus
     write_config(root, name, **config)
     output, log = root / name, root / f"{name}.log"
-    found = run_training([*command_line(paths, root, output, name), *words], log=log, prepare=prepare)
+    exit_status = run_training([*command_line(paths, root, output, name), *words], log=log, prepare=prepare)
     text = log.read_text()
-    assert found == status, text[-3000:]
+    assert exit_status == status, text[-3000:]
     if status == 2:
         assert "Traceback" not in text
     return output, text
@@ -79,14 +79,16 @@ def test_curves_and_tensorboard_are_written(finished):
 
 def test_checkpoints_kept_linked_and_averaged(finished):
     output, _ = finished
-    by_accuracy = sorted(validations(output), key=lambda each: (-each["valid"]["masked_accuracy"], each["update"]))
-    by_loss = sorted(validations(output), key=lambda each: (each["valid"]["loss"], each["update"]))
+    by_accuracy = sorted(
+        validations(output), key=lambda validation: (-validation["valid"]["masked_accuracy"], validation["update"])
+    )
+    by_loss = sorted(validations(output), key=lambda validation: (validation["valid"]["loss"], validation["update"]))
     folder = output / "checkpoints"
     assert os.readlink(folder / "latest") == "update_12"
     assert os.readlink(folder / "best_masked_accuracy") == f"update_{by_accuracy[0]['update']}"
     assert os.readlink(folder / "best_loss") == f"update_{by_loss[0]['update']}"
-    best = [each["update"] for each in by_accuracy[:3]]
-    kept = {*best, *(each["update"] for each in by_loss[:3])}
+    best = [validation["update"] for validation in by_accuracy[:3]]
+    kept = {*best, *(validation["update"] for validation in by_loss[:3])}
     there = {int(path.name[7:]) for path in folder.glob("update_*")}
     assert there == kept | {10, 12}
     assert sorted(path.parent.name for path in folder.glob("update_*/state")) == ["update_10", "update_12"]
@@ -102,7 +104,7 @@ def test_best_link_never_leads_nowhere(corpus):
     """Not even while a better checkpoint is being written, with several saves between two validations."""
     settings = {"max_update": 12, "valid_interval_updates": 4, "save_interval_updates": 1, "optim_conf": {"lr": 1e-2}}
     output, _ = train(corpus, "links", prepare=check_links_at_save, **settings)
-    figures = [each["valid"]["loss"] for each in validations(output)]
+    figures = [validation["valid"]["loss"] for validation in validations(output)]
     assert figures == sorted(figures, reverse=True), "each validation must beat the one before, or nothing is tested"
     assert sorted(path.name for path in (output / "checkpoints").glob("update_*")) == ["update_11", "update_12"]
 
@@ -115,7 +117,7 @@ def test_lowered_end_before_the_first_validation(corpus):
     )
     output, _ = train(corpus, "lowered", max_update=2, max_nonfinite=1, **settings)
     assert json.loads((output / "train.done").read_text())["updates"] == 3
-    assert [each["update"] for each in validations(output)] == [3]
+    assert [validation["update"] for validation in validations(output)] == [3]
 
 
 def test_one_process_has_nobody_to_share_with(corpus):

@@ -29,5 +29,5 @@ def test_healthy_figures_are_silent():
 
 
 def test_each_entry_sees_its_own_figures():
-    found = watch_of("dinosr", "hubert").look({"loss": 0.0, "dinosr.spread": 0.9, "hubert.spread": 0.1}, 50)
-    assert found == ["update 50: loss (hubert): spread is 0.10: low"]
+    warnings = watch_of("dinosr", "hubert").look({"loss": 0.0, "dinosr.spread": 0.9, "hubert.spread": 0.1}, 50)
+    assert warnings == ["update 50: loss (hubert): spread is 0.10: low"]

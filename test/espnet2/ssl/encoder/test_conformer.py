@@ -36,16 +36,16 @@ def transformers_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
             f"ffn_{half}.inner": f"ffn{number}.intermediate_dense",
             f"ffn_{half}.output": f"ffn{number}.output_dense",
         }
-    found = {}
+    renamed = {}
     for key, value in state.items():
         if key.startswith("attention.qkv."):
             for letter, part in zip("qkv", value.chunk(3), strict=True):
-                found[f"self_attn.linear_{letter}.{key.rsplit('.', 1)[1]}"] = part
+                renamed[f"self_attn.linear_{letter}.{key.rsplit('.', 1)[1]}"] = part
             continue
         ours = next(name for name in sorted(names, key=len, reverse=True) if key == name or key.startswith(f"{name}."))
         value = value[..., None] if "pointwise" in names[ours] and value.dim() == 2 else value
-        found[names[ours] + key.removeprefix(ours)] = value
-    return found
+        renamed[names[ours] + key.removeprefix(ours)] = value
+    return renamed
 
 
 def torchaudio_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -59,13 +59,13 @@ def torchaudio_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }  # fmt: skip
     for half, number in HALVES.items():
         parts = {"norm": 0, "inner": 1, "output": 4}
-        names |= {f"ffn_{half}.{part}": f"ffn{number}.sequential.{place}" for part, place in parts.items()}
-    found = {}
+        names |= {f"ffn_{half}.{part}": f"ffn{number}.sequential.{index}" for part, index in parts.items()}
+    renamed = {}
     for key, value in state.items():
         ours = next(name for name in sorted(names, key=len, reverse=True) if key == name or key.startswith(f"{name}."))
         pointwise = ours in ("convolution.gated", "convolution.output") and value.dim() == 2
-        found[names[ours] + key.removeprefix(ours)] = value[..., None] if pointwise else value
-    return found
+        renamed[names[ours] + key.removeprefix(ours)] = value[..., None] if pointwise else value
+    return renamed
 
 
 def load(other: torch.nn.Module, state: dict[str, Tensor]) -> None:
@@ -131,9 +131,9 @@ def test_conformer_is_that_of_torchaudio(norm, training):
     for block, layer in zip(encoder.blocks, other.conformer_layers, strict=True):
         load(layer, torchaudio_names(block.state_dict()))
     x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 20])
-    found, (expected, _) = encoder(x, None).last, other(x, lengths)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-    found.square().sum().backward(), expected.square().sum().backward()
+    output, (expected, _) = encoder(x, None).last, other(x, lengths)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    output.square().sum().backward(), expected.square().sum().backward()
     for block, layer in zip(encoder.blocks, other.conformer_layers, strict=True):
         gradients = torchaudio_names({key: parameter.grad for key, parameter in block.named_parameters()})
         for key, parameter in layer.named_parameters():

@@ -10,7 +10,7 @@ from encoder_ranks import CASES, step
 
 
 @pytest.fixture(scope="module")
-def found(root, tmp_path_factory):
+def rank_results(root, tmp_path_factory):
     """Rank 0's and rank 1's results."""
     folder = tmp_path_factory.mktemp("ranks")
     helpers = root / "test/helpers"
@@ -22,11 +22,11 @@ def found(root, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_two_ranks_equal_one(found, name):
+def test_two_ranks_equal_one(rank_results, name):
     expected = step(name)
     for rank in (0, 1):
-        assert found[rank][name].keys() == expected.keys()
+        assert rank_results[rank][name].keys() == expected.keys()
         for key, value in expected.items():
             torch.testing.assert_close(
-                found[rank][name][key], value, atol=2e-5, rtol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+                rank_results[rank][name][key], value, atol=2e-5, rtol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
             )

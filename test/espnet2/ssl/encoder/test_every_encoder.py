@@ -125,9 +125,9 @@ def test_kept_frames_have_the_positions_of_the_whole(encoder):
     whole = encoder(x, None, prefix=prefix).last
     torch.testing.assert_close(encoder(x, None, keep=everything, prefix=prefix).last, whole, atol=1e-5, rtol=1e-4)
     shuffled = everything[:, torch.randperm(12)]
-    found = encoder(x, None, keep=shuffled, prefix=prefix).last[:, 1:]
+    output = encoder(x, None, keep=shuffled, prefix=prefix).last[:, 1:]
     expected = torch.take_along_dim(whole[:, 1:], shuffled[..., None], 1)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-4)
     keep = torch.tensor([[0, 3, 7, 9], [2, 5, -1, -1]])
     both = encoder(x, lengths, keep=keep).last
     alone = encoder(x[1:, :9], None, keep=keep[1:, :2]).last
@@ -148,9 +148,9 @@ def test_bf16_is_near_float32(encoder):
     x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 13])
     expected = encoder(x, lengths).last
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = encoder(x, lengths).last
-        found.float().square().sum().backward()
-    assert ((found - expected)[1, :13].abs().mean() / expected[1, :13].abs().mean()) < 0.05
+        output = encoder(x, lengths).last
+        output.float().square().sum().backward()
+    assert ((output - expected)[1, :13].abs().mean() / expected[1, :13].abs().mean()) < 0.05
     assert all(parameter.grad.isfinite().all() for parameter in encoder.parameters())
 
 

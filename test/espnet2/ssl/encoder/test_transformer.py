@@ -174,5 +174,5 @@ def test_a_block_is_one_graph_for_the_compiler(encoder):
     block = encoder.blocks[0]
     compiled = torch.compile(block, backend="eager", fullgraph=True)
     x, mask = torch.randn(2, 12, 16), torch.ones(2, 1, 1, 12, dtype=torch.bool)
-    for own in (None, mask):
-        torch.testing.assert_close(compiled(x, own), block(x, own))
+    for block_mask in (None, mask):
+        torch.testing.assert_close(compiled(x, block_mask), block(x, block_mask))

@@ -92,12 +92,12 @@ def relative_closed_form(module: RelativeLogits, query: torch.Tensor, index: lis
     """Pair by pair: (query + v) W sinusoid(query index - key index) / sqrt(size)."""
     heads, size = module.content_bias.shape
     table = Sinusoids(heads * size)(frame_offsets(50, None, CPU), 50, 0).sinusoids
-    found = torch.zeros(query.size(0), heads, len(index), len(index))
+    logits = torch.zeros(query.size(0), heads, len(index), len(index))
     for i, position in enumerate(index):
         for j, other in enumerate(index):
             row = module.projection(table[49 - (position - other)]).view(heads, size)
-            found[..., i, j] = ((query[:, :, i] + module.position_bias) * row).sum(-1) / size**0.5
-    return found
+            logits[..., i, j] = ((query[:, :, i] + module.position_bias) * row).sum(-1) / size**0.5
+    return logits
 
 
 @torch.no_grad()
@@ -181,18 +181,18 @@ def test_queries_part_by_part_are_all_queries_at_once(monkeypatch, kind, num_pre
     torch.manual_seed(0)
     num_frames, batch = 23 - num_prefixes, 2
     shared = {"alibi": lambda: Alibi(2, learned_scale=True), "relative": lambda: Sinusoids(8)}
-    own = {"gated": lambda: PositionGate(8, 2), "relative": lambda: RelativeLogits(8, 2)}
-    shared, own = shared.get(kind, lambda: BucketTable(2, 16, 12))(), own.get(kind, lambda: None)()
-    attention = SelfAttention(8, 2, 0.0, own)
+    per_layer = {"gated": lambda: PositionGate(8, 2), "relative": lambda: RelativeLogits(8, 2)}
+    shared, per_layer = shared.get(kind, lambda: BucketTable(2, 16, 12))(), per_layer.get(kind, lambda: None)()
+    attention = SelfAttention(8, 2, 0.0, per_layer)
     x = torch.randn(batch, 23, 8)
     valid = torch.arange(23) < torch.tensor([[23], [17]]) if padded else None
     mask = None if valid is None else valid[:, None, None, :]
     position = shared(frame_offsets(num_frames, None, CPU), num_frames, num_prefixes)
     with torch.no_grad():
-        inputs = (mask, position) if own is not None else (add_mask(position, mask), None)
+        inputs = (mask, position) if per_layer is not None else (add_mask(position, mask), None)
         expected = attention(x, *inputs)
-        long = LongPosition(shared, own is not None, valid, batch, 2, num_frames, num_prefixes, CPU)
+        long = LongPosition(shared, per_layer is not None, valid, batch, 2, num_frames, num_prefixes, CPU)
         assert [(rows.part.start, rows.part.stop) for rows in long][:2] == [(0, 5), (5, 10)]
-        found = attention(x, None, long)
+        output = attention(x, None, long)
     kept = slice(None) if valid is None else valid
-    torch.testing.assert_close(found[kept], expected[kept], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(output[kept], expected[kept], atol=1e-6, rtol=1e-5)

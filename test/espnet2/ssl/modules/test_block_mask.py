@@ -37,7 +37,7 @@ def test_visible_indices_are_what_is_left():
     indices = visible_indices(mask, lengths)
     assert indices.shape == (2, 20)
     for row, length in enumerate(lengths.tolist()):
-        expected = [place for place in range(length) if not mask[row, place]]
+        expected = [frame for frame in range(length) if not mask[row, frame]]
         assert indices[row].tolist() == expected + [-1] * (20 - len(expected))
 
 
@@ -48,8 +48,8 @@ def test_decoder_puts_visible_frames_back_and_noise_into_holes():
     assert filled.shape == (2, 6, 4)
     torch.testing.assert_close(filled[0, 5], decoder.output(encoded[0, 2]))
     torch.testing.assert_close(filled[1, 3], decoder.output(encoded[1, 1]))
-    for row, place in ((0, 1), (0, 3), (1, 0), (1, 5)):
-        torch.testing.assert_close(filled[row, place], decoder.output.bias)
+    for row, frame in ((0, 1), (0, 3), (1, 0), (1, 5)):
+        torch.testing.assert_close(filled[row, frame], decoder.output.bias)
     decoder.noise_std = 0.01
     assert torch.equal(decoder.eval()(encoded, keep, 6, None), decoder(encoded, keep, 6, None))
     noise = decoder._noise(5000, encoded)

@@ -31,8 +31,8 @@ def test_toy(toy):
 def test_micro_batches_add_up(toy):
     """Three forward passes of one update move the codes as one."""
     codes = toy.assign(0, FRAMES)
-    for place in range(3):
-        part = slice(place, place + 1)
+    for frame in range(3):
+        part = slice(frame, frame + 1)
         toy.gather(0, FRAMES[:, part], codes[:, part], ALL[:, part])
     toy.move()
     torch.testing.assert_close(toy.counts, torch.tensor([[1.1, 1.0, 1.0]]))

@@ -50,9 +50,9 @@ def test_starts_as_the_student_but_for_weights_of_its_own(student):
     with torch.no_grad():
         for parameter in student.parameters():
             parameter += 1
-    own = teacher.encoder.norm.weight.clone()
+    teacher_weight = teacher.encoder.norm.weight.clone()
     teacher.become(student, loaded={"teacher.encoder.norm.weight", "mask_embedding"})
-    assert torch.equal(teacher.encoder.norm.weight, own)
+    assert torch.equal(teacher.encoder.norm.weight, teacher_weight)
     assert torch.equal(teacher.encoder.norm.bias, student.norm.bias)
     assert torch.equal(teacher.encoder.blocks[0].ffn_in.weight, student.blocks[0].ffn_in.weight)
 

@@ -93,8 +93,8 @@ def test_share_and_runs_of_ten_thousand_draws():
 def test_every_share_is_reached_and_hardly_passed():
     for share in (0.0, 0.3, 0.7, 0.95, 1.0):
         hidden = draw([200] * 50, low=share, high=share).sum(1)
-        wanted = max(1, round(share * 200))
-        assert (hidden >= wanted).all() and (hidden <= wanted + 9).all()
+        least_hidden = max(1, round(share * 200))
+        assert (hidden >= least_hidden).all() and (hidden <= least_hidden + 9).all()
 
 
 def test_rows_are_masked_by_their_own_length():

@@ -46,18 +46,18 @@ def test_is_the_quantizer_of_transformers(training):
         other.weight_proj.load_state_dict(quantizer.projection.state_dict())
     x = 0.3 * torch.randn(2, 7, 10)
     torch.manual_seed(1)
-    found = quantizer(x)
+    quantized = quantizer(x)
     torch.manual_seed(1)
     vectors, theirs = other(x)
-    torch.testing.assert_close(found.vectors, vectors, atol=1e-5, rtol=1e-5)
-    chosen = torch.stack([quantizer.codes[group][found.ids[..., group]] for group in range(2)], dim=2)
-    torch.testing.assert_close(found.vectors, chosen.flatten(2), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(quantized.vectors, vectors, atol=1e-5, rtol=1e-5)
+    chosen = torch.stack([quantizer.codes[group][quantized.ids[..., group]] for group in range(2)], dim=2)
+    torch.testing.assert_close(quantized.vectors, chosen.flatten(2), atol=1e-6, rtol=1e-6)
     everywhere = torch.ones(2, 7, dtype=torch.bool)
-    probabilities = found.logits.softmax(-1) if training else F.one_hot(found.ids, 5).float()
+    probabilities = quantized.logits.softmax(-1) if training else F.one_hot(quantized.ids, 5).float()
     found_perplexity = perplexity(mean_distribution(probabilities, everywhere)).sum()
     torch.testing.assert_close(found_perplexity, theirs, atol=1e-5, rtol=1e-5)
     weights = torch.randn(2, 7, 6)
-    (found.vectors * weights).sum().backward()
+    (quantized.vectors * weights).sum().backward()
     (vectors * weights).sum().backward()
     torch.testing.assert_close(quantizer.codes.grad.flatten(0, 1)[None], other.codevectors.grad)
     if training:
@@ -91,8 +91,8 @@ def test_computes_in_float32_under_autocast():
     x = torch.randn(1, 50, 32)
     expected = quantizer(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = quantizer(x)
-    assert torch.equal(found.logits, expected.logits) and torch.equal(found.vectors, expected.vectors)
+        quantized = quantizer(x)
+    assert torch.equal(quantized.logits, expected.logits) and torch.equal(quantized.vectors, expected.vectors)
 
 
 def test_a_code_that_is_never_used_gives_no_infinite_gradient():
@@ -142,10 +142,10 @@ def test_negatives_are_other_masked_frames_of_the_row():
 def test_negatives_are_uniform_and_drawn_with_replacement():
     mask = torch.ones(1, 5, dtype=torch.bool)
     negatives = draw_negatives(mask, 40_000, torch.Generator().manual_seed(1))[0]
-    for own in range(5):
-        shares = torch.bincount(negatives[own], minlength=5) / 40_000
-        assert shares[own] == 0
-        assert (shares[[place for place in range(5) if place != own]] - 0.25).abs().max() < 0.012
+    for frame in range(5):
+        shares = torch.bincount(negatives[frame], minlength=5) / 40_000
+        assert shares[frame] == 0
+        assert (shares[[other for other in range(5) if other != frame]] - 0.25).abs().max() < 0.012
 
 
 @pytest.mark.parametrize(("prob", "span", "frames", "share"), [(0.65, 10, 499, 0.49), (0.65, 10, 250, 0.49)])

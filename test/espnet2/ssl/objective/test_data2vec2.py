@@ -42,7 +42,7 @@ def test_every_clone_has_its_own_mask_of_the_exact_size():
     for row, length in enumerate(lengths):
         for clone in range(8):
             seen = drawn["keep"][row, clone]
-            expected = [place for place in range(length) if not drawn["mask"][row, clone, place]]
+            expected = [frame for frame in range(length) if not drawn["mask"][row, clone, frame]]
             assert seen[seen >= 0].tolist() == expected
 
 
@@ -55,14 +55,16 @@ def test_targets_are_the_mean_of_normalised_branches_as_in_transformers():
     randomise(model, seed=1)
     entry(model).teacher.become(model.encoder, loaded=())
     other = same_data2vec_audio(model, mask_embedding=torch.zeros(model.encoder.dim))
-    found = []
+    branches = []
     for layer in other.encoder.layers:
-        layer.feed_forward.register_forward_hook(lambda module, inputs, output: found.append(output))
+        layer.feed_forward.register_forward_hook(lambda module, inputs, output: branches.append(output))
     wavs = 0.1 * torch.randn(2, 16000)
     other(wavs)
-    expected = sum((x - x.mean(1, keepdim=True)) / (x.var(1, correction=0, keepdim=True) + 1e-5).sqrt() for x in found)
+    expected = sum(
+        (x - x.mean(1, keepdim=True)) / (x.var(1, correction=0, keepdim=True) + 1e-5).sqrt() for x in branches
+    )
     target, _ = entry(model)._target(model.eval().frontend(wavs, None).projected, None)
-    torch.testing.assert_close(target, expected / len(found), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(target, expected / len(branches), atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -156,7 +158,7 @@ def test_published_configs():
     assert objective.teacher_decay(75000) == objective.teacher_decay(400000) == 0.99999
     assert entry(large).teacher_decay(300000) == 1.0
     mini = build(load_config(CONF / "train_data2vec2_mini.yaml"))
-    assert 1.3e6 < sum(each.numel() for each in mini.parameters() if each.requires_grad) < 1.9e6
+    assert 1.3e6 < sum(parameter.numel() for parameter in mini.parameters() if parameter.requires_grad) < 1.9e6
 
 
 def test_what_cannot_be_is_refused():
@@ -171,9 +173,9 @@ def test_what_cannot_be_is_refused():
 def test_watch_sees_a_collapse_and_no_other():
     conf = {"decay_start": 0.9, "decay_end": 0.9}
     assert watch_training(tiny_model("data2vec2", conf=conf), 200) == []
-    found = watch_training(tiny_model("data2vec2", conf=conf), 200, disturb=kill_feed_forward)
+    warnings = watch_training(tiny_model("data2vec2", conf=conf), 200, disturb=kill_feed_forward)
     assert any("target_std is" in text and "healthy is above 0.1" in text and "lower optim_conf lr" in text
-               for text in found), found  # fmt: skip
+               for text in warnings), warnings  # fmt: skip
 
 
 def test_watch_names_each_figure():

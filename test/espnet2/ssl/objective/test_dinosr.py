@@ -44,9 +44,9 @@ def test_student_and_targets_equal_transformers():
     model = stacked_model()
     randomise(model, seed=1)
     other = same_data2vec_audio(model, mask_embedding=entry(model).mask_embedding)
-    found = []
+    branches_there = []
     for layer in other.encoder.layers:
-        layer.feed_forward.register_forward_hook(lambda module, inputs, output: found.append(output))
+        layer.feed_forward.register_forward_hook(lambda module, inputs, output: branches_there.append(output))
     wavs = 0.1 * torch.randn(2, 16000)
     expected = other(wavs).last_hidden_state
     model.eval()
@@ -54,15 +54,17 @@ def test_student_and_targets_equal_transformers():
     torch.testing.assert_close(model.encoder(frames.projected, frames.lengths).last, expected, atol=1e-5, rtol=1e-5)
     entry(model).weights_loaded({"frontend.norm.weight"})  # the teacher takes over the random weights
     branches, targets = entry(model)._targets(frames.projected, None)
-    for branch, target, there in zip(branches, targets, found, strict=True):
+    for branch, target, there in zip(branches, targets, branches_there, strict=True):
         torch.testing.assert_close(branch, there, atol=1e-5, rtol=1e-5)
         mean, variance = there.mean(1, keepdim=True), there.var(1, correction=0, keepdim=True)
         torch.testing.assert_close(target, (there - mean) / (variance + 1e-5).sqrt(), atol=1e-4, rtol=1e-4)
 
 
 def test_instance_norm_toy():
-    found = normalise_over_time(torch.tensor([[[1.0], [2.0], [3.0], [6.0]]]), None, eps=0.0)
-    torch.testing.assert_close(found.flatten(), torch.tensor([-1.06904, -0.53452, 0.0, 1.60357]), atol=1e-5, rtol=0)
+    normalised = normalise_over_time(torch.tensor([[[1.0], [2.0], [3.0], [6.0]]]), None, eps=0.0)
+    torch.testing.assert_close(
+        normalised.flatten(), torch.tensor([-1.06904, -0.53452, 0.0, 1.60357]), atol=1e-5, rtol=0
+    )
 
 
 @torch.no_grad()
@@ -97,11 +99,11 @@ def test_mask_does_not_reach_the_teacher():
     model(hidden)
     assert all(torch.equal(one, other) for one, other in zip(assigned[:2], assigned[2:], strict=True))
     objective.codebooks.assign = assign
-    found = objective.codes(batch.wavs, batch.wav_lengths)
+    batch_codes = objective.codes(batch.wavs, batch.wav_lengths)
     alone = objective.codes(batch.wavs[1:, :11000], batch.wav_lengths[1:])
-    num_frames = int(found.lengths[1])
-    assert model.training and list(found.codes) == [1, 2]
-    for layer, codes in found.codes.items():
+    num_frames = int(batch_codes.lengths[1])
+    assert model.training and list(batch_codes.codes) == [1, 2]
+    for layer, codes in batch_codes.codes.items():
         assert torch.equal(codes[0], assigned[layer - 1][0])
         assert torch.equal(codes[1, :num_frames], alone.codes[layer][0]) and (codes[1, num_frames:] == -1).all()
 
@@ -119,7 +121,7 @@ def test_heads_may_read_their_own_layers():
     """SpidR: every weight still gets a gradient, and layerdrop is refused."""
     model = tiny_model("dinosr", conf={"head_input": "same_layer"})
     mean_loss(model, noise_batch(model)).backward()
-    assert all(each.grad is not None for each in model.parameters() if each.requires_grad)
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
     last = tiny_model("dinosr")
     assert mean_loss(model, noise_batch(model)) != mean_loss(last, noise_batch(last))
     with pytest.raises(UserError, match=r"layerdrop is 0\.05, but a head reads each of the top layers"):
@@ -212,7 +214,7 @@ def test_base_has_the_published_size():
 
 def test_mini_config_builds():
     model = build(load_config(CONF / "train_dinosr_mini.yaml"))
-    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert 1.3e6 < trained < 1.9e6
 
 
@@ -248,9 +250,9 @@ def test_figures():
 def test_watch_sees_a_collapse_and_no_other():
     conf = {"decay_start": 0.9, "decay_end": 0.9}
     assert watch_training(tiny_model("dinosr", conf=conf), 200) == []
-    found = watch_training(tiny_model("dinosr", conf=conf), 200, disturb=kill_feed_forward)
+    warnings = watch_training(tiny_model("dinosr", conf=conf), 200, disturb=kill_feed_forward)
     assert any("teacher_std is" in text and "healthy is above 0.003" in text and "lower optim_conf lr" in text
-               for text in found), found  # fmt: skip
+               for text in warnings), warnings  # fmt: skip
 
 
 def test_watch_names_each_figure():
@@ -272,4 +274,4 @@ def test_trains_beside_hubert():
     losses = model(noise_batch(model))
     assert losses.keys() == {"hubert", "dinosr"}
     mean_loss(model, noise_batch(model)).backward()
-    assert all(each.grad is not None for each in model.parameters() if each.requires_grad)
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)

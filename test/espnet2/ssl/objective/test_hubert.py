@@ -17,8 +17,8 @@ def terms(model, batch):
 
 def test_terms_and_weights():
     model = tiny_model(frontend="conv")
-    found = terms(model, noise_batch(model))
-    assert {name: term.weight for name, term in found.items()} == {"masked": 1.0, "features_penalty": 10.0}
+    loss_terms = terms(model, noise_batch(model))
+    assert {name: term.weight for name, term in loss_terms.items()} == {"masked": 1.0, "features_penalty": 10.0}
     model = tiny_model(frontend="conv", conf={"unmasked_weight": 0.5, "features_penalty_weight": 0.0})
     assert {name: term.weight for name, term in terms(model, noise_batch(model)).items()} == {
         "masked": 1,
@@ -130,8 +130,8 @@ def test_bf16_loss_is_near_the_float32_one(frontend, norm, lengths):
     batch = noise_batch(model, lengths)
     expected = mean_loss(model, batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = mean_loss(model, batch)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, atol=0.1, rtol=0.02)
-    found.backward()
+        loss = mean_loss(model, batch)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, atol=0.1, rtol=0.02)
+    loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())

@@ -74,9 +74,9 @@ def test_hidden_states_are_those_of_transformers(size):
         torch.testing.assert_close(model.encoder.norm(layers[-1]), last)
         if not torch.allclose(states[-1], layers[-1], atol=1e-5):
             layers[-1] = last
-    for layer, (found, wanted) in enumerate(zip(layers, states, strict=True)):
+    for layer, (output, expected_output) in enumerate(zip(layers, states, strict=True)):
         torch.testing.assert_close(
-            found, wanted, atol=1e-5, rtol=1e-5, msg=lambda text, layer=layer: f"{layer}: {text}"
+            output, expected_output, atol=1e-5, rtol=1e-5, msg=lambda text, layer=layer: f"{layer}: {text}"
         )
     torch.testing.assert_close(last, expected.last_hidden_state, atol=1e-5, rtol=1e-5)
 
@@ -98,9 +98,9 @@ def test_padded_batches_agree_with_transformers_in_layer_norm_mode():
     attention_mask = (torch.arange(8000) < batch.wav_lengths[:, None]).long()
     expected = other(batch.wavs, attention_mask=attention_mask).last_hidden_state
     frames = model.frontend(batch.wavs, batch.wav_lengths)
-    found = model.encoder(frames.projected, frames.lengths).last
+    output = model.encoder(frames.projected, frames.lengths).last
     for row, length in enumerate(frames.lengths.tolist()):
-        torch.testing.assert_close(found[row, :length], expected[row, :length], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(output[row, :length], expected[row, :length], atol=1e-5, rtol=1e-5)
 
 
 class FixedMask(torch.nn.Module):
@@ -128,16 +128,16 @@ def check_against_torchaudio(model, other, batch, *, gradients: bool):
     assert terms["masked"].count == count == batch.draws["hubert"]["mask"].sum()
     torch.testing.assert_close(terms["masked"].total / count, cross_entropy / count, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(terms["features_penalty"].total / count, penalty, atol=1e-5, rtol=1e-5)
-    loss, wanted = mean_loss(model, batch), (cross_entropy + 10 * penalty * count) / count
-    torch.testing.assert_close(loss, wanted, atol=1e-5, rtol=1e-5)
+    loss, expected_loss = mean_loss(model, batch), (cross_entropy + 10 * penalty * count) / count
+    torch.testing.assert_close(loss, expected_loss, atol=1e-5, rtol=1e-5)
     if gradients:
         loss.backward()
-        wanted.backward()
-        found = to_torchaudio({name: parameter.grad for name, parameter in model.named_parameters()})
-        assert len(found) == len(dict(other.named_parameters()))
+        expected_loss.backward()
+        gradients_of = to_torchaudio({name: parameter.grad for name, parameter in model.named_parameters()})
+        assert len(gradients_of) == len(dict(other.named_parameters()))
         for name, parameter in other.named_parameters():
             scale = parameter.grad.abs().max().clamp(min=1e-3)
-            torch.testing.assert_close(found[name] / scale, parameter.grad / scale, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(gradients_of[name] / scale, parameter.grad / scale, atol=1e-4, rtol=1e-4)
 
 
 def test_full_loss_is_that_of_torchaudios_base():

@@ -198,9 +198,9 @@ def test_bf16_loss_is_near_the_float32_one():
     batch = noise_batch(model, (16000, 9000))
     expected = mean_loss(model, batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = mean_loss(model, batch)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+        loss = mean_loss(model, batch)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, atol=0.02, rtol=0.02)
 
 
 def extracted(model, wavs, lengths, layers=(0, 1, 2), **options):

@@ -38,7 +38,7 @@ HEALTHY = {"loss_flow": 0.7, "hidden_error": 0.75, "visible_error": 0.5, "mel_po
 def test_watch_names_the_figure(figures, says):
     watch = flow_model(conf={"watch_after": 100}).first.warnings
     assert watch(HEALTHY, 101) == [] and watch({}, 101) == []
-    assert len(found := watch(HEALTHY | figures, 101)) == 1 and says in found[0]
+    assert len(warnings := watch(HEALTHY | figures, 101)) == 1 and says in warnings[0]
     assert len(watch(HEALTHY | figures, 100)) == ("mel_power" in figures)  # the others only after the warm-up
 
 
@@ -71,8 +71,8 @@ def test_watch_fires_when_the_condition_is_dead(collapsed):
         model.first.input_projection.register_forward_pre_hook(
             lambda module, inputs: torch.cat([inputs[0][..., :20], 0 * inputs[0][..., 20:]], dim=-1)
         )
-    found = model.first.warnings(trained_figures(model, updates=60), 60)
-    assert [text for text in found if "visible_error" in text] if collapsed else found == []
+    warnings = model.first.warnings(trained_figures(model, updates=60), 60)
+    assert [text for text in warnings if "visible_error" in text] if collapsed else warnings == []
 
 
 @pytest.mark.parametrize(

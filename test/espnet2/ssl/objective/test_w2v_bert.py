@@ -26,8 +26,8 @@ def terms(model, batch):
 
 def test_terms_and_weights():
     model = tiny_model("w2v_bert", conf={"contrastive_weight": 0.5, "prediction_weight": 2.0})
-    found = {name: term.weight for name, term in terms(model, noise_batch(model)).items()}
-    assert found == {"contrastive": 0.5, "diversity": 0.05, "masked_prediction": 2.0}
+    weights = {name: term.weight for name, term in terms(model, noise_batch(model)).items()}
+    assert weights == {"contrastive": 0.5, "diversity": 0.05, "masked_prediction": 2.0}
 
 
 def test_the_contrastive_task_is_that_of_transformers_with_the_lower_blocks():
@@ -37,16 +37,18 @@ def test_the_contrastive_task_is_that_of_transformers_with_the_lower_blocks():
     other = theirs(model, "w2v_bert", num_layers=2).eval()
     batch = noise_batch(model, (16000, 16000))
     with torch.no_grad():
-        found = terms(model, batch)["contrastive"]
-        wanted = their_loss(other, batch, batch.draws["w2v_bert"]).contrastive_loss
-    torch.testing.assert_close(found.total / found.count, wanted / found.count, atol=1e-5, rtol=1e-5)
+        contrastive = terms(model, batch)["contrastive"]
+        expected_loss = their_loss(other, batch, batch.draws["w2v_bert"]).contrastive_loss
+    torch.testing.assert_close(
+        contrastive.total / contrastive.count, expected_loss / contrastive.count, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_the_prediction_is_a_softmax_over_the_codes_of_the_masked_frames():
     model = tiny_model("w2v_bert").eval()
     batch = noise_batch(model, (16000, 9000))
     objective = model.first
-    found = terms(model, batch)["masked_prediction"]
+    prediction = terms(model, batch)["masked_prediction"]
     ids = objective.codes(batch.wavs, batch.wav_lengths).codes[1]
     hidden = []
     hook = model.encoder.register_forward_hook(lambda module, inputs, output: hidden.append(output.last))
@@ -54,15 +56,15 @@ def test_the_prediction_is_a_softmax_over_the_codes_of_the_masked_frames():
     hook.remove()
     mask = batch.draws["w2v_bert"]["mask"]
     expected = F.cross_entropy(objective.code_head(hidden[0][mask]), ids[mask], reduction="sum")
-    torch.testing.assert_close(found.total, expected, atol=1e-4, rtol=1e-5)
-    assert found.count == mask.sum()
+    torch.testing.assert_close(prediction.total, expected, atol=1e-4, rtol=1e-5)
+    assert prediction.count == mask.sum()
 
 
 def gradients(model, batch, *names):
     """Name -> gradient of these terms of the loss."""
     model.zero_grad()
-    found = terms(model, batch)
-    sum(found[name].total for name in names).backward()
+    loss_terms = terms(model, batch)
+    sum(loss_terms[name].total for name in names).backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
@@ -73,8 +75,8 @@ def is_moved(gradient):
 @pytest.mark.parametrize("ids", ["sampled", "best"])
 def test_the_prediction_trains_everything_but_the_quantizer(ids):
     model = tiny_model("w2v_bert", conf={"target_ids": ids}, **CONV)
-    found = gradients(model, noise_batch(model, (32000, 32000)), "masked_prediction")
-    for name, gradient in found.items():
+    gradient_of = gradients(model, noise_batch(model, (32000, 32000)), "masked_prediction")
+    for name, gradient in gradient_of.items():
         if ".quantizer." in name or ".head." in name:
             assert not is_moved(gradient), name
         elif "attention.qkv.bias" not in name:  # softmax does not see the bias of the keys
@@ -83,12 +85,14 @@ def test_the_prediction_trains_everything_but_the_quantizer(ids):
 
 def test_the_contrast_trains_the_quantizer_and_the_lower_blocks_only():
     model = tiny_model("w2v_bert", **CONV)
-    found = gradients(model, noise_batch(model, (32000, 32000)), "contrastive")
+    gradient_of = gradients(model, noise_batch(model, (32000, 32000)), "contrastive")
     for name in ("quantizer.projection.weight", "quantizer.codes", "head.code_projection.weight"):
-        assert is_moved(found[f"objectives.w2v_bert.{name}"]), name
-    assert is_moved(found["encoder.blocks.0.ffn_in.weight"]) and not is_moved(found["encoder.blocks.1.ffn_in.weight"])
-    assert not is_moved(found["objectives.w2v_bert.code_head.weight"])
-    assert any(is_moved(gradient) for name, gradient in found.items() if "subsampler" in name)
+        assert is_moved(gradient_of[f"objectives.w2v_bert.{name}"]), name
+    assert is_moved(gradient_of["encoder.blocks.0.ffn_in.weight"]) and not is_moved(
+        gradient_of["encoder.blocks.1.ffn_in.weight"]
+    )
+    assert not is_moved(gradient_of["objectives.w2v_bert.code_head.weight"])
+    assert any(is_moved(gradient) for name, gradient in gradient_of.items() if "subsampler" in name)
 
 
 def hidden_input(model, batch):
@@ -161,9 +165,9 @@ def test_sizes(root, size, parameters, tap, width, rate):
 def test_starts_near_the_loss_of_guessing():
     conf = {"num_codes": 1024, "code_dim": 64, "final_dim": 64, "num_negatives": 100}
     model = tiny_model("w2v_bert", conf=conf)
-    found = terms(model, noise_batch(model, (48000, 48000)))
-    assert (found["contrastive"].total / found["contrastive"].count).item() == pytest.approx(4.615, abs=0.35)
-    prediction = found["masked_prediction"]
+    loss_terms = terms(model, noise_batch(model, (48000, 48000)))
+    assert (loss_terms["contrastive"].total / loss_terms["contrastive"].count).item() == pytest.approx(4.615, abs=0.35)
+    prediction = loss_terms["masked_prediction"]
     assert (prediction.total / prediction.count).item() == pytest.approx(6.931, abs=0.35)  # ln 1024
 
 
@@ -171,10 +175,14 @@ def test_several_codebooks_are_predicted_apart():
     model = tiny_model("w2v_bert", conf={"num_groups": 2, "target_groups": 2})
     batch = noise_batch(model)
     loss = seeded_forward(model, batch)["w2v_bert"]
-    found = terms(model, batch)["masked_prediction"]
-    assert loss.stats["masked_accuracy"].count == 2 * found.count == 2 * model.first.counts(batch)["masked_prediction"]
+    prediction = terms(model, batch)["masked_prediction"]
+    assert (
+        loss.stats["masked_accuracy"].count
+        == 2 * prediction.count
+        == 2 * model.first.counts(batch)["masked_prediction"]
+    )
     assert model.first.code_head.out_features == 12
-    assert (found.total / found.count).item() == pytest.approx(1.79, abs=0.5)  # ln 6, the mean over both
+    assert (prediction.total / prediction.count).item() == pytest.approx(1.79, abs=0.5)  # ln 6, the mean over both
 
 
 @pytest.mark.parametrize(
@@ -225,10 +233,10 @@ def test_bf16_loss_is_near_the_float32_one(name, frontend):
     batch = noise_batch(model, (32000, 20000))
     expected = mean_loss(model, batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = mean_loss(model, batch)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, atol=0.3, rtol=0.05)
-    found.backward()
+        loss = mean_loss(model, batch)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, atol=0.3, rtol=0.05)
+    loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
@@ -253,5 +261,5 @@ def test_a_run_that_collapses_is_told_within_200_updates():
         with torch.no_grad():
             model.first.quantizer.projection.bias[0] += 1
 
-    found = watch_training(tiny_model("w2v_bert"), 200, disturb=push)
-    assert any("code_perplexity is 1.0 of" in text and "lower lr" in text for text in found), found
+    warnings = watch_training(tiny_model("w2v_bert"), 200, disturb=push)
+    assert any("code_perplexity is 1.0 of" in text and "lower lr" in text for text in warnings), warnings

@@ -29,11 +29,13 @@ def test_contrastive_loss_and_gradients_are_those_of_transformers(norm):
     model = ours(norm).eval()
     other = theirs(model, norm=norm).eval()
     batch = noise_batch(model, (16000, 16000))
-    found = terms(model, batch)["contrastive"]
-    wanted = their_loss(other, batch, batch.draws["wav2vec2"])
-    assert found.count == batch.draws["wav2vec2"]["mask"].sum()
-    torch.testing.assert_close(found.total / found.count, wanted.contrastive_loss / found.count, atol=1e-5, rtol=1e-5)
-    found.total.backward(), wanted.contrastive_loss.backward()
+    contrastive = terms(model, batch)["contrastive"]
+    expected = their_loss(other, batch, batch.draws["wav2vec2"])
+    assert contrastive.count == batch.draws["wav2vec2"]["mask"].sum()
+    torch.testing.assert_close(
+        contrastive.total / contrastive.count, expected.contrastive_loss / contrastive.count, atol=1e-5, rtol=1e-5
+    )
+    contrastive.total.backward(), expected.contrastive_loss.backward()
     pairs = [
         (model.first.head.hidden_projection, other.project_hid),
         (model.first.head.code_projection, other.project_q),
@@ -41,9 +43,9 @@ def test_contrastive_loss_and_gradients_are_those_of_transformers(norm):
         (model.frontend.projection, other.wav2vec2.feature_projection.projection),
         (model.frontend.blocks[3].conv, other.wav2vec2.feature_extractor.conv_layers[3].conv),
     ]
-    for own, their in pairs:
-        scale = their.weight.grad.abs().max()
-        torch.testing.assert_close(own.weight.grad / scale, their.weight.grad / scale, atol=1e-4, rtol=1e-4)
+    for our_layer, their_layer in pairs:
+        scale = their_layer.weight.grad.abs().max()
+        torch.testing.assert_close(our_layer.weight.grad / scale, their_layer.weight.grad / scale, atol=1e-4, rtol=1e-4)
     codes = other.quantizer.codevectors.grad
     torch.testing.assert_close(model.first.quantizer.codes.grad.flatten(0, 1)[None], codes, atol=1e-4, rtol=1e-4)
 
@@ -54,10 +56,12 @@ def test_diversity_is_that_of_transformers():
     other = theirs(model).train()
     batch = noise_batch(model, (16000, 16000))
     with torch.no_grad():
-        found = terms(model, batch)["diversity"]
-        wanted = their_loss(other, batch, batch.draws["wav2vec2"])
-    torch.testing.assert_close(found.total / found.count, wanted.diversity_loss / found.count, atol=1e-5, rtol=1e-5)
-    assert found.weight == other.config.diversity_loss_weight == 0.1
+        diversity = terms(model, batch)["diversity"]
+        expected = their_loss(other, batch, batch.draws["wav2vec2"])
+    torch.testing.assert_close(
+        diversity.total / diversity.count, expected.diversity_loss / diversity.count, atol=1e-5, rtol=1e-5
+    )
+    assert diversity.weight == other.config.diversity_loss_weight == 0.1
 
 
 @pytest.mark.parametrize(("size", "parameters"), [("base", 95_044_608), ("large", 317_390_592)])
@@ -77,8 +81,8 @@ def test_sizes(root, size, parameters):
 
 def test_terms_and_weights():
     model = tiny_model("wav2vec2", frontend="conv")
-    found = {name: term.weight for name, term in terms(model, noise_batch(model)).items()}
-    assert found == {"contrastive": 1.0, "diversity": 0.1, "features_penalty": 10.0}
+    weights = {name: term.weight for name, term in terms(model, noise_batch(model)).items()}
+    assert weights == {"contrastive": 1.0, "diversity": 0.1, "features_penalty": 10.0}
     model = tiny_model("wav2vec2")
     assert list(terms(model, noise_batch(model))) == ["contrastive", "diversity"], "log-mel frames are not learned"
 
@@ -109,8 +113,8 @@ def test_the_quantizer_sees_the_features_without_mask_and_without_projection():
 def test_starts_near_the_loss_of_guessing():
     model = tiny_model("wav2vec2", conf={"num_codes": 320, "code_dim": 256, "final_dim": 256, "num_negatives": 100})
     batch = noise_batch(model, (48000, 48000))
-    found = terms(model, batch)["contrastive"]
-    assert (found.total / found.count).item() == pytest.approx(4.615, abs=0.35)  # ln 101
+    contrastive = terms(model, batch)["contrastive"]
+    assert (contrastive.total / contrastive.count).item() == pytest.approx(4.615, abs=0.35)  # ln 101
 
 
 def test_dropout_of_features_acts_in_training_only():
@@ -190,15 +194,15 @@ def test_codes_are_those_of_the_best_scores():
     model = tiny_model("wav2vec2")
     batch = noise_batch(model, (16000, 9000))
     model.train()
-    found = model.first.codes(batch.wavs, batch.wav_lengths)
+    batch_codes = model.first.codes(batch.wavs, batch.wav_lengths)
     assert model.training and model.frontend.training
-    assert tuple(found.codes) == model.first.code_numbers == (1, 2)
-    assert found.lengths.tolist() == model.frontend.geometry.output_lengths(batch.wav_lengths).tolist()
+    assert tuple(batch_codes.codes) == model.first.code_numbers == (1, 2)
+    assert batch_codes.lengths.tolist() == model.frontend.geometry.output_lengths(batch.wav_lengths).tolist()
     features = model.frontend(batch.wavs, batch.wav_lengths).features
     ids = model.first.quantizer.eval()(features).ids
     alone = model.first.codes(batch.wavs[1:, :9000], batch.wav_lengths[1:])
-    num_frames = int(found.lengths[1])
-    for book, codes in found.codes.items():
+    num_frames = int(batch_codes.lengths[1])
+    for book, codes in batch_codes.codes.items():
         assert codes.dtype == torch.int64 and codes.shape == ids.shape[:2]
         assert torch.equal(codes[0], ids[0, :, book - 1])
         assert torch.equal(codes[1, :num_frames], alone.codes[book][0]) and (codes[1, num_frames:] == -1).all()
@@ -211,9 +215,9 @@ def test_groups_must_share_the_width():
 
 def test_watch_is_silent_on_healthy_figures():
     model = tiny_model("wav2vec2", conf={"num_codes": 16, "code_dim": 32})
-    found = figures(model, noise_batch(model, (48000, 48000)))
-    found["contrastive_accuracy"] = 0.15  # with 5 distractors, guessing gives 0.17
-    assert model.first.warnings(found, 200) == []
+    healthy = figures(model, noise_batch(model, (48000, 48000)))
+    healthy["contrastive_accuracy"] = 0.15  # with 5 distractors, guessing gives 0.17
+    assert model.first.warnings(healthy, 200) == []
 
 
 def test_watch_names_the_figure_and_the_cures():
@@ -243,5 +247,5 @@ def test_a_run_that_collapses_is_told_within_200_updates():
             model.first.quantizer.projection.bias[0] += 1
 
     assert watch_training(tiny_model("wav2vec2"), 200) == []
-    found = watch_training(tiny_model("wav2vec2"), 200, disturb=push)
-    assert any("code_perplexity_1 is 1.0 of" in text and "lower lr" in text for text in found), found
+    warnings = watch_training(tiny_model("wav2vec2"), 200, disturb=push)
+    assert any("code_perplexity_1 is 1.0 of" in text and "lower lr" in text for text in warnings), warnings

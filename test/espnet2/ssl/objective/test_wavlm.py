@@ -83,11 +83,11 @@ def test_hidden_states_are_those_of_both_libraries(size):
     last = model.encoder(model.frontend(batch.wavs, None).projected, None).last
     expected = transformers_model(model, **size)(batch.wavs, output_hidden_states=True)
     torch.testing.assert_close(last, expected.last_hidden_state, atol=1e-5, rtol=1e-5)
-    for found, wanted in zip(layers[:-1], expected.hidden_states, strict=False):
-        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    for hidden, expected_hidden in zip(layers[:-1], expected.hidden_states, strict=False):
+        torch.testing.assert_close(hidden, expected_hidden, atol=1e-5, rtol=1e-5)
     heard, _ = torchaudio_model(model, **size).extract_features(batch.wavs)
-    for found, wanted in zip(layers[1:], heard, strict=True):
-        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    for hidden, expected_hidden in zip(layers[1:], heard, strict=True):
+        torch.testing.assert_close(hidden, expected_hidden, atol=1e-5, rtol=1e-5)
     model.encoder.attention_position.table.zero_()
     without = model.encoder(model.frontend(batch.wavs, None).projected, None).last
     assert not torch.allclose(without, last, atol=1e-2), "the biases must matter in this test"
@@ -102,9 +102,9 @@ def test_padded_batches_agree_with_transformers_in_layer_norm_mode():
     attention_mask = (torch.arange(8000) < batch.wav_lengths[:, None]).long()
     expected = transformers_model(model, **size)(batch.wavs, attention_mask=attention_mask).last_hidden_state
     frames = model.frontend(batch.wavs, batch.wav_lengths)
-    found = model.encoder(frames.projected, frames.lengths).last
+    output = model.encoder(frames.projected, frames.lengths).last
     for row, length in enumerate(frames.lengths.tolist()):
-        torch.testing.assert_close(found[row, :length], expected[row, :length], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(output[row, :length], expected[row, :length], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
