@@ -99,9 +99,7 @@ def without_tones(text: str) -> str:
 def is_overlapping(phones: tuple[Phone, ...]) -> bool:
     """Whether a phone begins before the one before it ends, or does not end after its own begin."""
     ends_before_begin = any(phone.end_seconds <= phone.start_seconds for phone in phones)
-    return ends_before_begin or any(
-        later.start_seconds < earlier.end_seconds for earlier, later in pairwise(phones)
-    )
+    return ends_before_begin or any(later.start_seconds < earlier.end_seconds for earlier, later in pairwise(phones))
 
 
 def is_transcript_of(text: str, phones: tuple[Phone, ...]) -> bool:
