@@ -65,11 +65,11 @@ def find_recordings(corpus: Path, num_jobs: int, work: Path) -> dict[str, dict[s
     Raises:
         UserError: a set is empty, a name is there twice, or a speaker is in two sets.
     """
-    found: dict[str, dict[str, str]] = {}
+    files_of_set: dict[str, dict[str, str]] = {}
     set_of: dict[str, str] = {}
     progress = Progress("recordings found")
     for dset in SETS:
-        files = found[dset] = {}
+        files = files_of_set[dset] = {}
         for path in scan_audio(corpus / "wav" / dset, (".wav",), num_jobs, work):
             progress.add()
             name = Path(path).stem
@@ -83,7 +83,7 @@ def find_recordings(corpus: Path, num_jobs: int, work: Path) -> dict[str, dict[s
                 )
         if not files:
             raise UserError(f"{WHAT}: no recordings in {corpus}/wav/{dset}; unpack the archives of wav/ there")
-    return found
+    return files_of_set
 
 
 def utterances(files: dict[str, str], texts: dict[str, str]) -> Iterator[Utterance]:
@@ -103,9 +103,9 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus = find_corpus(arguments.root.absolute())
     texts = read_transcripts(corpus / TRANSCRIPTS)
-    found = find_recordings(corpus, arguments.nj, arguments.work)
+    files_of_set = find_recordings(corpus, arguments.nj, arguments.work)
     total = 0
-    for dset, files in found.items():
+    for dset, files in files_of_set.items():
         summary = write_data_dir(arguments.output_dir / dset, utterances(files, texts))
         left_out = len(files) - summary.num_utterances
         note = f"; left out {left_out:,} without a transcript" if left_out else ""

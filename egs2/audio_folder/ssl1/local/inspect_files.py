@@ -26,8 +26,8 @@ def inspect_chunk(plan: Plan, number: int, progress: Progress) -> None:
         open(partial, "a", encoding="utf-8", newline="\n") as stream,
     ):
         for line in islice(todo, number * CHUNK_FILES + num_done, (number + 1) * CHUNK_FILES):
-            found: Inspected = inspect(plan.root, line[:-1], plan.options, plan.work)
-            stream.write(found.to_line())
+            inspected: Inspected = inspect(plan.root, line[:-1], plan.options, plan.work)
+            stream.write(inspected.to_line())
             stream.flush()
             progress.add()
     partial.rename(plan.chunk(number))

@@ -120,13 +120,13 @@ def collect(plan: Plan) -> Path:
     if missing:
         raise UserError(f"{plan.chunk(missing[0])}: no such file; an inspection has not ended: run local/data.sh again")
 
-    def found() -> Iterator[Inspected]:
+    def new_results() -> Iterator[Inspected]:
         for number in range(plan.num_chunks):
             yield from read_results(plan.chunk(number))
 
     results = results_path(plan.work, plan.root, plan.options)
     with atomic_write(results) as stream:
-        stream.writelines(one.to_line() for one in merged(read_results(plan.work / "kept"), found()))
+        stream.writelines(inspected.to_line() for inspected in merged(read_results(plan.work / "kept"), new_results()))
     for name in ("todo", "kept", "plan.json"):
         (plan.work / name).unlink()
     shutil.rmtree(plan.chunk(0).parent, ignore_errors=True)

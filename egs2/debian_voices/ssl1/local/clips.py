@@ -105,12 +105,12 @@ def list_clips(root: Path) -> Listing:
     """
     expected = [*(f"{PROMPTS}/{folder}" for folder in VOICES), str(STAMPS)]
     require_root(root, expected, "debian_voices (--debian_voices_root, a folder with all six packages unpacked)")
-    found = sorted([*prompts(root), *stamps(root)])
-    twice = [name for name, count in Counter(clip.utt_id for clip in found).items() if count > 1]
+    clips = sorted([*prompts(root), *stamps(root)])
+    twice = [name for name, count in Counter(clip.utt_id for clip in clips).items() if count > 1]
     if twice:
         raise UserError(f"{root}: two files would be called {twice[0]}; is it more than the packages?")
     kept, checksums, seen, num_empty = [], {}, set(), 0
-    for clip in found:
+    for clip in clips:
         content = clip.path.read_bytes()
         checksum = hashlib.sha256(content).hexdigest()
         num_empty += not content
@@ -118,4 +118,4 @@ def list_clips(root: Path) -> Listing:
             seen.add(checksum)
             kept.append(clip)
             checksums[clip.utt_id] = checksum
-    return Listing(kept, checksums, len(found) - len(kept) - num_empty, num_empty)
+    return Listing(kept, checksums, len(clips) - len(kept) - num_empty, num_empty)

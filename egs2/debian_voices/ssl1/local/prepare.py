@@ -139,8 +139,10 @@ def describe(dset: str, part: list[Clip], seconds: dict[Clip, float]) -> None:
         f"{dset}: {len(part)} utterances, {minutes:.1f} minutes, {len({clip.speaker for clip in part})} speakers, "
         f"{len({clip.language for clip in part})} languages, {num_texts} transcripts"
     )
-    for (language, speaker), own in sorted(by_voice.items()):
-        print(f"  {language} {speaker}: {len(own)} utterances, {sum(seconds[clip] for clip in own) / 60:.1f} minutes")
+    for (language, speaker), clips in sorted(by_voice.items()):
+        print(
+            f"  {language} {speaker}: {len(clips)} utterances, {sum(seconds[clip] for clip in clips) / 60:.1f} minutes"
+        )
 
 
 if __name__ == "__main__":

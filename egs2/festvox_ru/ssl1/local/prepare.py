@@ -144,10 +144,10 @@ def check_complete(corpus: Path, names: list[str]) -> None:
 def check_content(corpus: Path, names: list[str]) -> None:
     """Refuse a corpus that is not, byte for byte, the one that the recipe's results were measured on."""
     files = [TRANSCRIPTS, *(Path(folder, f"{name}.{folder}") for name in sorted(names) for folder in ("wav", "lab"))]
-    found = content_checksum(corpus, files)
-    if found != CONTENT_SHA256:
+    checksum = content_checksum(corpus, files)
+    if checksum != CONTENT_SHA256:
         raise UserError(
-            f"{corpus}: SHA-256 of the contents is {found}, expected {CONTENT_SHA256} (festvox-ru 0.5+dfsg-6); "
+            f"{corpus}: SHA-256 of the contents is {checksum}, expected {CONTENT_SHA256} (festvox-ru 0.5+dfsg-6); "
             "fetch the corpus again, or pass --check_content false if you mean to use another version"
         )
 

@@ -56,8 +56,8 @@ def utterances_of(audio: dict[str, Any], root: Path, subset: str, tally: Tally) 
 
     The corpus does not tell its speakers apart, so a recording counts as one speaker.
     """
-    wanted = [segment for segment in audio["segments"] if subset in segment["subsets"]]
-    if not wanted:
+    segments = [segment for segment in audio["segments"] if subset in segment["subsets"]]
+    if not segments:
         return []
     path = root / audio["path"]
     tally.recordings += 1
@@ -66,7 +66,7 @@ def utterances_of(audio: dict[str, Any], root: Path, subset: str, tally: Tally) 
         tally.named += [audio["path"]] * (len(tally.named) < NUM_NAMED)
         return []
     utterances = []
-    for segment in wanted:
+    for segment in segments:
         start, end = float(segment["begin_time"]), float(segment["end_time"])
         if segment["text_tn"].strip() in NO_SPEECH:
             tally.without_speech += 1

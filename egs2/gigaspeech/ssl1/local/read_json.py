@@ -54,6 +54,6 @@ def _find_list(stream, path: Path) -> str:
     buffer = ""
     while block := stream.read(BLOCK_CHARACTERS):
         buffer += block
-        if found := START.search(buffer):
-            return buffer[found.end() :]
+        if start := START.search(buffer):
+            return buffer[start.end() :]
     raise UserError(f'{path}: no list "audios" in it; expected GigaSpeech.json')

@@ -32,7 +32,7 @@ class Unit(NamedTuple):
     part: Path
 
 
-class Found(NamedTuple):
+class UnitSummary(NamedTuple):
     """What the file of a unit begins with."""
 
     seconds: dict[str, float]  # of each speaker
@@ -40,11 +40,11 @@ class Found(NamedTuple):
     num_lacking: int
 
 
-def read_unit(unit: Unit, cutting: Cutting) -> Found:
+def read_unit(unit: Unit, cutting: Cutting) -> UnitSummary:
     """Write the segments of a unit, unless an earlier call did; its lines are speaker, path, recording, start, end."""
     if unit.part.exists():
         with open(unit.part, encoding="utf-8") as stream:
-            return Found(**json.loads(stream.readline()))
+            return UnitSummary(**json.loads(stream.readline()))
     seconds, lacking, lines = {}, [], []
     for speaker, folders in unit.speakers.items():
         segments, without = read_speaker(speaker, folders, cutting)
@@ -53,11 +53,11 @@ def read_unit(unit: Unit, cutting: Cutting) -> Found:
         seconds[speaker] = sum(cutting.max_seconds if one.end is None else one.end - one.start for one in segments)
         for path, recording, start, end in segments:
             lines.append(f"{speaker}\t{path}\t{recording}\t{start:.3f}\t{'' if end is None else f'{end:.3f}'}\n")
-    found = Found(seconds, lacking[:NUM_NAMED], len(lacking))
+    summary = UnitSummary(seconds, lacking[:NUM_NAMED], len(lacking))
     with atomic_write(unit.part) as stream:
-        stream.write(json.dumps(found._asdict()) + "\n")
+        stream.write(json.dumps(summary._asdict()) + "\n")
         stream.writelines(lines)
-    return found
+    return summary
 
 
 def find_units(root: Path, subsets: list[str], cutting: Cutting, work: Path) -> list[Unit]:
@@ -80,14 +80,14 @@ def find_units(root: Path, subsets: list[str], cutting: Cutting, work: Path) -> 
     return [Unit({name: sorted(speakers[name]) for name in group}, work / hash_value(group)) for group in groups]
 
 
-def utterances(units: list[Unit], wanted: set[str], keep: bool) -> Iterator[Utterance]:
-    """The utterances of the wanted speakers, or (keep false) of all others."""
+def utterances(units: list[Unit], speakers: set[str], keep: bool) -> Iterator[Utterance]:
+    """The utterances of these speakers, or (keep false) of all others."""
     for unit in units:
         with open(unit.part, encoding="utf-8") as stream:
             next(stream)  # what read_unit found
             for line in stream:
                 speaker, path, recording, start, end = line[:-1].split("\t")
-                if (speaker in wanted) is not keep:
+                if (speaker in speakers) is not keep:
                     continue
                 name = f"{speaker}-{recording}"
                 if end:
@@ -117,9 +117,9 @@ def main() -> None:
     seconds: dict[str, float] = {}
     lacking, num_lacking = [], 0
     progress = Progress("speakers", sum(len(unit.speakers) for unit in units))
-    for unit, found in zip(units, map_in_order(partial(read_unit, cutting=cutting), units, args.nj, 1), strict=True):
-        seconds |= {name: value for name, value in found.seconds.items() if value}
-        lacking, num_lacking = (lacking + found.lacking)[:NUM_NAMED], num_lacking + found.num_lacking
+    for unit, summary in zip(units, map_in_order(partial(read_unit, cutting=cutting), units, args.nj, 1), strict=True):
+        seconds |= {name: value for name, value in summary.seconds.items() if value}
+        lacking, num_lacking = (lacking + summary.lacking)[:NUM_NAMED], num_lacking + summary.num_lacking
         progress.add(len(unit.speakers))
     if num_lacking:
         print(f"{num_lacking} audio files have no .json and are left out: {' '.join(lacking)}", flush=True)

@@ -111,8 +111,8 @@ def read_speaker(speaker: str, folders: list[str], cutting: Cutting) -> tuple[li
         if cutting.segmented:
             segments.append(Segment(path, recording, 0.0, None))
         elif description in descriptions:
-            found = join_activity(read_activity(Path(description), speaker), cutting)
-            segments += [Segment(path, recording, start, end) for start, end in found]
+            times = join_activity(read_activity(Path(description), speaker), cutting)
+            segments += [Segment(path, recording, start, end) for start, end in times]
         else:
             lacking.append(path)
     return segments, lacking

@@ -52,13 +52,13 @@ def read_genders(corpus: Path) -> dict[str, str]:
 def find_alignments(folder: Path, num_jobs: int) -> dict[str, str]:
     """Utterance -> its .TextGrid or .lab file, wherever it lies; a folder `word` beside `phone` is left out."""
     require_root(folder, [], "alignments (--alignments)")
-    found: dict[str, str] = {}
+    alignments: dict[str, str] = {}
     for name in scan_audio(folder, (".TextGrid", ".lab"), num_jobs):
         if "word" not in name.split("/")[:-1]:
-            found[Path(name).stem] = f"{folder}/{name}"
-    if not found:
+            alignments[Path(name).stem] = f"{folder}/{name}"
+    if not alignments:
         raise UserError(f"{folder}: no .TextGrid or .lab file below it; expected published alignments of LibriSpeech")
-    return found
+    return alignments
 
 
 def read_phones(path: str) -> tuple[Phone, ...]:
@@ -113,8 +113,12 @@ def read_parts(corpus: Path, parts: tuple[str, ...], alignments: dict[str, str],
             paths = (f"{corpus / part}/{name}" for name in scan_audio(corpus / part, AUDIO, num_jobs))
             for folder, audio in groupby(paths, key=os.path.dirname):
                 files = list(audio)
-                wanted = {name: alignments[name] for name in (Path(path).stem for path in files) if name in alignments}
-                yield Chapter(folder, files, wanted, genders.get(folder.split("/")[-2]) if genders else None)
+                chapter_alignments = {
+                    name: alignments[name] for name in (Path(path).stem for path in files) if name in alignments
+                }
+                yield Chapter(
+                    folder, files, chapter_alignments, genders.get(folder.split("/")[-2]) if genders else None
+                )
 
     progress = Progress(f"utterances of {' '.join(parts)}")
     for utterances in map_in_order(read_chapter, chapters(), num_jobs):

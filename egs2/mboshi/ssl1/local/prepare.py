@@ -55,10 +55,10 @@ def list_files(root: Path) -> dict[str, bool]:
 def check_content(root: Path, names: Iterable[str]) -> None:
     """Refuse a corpus that is not, byte for byte, the one that the recipe's results were measured on."""
     files = ((AUDIO, ".wav"), (AUDIO, TRANSCRIPT), (ALIGNMENTS, ".phn"))
-    found = content_checksum(root, (folder / f"{name}{suffix}" for name in names for folder, suffix in files))
-    if found != CONTENT_SHA256:
+    checksum = content_checksum(root, (folder / f"{name}{suffix}" for name in names for folder, suffix in files))
+    if checksum != CONTENT_SHA256:
         raise UserError(
-            f"{root}: SHA-256 of the contents is {found}, expected {CONTENT_SHA256} (commit 83c5b428); "
+            f"{root}: SHA-256 of the contents is {checksum}, expected {CONTENT_SHA256} (commit 83c5b428); "
             "clone it again, or pass --check_content false if you mean to use another version"
         )
 

@@ -177,7 +177,11 @@ def synthesise_all(
 def write_tables(folder: Path, speakers: list[Speaker], rows: list[list[Utterance]]) -> None:
     """Write one set's Kaldi tables (spk2utt is the shell's work), speakers and utterances in byte order."""
     utterances = [one for speaker_rows in rows for one in speaker_rows]
-    of_speaker = [(one.name, speaker.name) for speaker, own in zip(speakers, rows, strict=True) for one in own]
+    of_speaker = [
+        (utterance.name, speaker.name)
+        for speaker, speaker_rows in zip(speakers, rows, strict=True)
+        for utterance in speaker_rows
+    ]
     write_table(folder / "utt2spk", of_speaker)
     write_table(folder / "spk2gender", [(one.name, one.gender) for one in speakers])
     write_table(folder / "text", [(one.name, one.text) for one in utterances])
@@ -230,8 +234,8 @@ def main() -> None:
     num_train = arguments.num_speakers - arguments.num_dev_speakers
     for name, part in (("train", slice(None, num_train)), ("dev", slice(num_train, None))):
         write_tables(arguments.output_dir / name, speakers[part], rows[part])
-        seconds = sum(one.num_samples for own in rows[part] for one in own) / SAMPLE_RATE
-        num_utterances = sum(len(own) for own in rows[part])
+        seconds = sum(utterance.num_samples for speaker_rows in rows[part] for utterance in speaker_rows) / SAMPLE_RATE
+        num_utterances = sum(len(speaker_rows) for speaker_rows in rows[part])
         print(f"{name}: {len(rows[part])} speakers, {num_utterances} utterances, {seconds / 60:.2f} minutes")
 
 

@@ -32,10 +32,10 @@ def find_languages(root: Path, languages: list[str]) -> dict[str, Path]:
     folders = {}
     for language in languages:
         names = [f"mls_{language}", f"mls_{language}_opus"]
-        found = [root / name for name in names if (root / name).is_dir()]
-        folder = found[0] if found else require_root(root, names[:1], "MLS (--mls_root, --languages)") / names[0]
-        wanted = [f"{split}/{name}" for split in SPLITS for name in ("transcripts.txt", "audio")]
-        folders[language] = require_root(folder, wanted, f"MLS, {language} (--mls_root)")
+        present = [root / name for name in names if (root / name).is_dir()]
+        folder = present[0] if present else require_root(root, names[:1], "MLS (--mls_root, --languages)") / names[0]
+        expected = [f"{split}/{name}" for split in SPLITS for name in ("transcripts.txt", "audio")]
+        folders[language] = require_root(folder, expected, f"MLS, {language} (--mls_root)")
     return folders
 
 

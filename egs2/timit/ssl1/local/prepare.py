@@ -60,8 +60,8 @@ def find_halves(root: Path) -> dict[str, Path]:
     for _ in range(2):
         folders += [path for folder in folders for path in folder.iterdir() if path.is_dir() and path not in folders]
     for folder in folders:
-        found = children(folder)
-        halves = {name: found[name] for name in ("train", "test") if name in found and found[name].is_dir()}
+        entries = children(folder)
+        halves = {name: entries[name] for name in ("train", "test") if name in entries and entries[name].is_dir()}
         if not any("dr1" in children(half) for half in halves.values()):
             continue
         missing = [name.upper() for name in ("train", "test") if name not in halves]
@@ -85,17 +85,17 @@ def find_recordings(halves: dict[str, Path]) -> list[Recording]:
     Raises:
         UserError: a speaker is in both halves.
     """
-    found: dict[tuple[str, str], Recording] = {}
+    recordings: dict[tuple[str, str], Recording] = {}
     for part, folder in halves.items():
         for name in sorted(scan_audio(folder, (".wav",)), key=lambda name: (name.lower().count(".wav"), name)):
             path = folder / name
             if len(Path(name).parts) != 3:  # region, speaker, file
                 continue
             speaker, sentence = path.parent.name.lower(), path.name.split(".")[0].lower()
-            earlier = found.setdefault((speaker, sentence), Recording(part, speaker, sentence, path))
+            earlier = recordings.setdefault((speaker, sentence), Recording(part, speaker, sentence, path))
             if earlier.part != part:
                 raise UserError(f"{path.parent}: speaker {speaker} is in TRAIN and in TEST; the copy is damaged")
-    return [found[key] for key in sorted(found)]
+    return [recordings[key] for key in sorted(recordings)]
 
 
 def beside(audio: Path, suffix: str) -> Path | None:

@@ -44,10 +44,10 @@ def find_languages(folder: Path, languages: list[str]) -> list[str]:
     if languages:
         require_root(folder, languages, WHAT)
         return languages
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir() and len(path.name) == 2)
-    if not found:
+    languages = sorted(path.name for path in folder.iterdir() if path.is_dir() and len(path.name) == 2)
+    if not languages:
         raise UserError(f"{WHAT}: {folder} has no folder of a language; expected {folder}/<language>/<year>/*.ogg")
-    return found
+    return languages
 
 
 def find_audio(folder: Path, languages: list[str], work: Path, num_jobs: int) -> Iterator[tuple[str, str]]:
@@ -69,9 +69,9 @@ def read_segments(path: Path) -> Iterator[list[str]]:
             header = next(rows, [])
             if not set(COLUMNS) <= set(header):
                 raise UserError(f"{path}:1: expected the columns {' '.join(COLUMNS)}; got {' '.join(header)}")
-            places = [header.index(column) for column in COLUMNS]
+            columns = [header.index(column) for column in COLUMNS]
             for row in rows:
-                yield [row[place] for place in places]
+                yield [row[column] for column in columns]
     except (EOFError, gzip.BadGzipFile, zlib.error, IndexError) as error:
         raise UserError(f"{path}: damaged ({error}); fetch it again") from None
 

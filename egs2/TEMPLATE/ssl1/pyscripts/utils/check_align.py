@@ -13,31 +13,31 @@ SILENCES = ("<AP>", "<SP>")  # breath and pause among syllables
 LYRIC = 2  # place of the syllable in a note, and of the phone in a label
 
 
-def add_phones(key: str, notes: list[list], labels: list[list[str]], phones_of: PhonemeTokenizer, own: dict) -> None:
+def add_phones(
+    key: str, notes: list[list], labels: list[list[str]], phones_of: PhonemeTokenizer, syllable_phones: dict
+) -> None:
     """Add to each note its phones, joined by "_"; together they are the labels.
 
     Raises:
         UserError: the first place where the syllables have other phones than the labels.
     """
-    wanted = [label[LYRIC] for label in labels]
-    place, last = 0, ""
+    label_phones = [label[LYRIC] for label in labels]
+    position, last = 0, ""
     for note in notes:
         syllable = note[LYRIC]
         if syllable in SILENCES:
             continue
-        phones = [last] if syllable == TIED else own.get(syllable) or phones_of.text2tokens(syllable)
+        phones = [last] if syllable == TIED else syllable_phones.get(syllable) or phones_of.text2tokens(syllable)
         for phone in phones:
-            found = wanted[place] if place < len(wanted) else "nothing more"
-            if found != phone:
-                expected = f"'{syllable}' is {' '.join(phones)}, but label {place + 1} is {found}"
+            label = label_phones[position] if position < len(label_phones) else "nothing more"
+            if label != phone:
+                expected = f"'{syllable}' is {' '.join(phones)}, but label {position + 1} is {label}"
                 raise UserError(f"{key}: {expected}; mend the score or the labels, or add it to --customed_dic")
-            place += 1
+            position += 1
         note.append("_".join(phones))
         last = phones[-1]
-    if place < len(wanted):
-        raise UserError(
-            f"{key}: {len(wanted) - place} labels are left after the last syllable, from '{wanted[place]}' on"
-        )
+    if left := label_phones[position:]:
+        raise UserError(f"{key}: {len(left)} labels are left after the last syllable, from '{left[0]}' on")
 
 
 def main() -> None:
@@ -51,13 +51,13 @@ def main() -> None:
     reader, labels = SingingScoreReader(options.scp / "score.scp"), read_label(options.scp / "label")
     tokenizer = PhonemeTokenizer(options.g2p)
     table = read_2columns_text(options.customed_dic) if Path(options.customed_dic).is_file() else {}
-    own = {syllable: phones.split("_") for syllable, phones in table.items()}
+    syllable_phones = {syllable: phones.split("_") for syllable, phones in table.items()}
     with SingingScoreWriter(options.score_dump, options.scp / "score.scp.tmp") as writer:
         for key, phones in labels.items():
             if key not in reader:
                 raise UserError(f"{options.scp / 'score.scp'} has no score of {key}, which has labels")
             score = reader[key]
-            add_phones(key, score["note"], phones, tokenizer, own)
+            add_phones(key, score["note"], phones, tokenizer, syllable_phones)
             score["item_list"].append("phn")
             writer[key] = score
 

@@ -29,13 +29,13 @@ def divided(notes: list[NOTE], most_seconds: float) -> list[list[NOTE]]:
 
 def phrases(notes: list[NOTE], silences: list[str], most_seconds: float) -> list[list[NOTE]]:
     """The notes between silences."""
-    found: list[list[NOTE]] = [[]]
+    between_silences: list[list[NOTE]] = [[]]
     for note in notes:
         if note.lyric in silences:
-            found.append([])
+            between_silences.append([])
         else:
-            found[-1].append(note)
-    return [part for phrase in found if phrase for part in divided(phrase, most_seconds)]
+            between_silences[-1].append(note)
+    return [part for phrase in between_silences if phrase for part in divided(phrase, most_seconds)]
 
 
 def main() -> None:
