@@ -49,10 +49,14 @@ def test_crops_start_at_frames_and_carry_their_labels(dataset):
         for position, row in enumerate([2, 9]):
             whole, _ = soundfile.read(dataset.index.path(row), dtype="float32")
             wav = batch.wavs[position].numpy()
-            found = [s for s in range(0, len(whole) - 8000 + 1, 320) if np.array_equal(whole[s : s + 8000], wav)]
-            assert len(found) == 1, "the crop is no part of the utterance that starts at a frame"
-            starts.add((row, found[0]))
-            frames = dataset.labels.labels(row)[found[0] // 320 :][:24]
+            matching_starts = [
+                start
+                for start in range(0, len(whole) - 8000 + 1, 320)
+                if np.array_equal(whole[start : start + 8000], wav)
+            ]
+            assert len(matching_starts) == 1, "the crop is no part of the utterance that starts at a frame"
+            starts.add((row, matching_starts[0]))
+            frames = dataset.labels.labels(row)[matching_starts[0] // 320 :][:24]
             assert batch.labels[position].tolist() == frames.tolist()
     assert len(starts) > 10
 

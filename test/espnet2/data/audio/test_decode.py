@@ -72,9 +72,9 @@ def test_a_pipe_runs_as_given(tmp_path):
 
 def test_a_header_without_length_is_fine_in_a_pipe_and_in_a_file(tmp_path):
     data = bytearray(write(tmp_path / "a.wav").read_bytes())
-    place = data.index(b"data") + 4
+    start = data.index(b"data") + 4
     for length in (0xFFFFFFFF, 0x7FFFF000):
-        data[place : place + 4] = length.to_bytes(4, "little")
+        data[start : start + 4] = length.to_bytes(4, "little")
         (tmp_path / "s.wav").write_bytes(data)
         assert len(read(f"cat {tmp_path}/s.wav |", tmp_path)) == len(SAMPLES)
         assert len(read(tmp_path / "s.wav", tmp_path)) == len(SAMPLES)

@@ -82,9 +82,9 @@ def test_speed_moves_pitch_and_length():
 
 
 def test_labels_at_speed_one_are_frame_labels():
-    place = {"label_rate": 100, "geometry": GEOMETRY, "start_sample": 640, "num_frames": 60}
+    crop = {"label_rate": 100, "geometry": GEOMETRY, "start_sample": 640, "num_frames": 60}
     labels = np.arange(98)
-    np.testing.assert_array_equal(labels_at_speed(labels, **place, speed=1.0), frame_labels(labels, **place))
+    np.testing.assert_array_equal(labels_at_speed(labels, **crop, speed=1.0), frame_labels(labels, **crop))
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
@@ -97,13 +97,13 @@ def test_labels_follow_their_sound(speed):
     count = GEOMETRY.num_samples(frames)
     source = wav[start : start + source_samples(count, speed)]
     played = resampled(source, rate_in=speed * SAMPLE_RATE, rate_out=SAMPLE_RATE, num_samples=count)
-    place = {"label_rate": 50, "geometry": GEOMETRY, "start_sample": start, "num_frames": frames}
-    found = labels_at_speed(loud[:99], **place, speed=speed)
+    crop = {"label_rate": 50, "geometry": GEOMETRY, "start_sample": start, "num_frames": frames}
+    sounding = labels_at_speed(loud[:99], **crop, speed=speed)
     middles = np.array([power(played[320 * t + 100 : 320 * t + 300]) > 0.01 for t in range(frames)])
-    wrong = np.flatnonzero(middles != found)
+    wrong = np.flatnonzero(middles != sounding)
     assert len(wrong) <= 4, "at most the frames on the four edges of the two tones"
-    edges = np.flatnonzero(np.diff(found))
-    assert len(edges) >= 3 and all(np.abs(edges - place).min() <= 1 for place in wrong)
+    edges = np.flatnonzero(np.diff(sounding))
+    assert len(edges) >= 3 and all(np.abs(edges - frame).min() <= 1 for frame in wrong)
 
 
 def test_mixing_has_the_statistics_of_the_paper():
@@ -148,8 +148,10 @@ def test_babble_of_equally_loud_sources_at_the_drawn_level(tmp_path):
         assert decibels(power(wav) / power(added)) == pytest.approx(10, abs=0.01)
         spectrum = np.abs(np.fft.rfft(added))[[100, 200, 400]]
         levels.append(spectrum[spectrum > 0.2 * spectrum.max()])
-    alone = [found for found in levels if len(found) == 3]  # each tone once: equally loud, though the files were not
-    assert alone and all(found.min() / found.max() > 0.99 for found in alone)
+    alone = [
+        amplitudes for amplitudes in levels if len(amplitudes) == 3
+    ]  # each tone once: equally loud, though the files were not
+    assert alone and all(amplitudes.min() / amplitudes.max() > 0.99 for amplitudes in alone)
 
 
 def test_probabilities_gain_and_rooms(tmp_path):

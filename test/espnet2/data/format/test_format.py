@@ -89,8 +89,8 @@ def test_resampling_and_speed(tmp_path, monkeypatch):
     got = samples_of(tmp_path / "out")
     assert [len(got[utt]) for utt in "abc"] == [16000, round(16000 / 1.1), 16000]
     for utt, hertz in (("a", 440), ("b", 484), ("c", 440)):
-        wanted = 0.5 * np.sin(2 * np.pi * hertz * np.arange(len(got[utt])) / 16000)
-        assert np.abs(got[utt] - wanted)[500:-500].max() < 1e-3
+        expected = 0.5 * np.sin(2 * np.pi * hertz * np.arange(len(got[utt])) / 16000)
+        assert np.abs(got[utt] - expected)[500:-500].max() < 1e-3
 
 
 def test_long_audio_in_blocks_equals_one_pass(tmp_path, monkeypatch):

@@ -37,12 +37,12 @@ def test_expected_counts_are_those_of_the_windows() -> None:
     samples = np.array([0, 399, 400, 719, 720, 16000, 160000, 250000])
     assert expected_counts(samples, sample_rate=16000, label_rate=100)[-3:].tolist() == [98, 998, 1561]
     for label_rate, geometry in ((100, TEN_MS), (50, TWENTY_MS), (25, FORTY_MS)):
-        found = expected_counts(samples, sample_rate=16000, label_rate=label_rate)
-        assert found.tolist() == geometry.output_lengths(samples).tolist()
+        counts = expected_counts(samples, sample_rate=16000, label_rate=label_rate)
+        assert counts.tolist() == geometry.output_lengths(samples).tolist()
     hubert = FrameGeometry(((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)))
     many = np.arange(0, 100_000, 37)
-    found = expected_counts(many, sample_rate=16000, label_rate=50)
-    assert found.tolist() == hubert.output_lengths(many).tolist()
+    counts = expected_counts(many, sample_rate=16000, label_rate=50)
+    assert counts.tolist() == hubert.output_lengths(many).tolist()
     assert expected_counts(np.array([22050]), sample_rate=22050, label_rate=100).tolist() == [98]
 
 

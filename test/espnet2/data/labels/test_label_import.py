@@ -225,9 +225,9 @@ def test_command_line_error_is_one_message_and_a_status(case, root) -> None:
     case.text.unlink()
     command = [sys.executable, "-m", "espnet2.bin.ssl_import_labels", "--dump_set", str(case.dump_set)]
     command += ["--token_list", str(case.token_list), "--output", str(case.output)]
-    found = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
-    assert found.returncode == 2 and "Traceback" not in found.stderr
-    assert found.stderr.startswith("ssl_import_labels: error:") and found.stderr.count("\n") == 1
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert result.stderr.startswith("ssl_import_labels: error:") and result.stderr.count("\n") == 1
 
 
 def test_script_of_stage_5(case, root, tmp_path) -> None:
@@ -244,6 +244,6 @@ def test_script_of_stage_5(case, root, tmp_path) -> None:
 
     missing = run("--text", "absent")
     assert missing.returncode == 1 and "absent is missing" in missing.stderr
-    found = run()
-    assert found.returncode == 0, found.stderr
+    result = run()
+    assert result.returncode == 0, result.stderr
     case.check_packed()

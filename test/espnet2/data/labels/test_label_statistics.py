@@ -11,13 +11,18 @@ UTTERANCES = [np.array([1, 1, 0]), np.array([], dtype=int), np.array([0, 0, 2, 2
 
 
 def test_hand_worked_case() -> None:
-    found = label_statistics(UTTERANCES, num_classes=5)
-    assert (found.num_utterances, found.num_labels, found.num_classes, found.num_used_classes) == (2, 8, 5, 3)
+    statistics = label_statistics(UTTERANCES, num_classes=5)
+    assert (statistics.num_utterances, statistics.num_labels, statistics.num_classes, statistics.num_used_classes) == (
+        2,
+        8,
+        5,
+        3,
+    )
     shares = [3 / 8, 2 / 8, 3 / 8]
-    assert found.entropy_nats == pytest.approx(-sum(share * math.log(share) for share in shares))
-    assert found.perplexity == pytest.approx(math.exp(found.entropy_nats))
-    assert (found.top_class, found.top_share) == (0, 3 / 8)
-    assert found.mean_run_labels == 2.0  # 1 1 | 0 || 0 0 | 2 2 2: an utterance starts a run of its own
+    assert statistics.entropy_nats == pytest.approx(-sum(share * math.log(share) for share in shares))
+    assert statistics.perplexity == pytest.approx(math.exp(statistics.entropy_nats))
+    assert (statistics.top_class, statistics.top_share) == (0, 3 / 8)
+    assert statistics.mean_run_labels == 2.0  # 1 1 | 0 || 0 0 | 2 2 2: an utterance starts a run of its own
 
 
 def test_buffers_do_not_show(monkeypatch) -> None:

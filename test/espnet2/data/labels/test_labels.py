@@ -151,9 +151,9 @@ def test_labels_that_came_as_a_text_join_those_of_clusters(tmp_path) -> None:
 
 def test_frames_at_half_the_label_rate_take_every_second_label() -> None:
     # methods of HuBERT: 1000 labels at 100 Hz, 499 frames at 50 Hz -> 0, 2, .., 996
-    found = frame_labels(np.arange(1000), label_rate=100, geometry=HUBERT, start_sample=0, num_frames=499)
-    assert found.dtype == np.int64
-    assert found.tolist() == list(range(0, 998, 2))
+    frames = frame_labels(np.arange(1000), label_rate=100, geometry=HUBERT, start_sample=0, num_frames=499)
+    assert frames.dtype == np.int64
+    assert frames.tolist() == list(range(0, 998, 2))
     longer = frame_labels(np.arange(1000), label_rate=100, geometry=HUBERT, start_sample=0, num_frames=501)
     assert longer.tolist() == [*range(0, 1000, 2), NO_LABEL]
 
@@ -166,11 +166,11 @@ def test_a_crop_takes_the_labels_of_its_time(label_rate: int, hop_samples: int, 
     geometry = FrameGeometry(((400, hop_samples),))
     labels = np.arange(100)
     start = start_frame * hop_samples
-    found = frame_labels(labels, label_rate=label_rate, geometry=geometry, start_sample=start, num_frames=50)
-    places = [int((start / hop_samples + frame) * label_rate / geometry.frame_rate) for frame in range(50)]
-    assert found.tolist() == [place if place < 100 else NO_LABEL for place in places]
+    frames = frame_labels(labels, label_rate=label_rate, geometry=geometry, start_sample=start, num_frames=50)
+    expected = [int((start / hop_samples + frame) * label_rate / geometry.frame_rate) for frame in range(50)]
+    assert frames.tolist() == [label if label < 100 else NO_LABEL for label in expected]
 
 
 def test_an_utterance_without_labels_has_none_at_all() -> None:
-    found = frame_labels(np.array([], dtype=np.int16), label_rate=50, geometry=HUBERT, start_sample=640, num_frames=3)
-    assert found.tolist() == [NO_LABEL] * 3
+    frames = frame_labels(np.array([], dtype=np.int16), label_rate=50, geometry=HUBERT, start_sample=640, num_frames=3)
+    assert frames.tolist() == [NO_LABEL] * 3
