@@ -66,8 +66,8 @@ def weights(recipe: Path, experiment: str) -> bytes:
 
 
 def saved_updates(recipe: Path, experiment: str) -> list[int]:
-    found = (recipe / "exp" / experiment / "checkpoints").glob("update_*")
-    return sorted(int(path.name.removeprefix("update_")) for path in found)
+    folders = (recipe / "exp" / experiment / "checkpoints").glob("update_*")
+    return sorted(int(path.name.removeprefix("update_")) for path in folders)
 
 
 def wait_for_update(recipe: Path, experiment: str, update: int) -> None:
@@ -76,17 +76,17 @@ def wait_for_update(recipe: Path, experiment: str, update: int) -> None:
 
 def processes_of(experiment: str, module: str, **variables: str) -> list[int]:
     """The processes here that run a module of ours for an experiment, with such variables in their environment."""
-    found = []
+    process_ids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_text(errors="replace").split("\0")
             environment = (folder / "environ").read_text(errors="replace").split("\0")
         except OSError:
             continue  # it has ended, or is the system's
-        wanted = all(f"{name}={value}" in environment for name, value in variables.items())
-        if wanted and module in command[2:4] and f"exp/{experiment}" in command:  # python [-u] -m module
-            found.append(int(folder.name))
-    return found
+        has_variables = all(f"{name}={value}" in environment for name, value in variables.items())
+        if has_variables and module in command[2:4] and f"exp/{experiment}" in command:  # python [-u] -m module
+            process_ids.append(int(folder.name))
+    return process_ids
 
 
 def test_two_nodes_of_slurm_are_stopped_twice_and_go_on_to_the_same_weights(recipe, slurm_netns, tmp_path):

@@ -17,8 +17,8 @@ TRANSFORMERS_OWN = {"norm"}  # keys that the other encoders do not have
 def test_every_objective_trains_with_every_encoder(objective, encoder, monkeypatch):
     torch.set_num_threads(1)
     parts = TINY_PARTS.get(objective, {})
-    own = {key: value for key, value in parts.get("encoder_conf", {}).items() if key not in TRANSFORMERS_OWN}
-    monkeypatch.setitem(TINY_PARTS, objective, {**parts, "encoder": encoder, "encoder_conf": own})
+    encoder_conf = {key: value for key, value in parts.get("encoder_conf", {}).items() if key not in TRANSFORMERS_OWN}
+    monkeypatch.setitem(TINY_PARTS, objective, {**parts, "encoder": encoder, "encoder_conf": encoder_conf})
     if (objective, encoder) in NEEDS_TRANSFORMER:
         with pytest.raises(UserError, match="use encoder: transformer"):
             tiny_model(objective)

@@ -154,16 +154,16 @@ def test_trains_with_dropout_and_where_it_is_legal_with_layerdrop(name):
 def test_skipped_update_leaves_no_trace(model):
     """Forward and backward without a step, as for a loss that is not finite, then an update: as without the first."""
     other = copy.deepcopy(model)
-    for each, seeds in ((model, (7, 0)), (other, (0,))):
+    for trained, seeds in ((model, (7, 0)), (other, (0,))):
         for seed in seeds:
-            each.zero_grad()
-            each.before_update(1, seed=0)
-            mean_loss(each, noise_batch(each, seed=seed)).backward()
+            trained.zero_grad()
+            trained.before_update(1, seed=0)
+            mean_loss(trained, noise_batch(trained, seed=seed)).backward()
         with torch.no_grad():
-            for parameter in each.parameters():
+            for parameter in trained.parameters():
                 if parameter.requires_grad:
                     parameter -= 0.1 * parameter.grad
-        each.after_step(1)
+        trained.after_step(1)
     state = other.state_dict()
     for key, value in model.state_dict().items():
         assert torch.equal(value, state[key]), key
@@ -187,10 +187,10 @@ def test_codes_are_those_that_the_method_promises(conv_model):
         with pytest.raises(UserError, match="no codes of its own"):
             objective.codes(batch.wavs, batch.wav_lengths)
         return
-    found = objective.codes(batch.wavs, batch.wav_lengths)
-    assert tuple(found.codes) == objective.code_numbers
-    for ids in found.codes.values():
-        valid = torch.arange(ids.size(1)) < found.lengths[:, None]
+    batch_codes = objective.codes(batch.wavs, batch.wav_lengths)
+    assert tuple(batch_codes.codes) == objective.code_numbers
+    for ids in batch_codes.codes.values():
+        valid = torch.arange(ids.size(1)) < batch_codes.lengths[:, None]
         assert (ids[~valid] == -1).all() and ids[valid].min() >= 0 and ids[valid].max() < objective.num_codes
 
 

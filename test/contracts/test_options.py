@@ -74,7 +74,7 @@ def program_options(path: Path) -> list[str]:
     """Names of the values that a program's argument parser gives."""
     calls = [node for node in ast.walk(ast.parse(text_of(path) or "")) if isinstance(node, ast.Call)]
     added = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"]
-    named = [{each.arg: each.value for each in call.keywords}.get("dest", call.args[0]) for call in added]
+    named = [{keyword.arg: keyword.value for keyword in call.keywords}.get("dest", call.args[0]) for call in added]
     return [name.value.lstrip("-").replace("-", "_") for name in named]
 
 

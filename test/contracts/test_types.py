@@ -64,11 +64,11 @@ def mypy(*arguments: str) -> str:
     return result.stdout
 
 
-def differences(found: Counter[str], debt: dict[str, int]) -> list[str]:
+def differences(counted: Counter[str], debt: dict[str, int]) -> list[str]:
     """What is owed beyond the list, and what the list holds although it is paid."""
     wrong = []
-    for name in sorted(found.keys() | debt.keys()):
-        number, allowed = found[name], debt.get(name, 0)
+    for name in sorted(counted.keys() | debt.keys()):
+        number, allowed = counted[name], debt.get(name, 0)
         if number > allowed:
             wrong.append(f"{name}: {number}, allowed {allowed}")
         elif number < allowed:
@@ -92,7 +92,7 @@ def any_in_signatures(source: str) -> int:
             taken = node.args
             arguments = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
             annotations = [argument.annotation for argument in arguments if argument is not None]
-            total += sum(names_any(each) for each in [*annotations, node.returns] if each is not None)
+            total += sum(names_any(annotation) for annotation in [*annotations, node.returns] if annotation is not None)
     return total
 
 
@@ -106,20 +106,23 @@ def test_mypy_finds_no_more_than_the_debt() -> None:
 
 
 def test_signatures_say_any_no_more_than_the_debt() -> None:
-    found: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for path in sorted((ROOT / "espnet2").rglob("*.py")):
         parts = Path(relative(path)).parts
-        found[parts[1]] += any_in_signatures(path.read_text(encoding="utf-8"))
-    wrong = differences(+found, ANY_IN_SIGNATURES)
+        counted[parts[1]] += any_in_signatures(path.read_text(encoding="utf-8"))
+    wrong = differences(+counted, ANY_IN_SIGNATURES)
     assert not wrong, "\n".join(wrong)
 
 
 def test_planted_faults_are_seen() -> None:
     report = "a.py:3: error: no\na.py:9: error: no\na.py:9: note: hint\nb.py:1: error: no\n"
-    found = Counter(ERROR.findall(report))
-    assert differences(found, {"a.py": 2, "b.py": 1}) == []
-    assert [line.split(":")[0] for line in differences(found, {"a.py": 1})] == ["a.py", "b.py"]  # more, and a new file
-    assert [line.split(":")[0] for line in differences(found, {"a.py": 3, "b.py": 1, "c.py": 1})] == ["a.py", "c.py"]
+    counted = Counter(ERROR.findall(report))
+    assert differences(counted, {"a.py": 2, "b.py": 1}) == []
+    assert [line.split(":")[0] for line in differences(counted, {"a.py": 1})] == [
+        "a.py",
+        "b.py",
+    ]  # more, and a new file
+    assert [line.split(":")[0] for line in differences(counted, {"a.py": 3, "b.py": 1, "c.py": 1})] == ["a.py", "c.py"]
     assert any_in_signatures("def f(a: Any, *b: dict[str, Any]) -> 'list[Any]':\n    c: Any = 1\n") == 3
     assert any_in_signatures("def f(a: Company, b: object) -> None: ...\n") == 0
 

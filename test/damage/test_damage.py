@@ -162,15 +162,15 @@ def copy(workspace: Path, target: Path) -> Path:
 
 def cases(program: Program, workspace: Path) -> list[tuple[str, str, int, bytes]]:
     """(file, damage, seed, contents) of all damages that apply and differ."""
-    found, seen = [], set()
+    cases, seen = [], set()
     for name in program.inputs:
         for operator in OPERATORS:
             for seed in SEEDS:
                 contents = damaged(workspace / name, operator, seed)
                 if contents is not None and (name, contents) not in seen:
                     seen.add((name, contents))
-                    found.append((name, operator, seed, contents))
-    return found
+                    cases.append((name, operator, seed, contents))
+    return cases
 
 
 @pytest.mark.timeout(600)

@@ -50,9 +50,9 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_built(html: Path) -> None:
-    wanted = [path.relative_to(ROOT).with_suffix(".html") for path in (ROOT / "doc").rglob("*.md")]
-    wanted = [path for path in wanted if path.parts[1] != "_build"]
-    assert len(wanted) > 20 and not [str(path) for path in wanted if not (html / path).is_file()]
+    expected_pages = [path.relative_to(ROOT).with_suffix(".html") for path in (ROOT / "doc").rglob("*.md")]
+    expected_pages = [path for path in expected_pages if path.parts[1] != "_build"]
+    assert len(expected_pages) > 20 and not [str(path) for path in expected_pages if not (html / path).is_file()]
     assert "doc/index.html" in (html / "index.html").read_text()
 
 

@@ -13,7 +13,7 @@ MESSAGES = re.findall(r"^\| `([^`]+)` \|", PAGE, re.MULTILINE)
 def string_of(node: ast.AST) -> str:
     """A string literal; values that are put into it are "..."."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(string_of(each) if isinstance(each, ast.Constant) else "..." for each in node.values)
+        return "".join(string_of(part) if isinstance(part, ast.Constant) else "..." for part in node.values)
     return str(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 

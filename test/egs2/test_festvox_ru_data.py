@@ -208,10 +208,10 @@ def test_a_package_put_into_downloads_is_unpacked(recipe: Path, tmp_path: Path, 
     environment = {} if with_dpkg else {"PATH": path_without_apt(tmp_path / "bin")}
     result = run(recipe, ["local/download.sh", "downloads"], **environment)
     assert result.returncode == 0, result.stderr
-    found = recipe / "downloads" / "festvox_ru"
-    assert {path.name for path in found.iterdir()} == {"wav", "lab", "etc", "copyright"}
+    unpacked = recipe / "downloads" / "festvox_ru"
+    assert {path.name for path in unpacked.iterdir()} == {"wav", "lab", "etc", "copyright"}
     for path in corpus.glob("*/*"):
-        assert (found / path.relative_to(corpus)).read_bytes() == path.read_bytes()
+        assert (unpacked / path.relative_to(corpus)).read_bytes() == path.read_bytes()
     assert package.exists() and not (recipe / "downloads" / ".festvox_ru_partial").exists()
 
 

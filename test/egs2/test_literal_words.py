@@ -29,6 +29,6 @@ def test_a_job_gets_the_words_as_they_are(tmp_path: Path, word: str) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     for job in "12":
-        found = (tmp_path / f"job.{job}.log.out").read_text().split("\0")
-        assert found == [word, f"{word}/{job}", "--last", ""]
+        words_of_job = (tmp_path / f"job.{job}.log.out").read_text().split("\0")
+        assert words_of_job == [word, f"{word}/{job}", "--last", ""]
     assert not (tmp_path / "ran").exists()

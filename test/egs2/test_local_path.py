@@ -60,8 +60,8 @@ def test_kaldi_root_is_where_recipes_look(recipe: Path) -> None:
     show = '. ./path.sh; "${KALDI_ROOT}/tools/sph2pipe_v2.5/sph2pipe"; echo "${KALDI_ROOT}"'
     output = run(recipe, "bash", "-c", show).stdout
     assert "usage: sph2pipe" in output and output.splitlines()[-1] == str(ROOT / "tools/kaldi")
-    own = run(recipe, "bash", "-c", '. ./path.sh; echo "${KALDI_ROOT}"', KALDI_ROOT="/a/kaldi").stdout
-    assert own == "/a/kaldi\n"
+    given = run(recipe, "bash", "-c", '. ./path.sh; echo "${KALDI_ROOT}"', KALDI_ROOT="/a/kaldi").stdout
+    assert given == "/a/kaldi\n"
 
 
 def test_a_toolkit_of_somebody_else_is_not_written_to(tmp_path: Path) -> None:

@@ -57,14 +57,17 @@ def make_corpus(
         for t in range(int((time - WINDOW_SECONDS) * rate) + 1):
             centre = t / rate + WINDOW_SECONDS / 2
             mean = means[next(name for _, end, name in phones if centre < end)]
-            frames.append([each + noise * generator.gauss(0, 1) for each in mean])
+            frames.append([value + noise * generator.gauss(0, 1) for value in mean])
         spoken.append(Spoken(f"u{number:03d}", f"s{number % num_speakers}", phones, frames))
     return spoken
 
 
 def as_units(spoken: list[Spoken]) -> list[Spoken]:
     """Few units: paths often cost the same, so that what breaks a tie shows in the figure."""
-    return [each._replace(frames=[[float(frame.index(max(frame)))] for frame in each.frames]) for each in spoken]
+    return [
+        utterance._replace(frames=[[float(frame.index(max(frame)))] for frame in utterance.frames])
+        for utterance in spoken
+    ]
 
 
 def fastabx_corpus(distance: str) -> list[Spoken]:

@@ -114,7 +114,9 @@ class Browser:
         elif method == "Log.entryAdded" and values["entry"]["level"] == "error":
             seen.errors.append(f"{values['entry']['text']} {values['entry'].get('url', '')}".strip())
         elif method == "Runtime.consoleAPICalled" and values["type"] in ("error", "assert"):
-            seen.errors.append(" ".join(str(each.get("value", each.get("description"))) for each in values["args"]))
+            seen.errors.append(
+                " ".join(str(argument.get("value", argument.get("description"))) for argument in values["args"])
+            )
         elif method == "Network.requestWillBeSent":
             url = values["request"]["url"]
             if not url.startswith(OWN_SCHEMES) or (url.startswith("file:") and values.get("type") != "Document"):

@@ -56,31 +56,31 @@ def line_twice(data: bytes, chance: random.Random) -> bytes | None:
     lines = _lines(data)
     if lines is None:
         return None
-    place = chance.randrange(len(lines))
-    return b"".join([*lines[: place + 1], *lines[place:]])
+    number = chance.randrange(len(lines))
+    return b"".join([*lines[: number + 1], *lines[number:]])
 
 
 def words_swapped(data: bytes, chance: random.Random) -> bytes | None:
     """Of a wrong column."""
     lines = _lines(data)
-    places = [place for place, line in enumerate(lines or []) if len(line.split()) >= 2]
-    if not lines or not places:
+    numbers = [number for number, line in enumerate(lines or []) if len(line.split()) >= 2]
+    if not lines or not numbers:
         return None
-    place = chance.choice(places)
-    words = lines[place].split()
-    lines[place] = b" ".join([words[1], words[0], *words[2:]]) + b"\n"
+    number = chance.choice(numbers)
+    words = lines[number].split()
+    lines[number] = b" ".join([words[1], words[0], *words[2:]]) + b"\n"
     return b"".join(lines)
 
 
 def word_gone(data: bytes, chance: random.Random) -> bytes | None:
     lines = _lines(data)
-    places = [place for place, line in enumerate(lines or []) if len(line.split()) >= 2]
-    if not lines or not places:
+    numbers = [number for number, line in enumerate(lines or []) if len(line.split()) >= 2]
+    if not lines or not numbers:
         return None
-    place = chance.choice(places)
-    words = lines[place].split()
+    number = chance.choice(numbers)
+    words = lines[number].split()
     del words[chance.randrange(len(words))]
-    lines[place] = b" ".join(words) + b"\n"
+    lines[number] = b" ".join(words) + b"\n"
     return b"".join(lines)
 
 
@@ -109,8 +109,8 @@ def not_utf8(data: bytes, chance: random.Random) -> bytes | None:
     lines = _lines(data)
     if lines is None:
         return None
-    place = chance.randrange(len(lines))
-    lines[place] = b"\xff\xfe\xe4" + lines[place]
+    number = chance.randrange(len(lines))
+    lines[number] = b"\xff\xfe\xe4" + lines[number]
     return b"".join(lines)
 
 
@@ -151,8 +151,8 @@ def json_no_object(data: bytes, chance: random.Random) -> bytes | None:
 
 def last_bytes_flipped(data: bytes, chance: random.Random) -> bytes | None:
     """Of a bad disk; only of files that carry a checksum, where it has to be seen."""
-    place = chance.randrange(max(0, len(data) - 64), len(data)) if data else 0
-    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :] if data else None
+    position = chance.randrange(max(0, len(data) - 64), len(data)) if data else 0
+    return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :] if data else None
 
 
 ANY_FILE: dict[str, Operator] = {
@@ -171,5 +171,5 @@ OPERATORS = {**ANY_FILE, **TEXT, **JSON}
 def damaged(path: Path, operator: str, seed: int) -> bytes | None:
     """The contents after one damage; None where it does not apply, or changes nothing."""
     data = path.read_bytes()
-    found = OPERATORS[operator](data, random.Random(f"{path.name} {operator} {seed}"))
-    return None if found == data else found
+    contents = OPERATORS[operator](data, random.Random(f"{path.name} {operator} {seed}"))
+    return None if contents == data else contents

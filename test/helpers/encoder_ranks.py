@@ -32,14 +32,14 @@ def step(name: str, *, rank: int = 0, world_size: int = 1) -> dict[str, Tensor]:
     elif world_size > 1:
         module = DistributedDataParallel(encoder, broadcast_buffers=False)
     encoder.before_update(1)
-    own = lengths[rank::world_size]
-    hidden = module(x[rank::world_size], own).last
-    valid = torch.arange(hidden.size(1)) < own[:, None]
+    rank_lengths = lengths[rank::world_size]
+    hidden = module(x[rank::world_size], rank_lengths).last
+    valid = torch.arange(hidden.size(1)) < rank_lengths[:, None]
     (world_size * (hidden.square() * valid[..., None]).sum()).backward()  # gradients are averaged over ranks
     encoder.after_step(1)
-    found = {key: parameter.grad for key, parameter in encoder.named_parameters()}
-    found = {key: grad.full_tensor() if hasattr(grad, "full_tensor") else grad for key, grad in found.items()}
-    return found | {key: value.clone() for key, value in encoder.named_buffers()}
+    tensors = {key: parameter.grad for key, parameter in encoder.named_parameters()}
+    tensors = {key: grad.full_tensor() if hasattr(grad, "full_tensor") else grad for key, grad in tensors.items()}
+    return tensors | {key: value.clone() for key, value in encoder.named_buffers()}
 
 
 def main(folder: str, rank: str) -> None:

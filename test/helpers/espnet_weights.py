@@ -38,12 +38,12 @@ def ssl1_config(case: str, **changes: Any) -> dict[str, Any]:
     Args:
         changes: of sections (`encoder_conf={"qk_norm": True}`) or other keys.
     """
-    encoder, own, frontend = CASES[case]
+    encoder, case_conf, frontend = CASES[case]
     sizes = {"output_size": DIM, "attention_heads": 2, "linear_units": FFN, "num_blocks": LAYERS}
     config: dict[str, Any] = {
         "input_size": None, "frontend": "wav2vec_cnn", "specaug": None, "normalize": None, "preencoder": "linear",
         "frontend_conf": {**frontend, "shapes": [[CHANNELS, *layer] for layer in STRIDES]},
-        "preencoder_conf": {"output_size": DIM}, "encoder": encoder, "encoder_conf": {**sizes, **own},
+        "preencoder_conf": {"output_size": DIM}, "encoder": encoder, "encoder_conf": {**sizes, **case_conf},
         "loss": [{"name": "hubert", "conf": {"num_classes": 5, "final_dim": 8}}],
         "util": [{"name": "mask", "conf": {}}], "model": "espnet", "model_conf": {}, "init": None,
         "token_list": ["a", "b"],
@@ -81,32 +81,32 @@ def write_ssl1(folder: Path, case: str, *, name: str = "valid.loss.best.pth", **
 
 def _shapes(case: str) -> dict[str, torch.Size]:
     encoder, conf, frontend = CASES[case]
-    found: dict[str, tuple[int, ...]] = {"util_modules.mask.mask_embedding": (DIM,)}
+    shapes: dict[str, tuple[int, ...]] = {"util_modules.mask.mask_embedding": (DIM,)}
     for number, (kernel, _) in enumerate(STRIDES):
         layer = f"frontend.layers.{number}"
-        found[f"{layer}.conv.weight"] = (CHANNELS, CHANNELS if number else 1, kernel)
+        shapes[f"{layer}.conv.weight"] = (CHANNELS, CHANNELS if number else 1, kernel)
         if frontend["bias"]:
-            found[f"{layer}.conv.bias"] = (CHANNELS,)
+            shapes[f"{layer}.conv.bias"] = (CHANNELS,)
         if number == 0 or frontend["norm_mode"] == "layer_norm":
-            found |= _norm(f"{layer}.layer_norm", CHANNELS)
+            shapes |= _norm(f"{layer}.layer_norm", CHANNELS)
     if frontend.get("normalize_output"):
-        found |= _norm("frontend.final_norm", CHANNELS)
-    found |= _linear("preencoder.linear_out", CHANNELS, DIM)
-    found |= _linear("losses.0.decoder.final_proj", DIM, 8) | _linear("losses.0.decoder.label_embeddings", 8, 5)
+        shapes |= _norm("frontend.final_norm", CHANNELS)
+    shapes |= _linear("preencoder.linear_out", CHANNELS, DIM)
+    shapes |= _linear("losses.0.decoder.final_proj", DIM, 8) | _linear("losses.0.decoder.label_embeddings", 8, 5)
     if "pos_enc_layer_type" in conf:
         position = "encoder.embed.0.convs.0"
-        found |= {f"{position}.bias": (DIM,), f"{position}.parametrizations.weight.original0": (1, 1, KERNEL)}
-        found[f"{position}.parametrizations.weight.original1"] = (DIM, DIM // GROUPS, KERNEL)
+        shapes |= {f"{position}.bias": (DIM,), f"{position}.parametrizations.weight.original0": (1, 1, KERNEL)}
+        shapes[f"{position}.parametrizations.weight.original1"] = (DIM, DIM // GROUPS, KERNEL)
     if case == "pre":
-        found |= _norm("encoder.embed.1", DIM)
+        shapes |= _norm("encoder.embed.1", DIM)
     if case != "post":
-        found |= _norm("encoder.after_norm", DIM)
+        shapes |= _norm("encoder.after_norm", DIM)
     for number in range(LAYERS):
-        block = _TRANSFORMER if encoder == "transformer" else _MACARON | _OWN[encoder]
+        block = _TRANSFORMER if encoder == "transformer" else _MACARON | _BLOCKS[encoder]
         relative = encoder != "transformer" and "pos_enc_layer_type" not in conf
         block = block | _attention("attn" if encoder == "e_branchformer" else "self_attn", relative=relative)
-        found |= {f"encoder.encoders.{number}.{name}": shape for name, shape in block.items()}
-    return {name: torch.Size(shape) for name, shape in found.items()}
+        shapes |= {f"encoder.encoders.{number}.{name}": shape for name, shape in block.items()}
+    return {name: torch.Size(shape) for name, shape in shapes.items()}
 
 
 def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
@@ -126,20 +126,20 @@ def _feed_forward(name: str) -> dict[str, tuple[int, ...]]:
 
 
 def _attention(name: str, *, relative: bool) -> dict[str, tuple[int, ...]]:
-    found = {}
+    shapes = {}
     for part in ("q", "k", "v", "out"):
-        found |= _linear(f"{name}.linear_{part}", DIM, DIM)
+        shapes |= _linear(f"{name}.linear_{part}", DIM, DIM)
     if relative:
-        found |= {f"{name}.linear_pos.weight": (DIM, DIM)}
-        found |= {f"{name}.pos_bias_u": (2, DIM // 2), f"{name}.pos_bias_v": (2, DIM // 2)}
-    return found
+        shapes |= {f"{name}.linear_pos.weight": (DIM, DIM)}
+        shapes |= {f"{name}.pos_bias_u": (2, DIM // 2), f"{name}.pos_bias_v": (2, DIM // 2)}
+    return shapes
 
 
 _TRANSFORMER = _feed_forward("feed_forward") | _norm("norm1", DIM) | _norm("norm2", DIM)
 _MACARON = _feed_forward("feed_forward") | _feed_forward("feed_forward_macaron")
 for _name in ("norm_ff", "norm_ff_macaron", "norm_mha", "norm_final"):
     _MACARON |= _norm(_name, DIM)
-_OWN = {
+_BLOCKS = {
     "e_branchformer": {
         **_norm("norm_mlp", DIM), **_linear("cgmlp.channel_proj1.0", DIM, GATE), **_norm("cgmlp.csgu.norm", GATE // 2),
         **_conv("cgmlp.csgu.conv", 1, GATE // 2, 5), **_linear("cgmlp.channel_proj2", GATE // 2, DIM),

@@ -75,31 +75,31 @@ def units_part(model: float = 0.65, mfcc: float = 0.61, untrained: float = 0.6, 
 
 def abx_part(model: float = 0.08, mfcc: float = 0.15) -> dict:
     """abx.json: one layer of each system."""
-    found = []
+    rows = []
     for system, title, layer, value in (("mfcc", "MFCC", None, mfcc), ("model", "mine", 1, model)):
         for mode in ("within", "across"):
             for features, distance in (("continuous", "angular"), ("continuous", "euclidean"), ("units", "equal")):
-                found.append({
+                rows.append({
                     "system": system, "title": title, "layer": layer, "features": features, "distance": distance,
                     "mode": mode, "error_rate": value, "low": value - 0.01, "high": value + 0.01,
                     "num_triples": 12345, "num_phone_pairs": 99,
                 })  # fmt: skip
-    return {"rows": found, "notes": []}
+    return {"rows": rows, "notes": []}
 
 
 def probes_part() -> dict:
     """probes.json: phones on single layers, and recognition, of one seed."""
-    found = []
+    rows = []
     for system, title, layer, value in (
         ("mfcc", "MFCC", None, 0.5), ("logmel", "log-mel", None, 0.52), ("untrained", "untrained", None, 0.55),
         ("model", "mine", None, 0.7), ("model", "mine", 1, 0.68), ("model", "mine", 2, 0.6),
     ):  # fmt: skip
         about = {"system": system, "title": title, "layer": layer, "seeds": [0], "num_train": 900, "num_valid": 300}
         weights = [0.7, 0.3] if system in ("model", "untrained") else [1.0]
-        found.append({"task": "phone", "accuracy": value, "majority": 0.2, "layer_weights": weights, **about})
+        rows.append({"task": "phone", "accuracy": value, "majority": 0.2, "layer_weights": weights, **about})
         if layer is None:
-            found.append({"task": "ctc", "per": 1 - value, "layer_weights": weights, **about})
-    return {"rows": found, "notes": ["speaker probe: left out: one speaker"]}
+            rows.append({"task": "ctc", "per": 1 - value, "layer_weights": weights, **about})
+    return {"rows": rows, "notes": ["speaker probe: left out: one speaker"]}
 
 
 def examples_part(folder: Path, utt_ids: tuple[str, ...] = ("utt-1", "utt-2", "utt-3")) -> dict:
@@ -123,7 +123,7 @@ def examples_part(folder: Path, utt_ids: tuple[str, ...] = ("utt-1", "utt-2", "u
 
 def history_lines(*, updates: int = 1000) -> list[dict]:
     """A training whose loss falls, with a codebook and two layers."""
-    found = []
+    lines = []
     for update in range(50, updates + 1, 50):
         loss = 2 + 3 * math.exp(-update / 300)
         figures = {"update": update, "loss": loss, "masked_accuracy": 1 / loss, "code_perplexity": 20 + update / 50}
@@ -131,10 +131,10 @@ def history_lines(*, updates: int = 1000) -> list[dict]:
         figures |= {"features_std": 0.99}
         speed = {"learning_rate": 1e-3 * (1 - update / updates), "grad_norm": 3.0, "audio_per_second": 80.0}
         speed |= {"audio_per_update": 8.0, "wait_share": 0.03, "clip_share": 0.0, "skipped": 0, "eta_seconds": 9.0}
-        found.append({"dataset": "train", "epoch": 0, **figures, **speed})
+        lines.append({"dataset": "train", "epoch": 0, **figures, **speed})
         if update % 200 == 0:
-            found.append({"dataset": "valid", **figures, "loss": loss + 0.2})
-    return found
+            lines.append({"dataset": "valid", **figures, "loss": loss + 0.2})
+    return lines
 
 
 def lights(level: str = "yellow") -> dict:

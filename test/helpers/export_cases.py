@@ -36,13 +36,13 @@ def write_random(folder: Path, objective: str = "hubert", **options: Any) -> Pat
 
 def same_weights(one: Path, other: Path) -> tuple[set[str], set[str]]:
     """Names of weights that are equal to the last bit in both experiments, and of the others of the first."""
-    found = [load_file(each) for each in (one, other)]
+    weights = [load_file(path) for path in (one, other)]
     same = {
         name
-        for name, value in found[0].items()
-        if name in found[1] and value.shape == found[1][name].shape and torch.equal(value, found[1][name])
+        for name, value in weights[0].items()
+        if name in weights[1] and value.shape == weights[1][name].shape and torch.equal(value, weights[1][name])
     }
-    return same, found[0].keys() - same
+    return same, weights[0].keys() - same
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -25,23 +25,23 @@ class Fake:
         self.folder = folder
 
     def start(self, job: int, index: int, script: str, variables: dict[str, str]) -> None:
-        place = self.folder / str(job) / str(index)
-        place.parent.mkdir(exist_ok=True)
-        text = f"bash {script}; echo $? > {place}.end"
+        task_file = self.folder / str(job) / str(index)
+        task_file.parent.mkdir(exist_ok=True)
+        text = f"bash {script}; echo $? > {task_file}.end"
         if (self.folder / f"kill.{index}").exists():
-            text = f"echo 271 > {place}.end"
+            text = f"echo 271 > {task_file}.end"
         nothing = subprocess.DEVNULL
         process = subprocess.Popen(["bash", "-c", text], env={**os.environ, **variables}, start_new_session=True,
                                    stdin=nothing, stdout=nothing, stderr=nothing)  # fmt: skip
-        place.write_text(str(process.pid))
+        task_file.write_text(str(process.pid))
 
     def new_job(self) -> int:
         return 100 + len(list(self.folder.glob("[0-9]*")))
 
     def tasks(self, job: str) -> list[tuple[int, str]]:
         """(index, exit status or "" while it runs) of a job, in order."""
-        found = sorted(int(path.name) for path in (self.folder / job).glob("*") if path.name.isdigit())
-        ends = {index: self.folder / job / f"{index}.end" for index in found}
+        indices = sorted(int(path.name) for path in (self.folder / job).glob("*") if path.name.isdigit())
+        ends = {index: self.folder / job / f"{index}.end" for index in indices}
         return [(index, end.read_text().strip() if end.exists() else "") for index, end in ends.items()]
 
     def kill(self, job: str) -> None:
@@ -69,11 +69,11 @@ def qsub(fake: Fake, arguments: list[str]) -> int:
 
 
 def qstat(fake: Fake, arguments: list[str]) -> int:
-    found = re.match(r"(\d+)(?:\[(\d*)\])?", arguments[-1])
-    assert found
-    job, tasks = found.group(1), fake.tasks(found.group(1))
+    job_and_index = re.match(r"(\d+)(?:\[(\d*)\])?", arguments[-1])
+    assert job_and_index
+    job, tasks = job_and_index.group(1), fake.tasks(job_and_index.group(1))
     if "-f" in arguments:
-        status = dict(tasks).get(int(found.group(2) or 0), "")
+        status = dict(tasks).get(int(job_and_index.group(2) or 0), "")
         print(f"Job Id: {arguments[-1]}\n    Job_Name = x\n    job_state = F\n    Exit_status = {status}\n"
               "    comment = Job run at Sun Nov 22 at 15:00 on (node1:ncpus=1)\n\tand finished\n")  # fmt: skip
         return 0
@@ -93,8 +93,8 @@ def qstat(fake: Fake, arguments: list[str]) -> int:
 
 def bsub(fake: Fake, arguments: list[str]) -> int:
     name, job = option(arguments, "-J"), fake.new_job()
-    found = re.search(r"\[(\d+)-(\d+)\]", name)
-    first, last = map(int, found.groups()) if found else (0, 0)
+    task_range = re.search(r"\[(\d+)-(\d+)\]", name)
+    first, last = map(int, task_range.groups()) if task_range else (0, 0)
     for index in range(first, last + 1):
         fake.start(job, index, arguments[-1], {"LSB_JOBID": str(job), "LSB_JOBINDEX": str(index)})
     print(f"Job <{job}> is submitted to default queue <normal>.")

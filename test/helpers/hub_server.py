@@ -72,14 +72,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif "/preupload/" in path:
             files = json.loads(body)["files"]
             modes = [
-                {"path": each["path"], "shouldIgnore": False, "uploadMode": self._mode(each["path"])} for each in files
+                {"path": file["path"], "shouldIgnore": False, "uploadMode": self._mode(file["path"])} for file in files
             ]
             self._answer({"files": modes})
         elif path.endswith(".git/info/lfs/objects/batch"):
             objects = json.loads(body)["objects"]
             actions = [
-                {**each, "actions": {"upload": {"href": f"{self.server.address}/lfs/{each['oid']}"}}}
-                for each in objects
+                {**lfs_object, "actions": {"upload": {"href": f"{self.server.address}/lfs/{lfs_object['oid']}"}}}
+                for lfs_object in objects
             ]
             self._answer({"transfer": "basic", "objects": actions})
         elif "/commit/" in path:
@@ -111,22 +111,29 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(unquote(self.path)).path
-        found = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/[^/]+)?", path)
-        if found and found[1] in self.server.repositories:
-            files = self.server.repositories[found[1]]
-            if found[2] == "tree":
+        model_path = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/[^/]+)?", path)
+        if model_path and model_path[1] in self.server.repositories:
+            files = self.server.repositories[model_path[1]]
+            if model_path[2] == "tree":
                 rows = [
-                    {"type": "file", "path": each, "size": len(data), "oid": _oid(data)} for each, data in files.items()
+                    {"type": "file", "path": path_in_repository, "size": len(data), "oid": _oid(data)}
+                    for path_in_repository, data in files.items()
                 ]
                 self._answer(rows)
             else:
-                siblings = [{"rfilename": each} for each in files]
+                siblings = [{"rfilename": path_in_repository} for path_in_repository in files]
                 self._answer(
-                    {"id": found[1], "modelId": found[1], "sha": COMMIT, "siblings": siblings, "private": False}
+                    {
+                        "id": model_path[1],
+                        "modelId": model_path[1],
+                        "sha": COMMIT,
+                        "siblings": siblings,
+                        "private": False,
+                    }
                 )
             return
-        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
-        data = self.server.repositories.get(found[1], {}).get(found[2]) if found else None
+        file_path = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
+        data = self.server.repositories.get(file_path[1], {}).get(file_path[2]) if file_path else None
         if data is None:
             self._answer({"error": "Repository not found"}, status=404, X_Error_Code="RepoNotFound")
             return

@@ -75,10 +75,10 @@ def refuse(folder: Path, *command: str, **environment: str) -> str:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Name -> bytes of every file below a folder; of a link, where it leads."""
-    found = {}
+    content_of = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            found[str(path.relative_to(folder))] = os.fsencode(path.readlink())
+            content_of[str(path.relative_to(folder))] = os.fsencode(path.readlink())
         elif path.is_file():
-            found[str(path.relative_to(folder))] = path.read_bytes()
-    return found
+            content_of[str(path.relative_to(folder))] = path.read_bytes()
+    return content_of

@@ -25,13 +25,13 @@ def _listed_by_git() -> list[Path] | None:
 
 def _listed_by_walking() -> list[Path]:
     """Return all files outside the folders that running the toolkit fills."""
-    found = []
+    paths = []
     for folder, subfolders, names in os.walk(ROOT):
         generated = GENERATED_FOLDERS if "egs2" in folder or Path(folder) == ROOT else GENERATED_FOLDERS - {"data"}
         links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
         subfolders[:] = [n for n in subfolders if n not in generated and not n.endswith(".egg-info") and n not in links]
-        found += [Path(folder) / name for name in [*names, *links] if name not in GENERATED_FILES]
-    return found
+        paths += [Path(folder) / name for name in [*names, *links] if name not in GENERATED_FILES]
+    return paths
 
 
 def repository_files() -> list[Path]:

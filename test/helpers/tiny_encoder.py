@@ -10,7 +10,7 @@ SMALL = {
     "num_layers": 3, "dim": 16, "num_heads": 2, "ffn_dim": 32, "position_kernel": 7, "position_groups": 4,
     "dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0,
 }  # fmt: skip
-OWN = {
+CONF_OF_ENCODER = {
     "conformer": {"conv_kernel": 5},
     "e_branchformer": {"cgmlp_dim": 24, "cgmlp_conv_kernel": 5, "merge_conv_kernel": 3},
 }
@@ -18,7 +18,7 @@ OWN = {
 
 def tiny_conf(name: str, **conf) -> dict:
     """`encoder_conf` of a tiny encoder."""
-    return SMALL | OWN.get(name, {}) | conf
+    return SMALL | CONF_OF_ENCODER.get(name, {}) | conf
 
 
 def tiny_encoder(name: str, **conf) -> Encoder:

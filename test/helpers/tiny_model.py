@@ -65,8 +65,8 @@ def tiny_config(
     classes = {"num_classes": NUM_CLASSES} if objective_class(objective).needs_labels else {}
     parts = TINY_PARTS.get(objective, {})
     if "frontend" in parts:
-        own = parts.get("frontend_conf", {})
-        frontend_conf = (frontend_conf or {}) | own if parts["frontend"] == frontend else own
+        objective_conf = parts.get("frontend_conf", {})
+        frontend_conf = (frontend_conf or {}) | objective_conf if parts["frontend"] == frontend else objective_conf
         frontend = parts["frontend"]
     encoder = parts.get("encoder", "transformer")
     return resolve_config(

@@ -26,8 +26,8 @@ def watch_training(
     Args:
         disturb: called before every update: what provokes a collapse.
     """
-    watch, meter, found = CollapseWatch(model), Meter(), []
-    optimizer = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr)
+    watch, meter, warnings = CollapseWatch(model), Meter(), []
+    optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr)
     for update in range(1, num_updates + 1):
         if disturb is not None:
             disturb(model)
@@ -39,9 +39,9 @@ def watch_training(
         model.after_step(update)
         meter.add(tally(model, losses))
         if update % interval_updates == 0:
-            found += watch.look(meter.read(SINGLE), update)
+            warnings += watch.look(meter.read(SINGLE), update)
             meter = Meter()
-    return found
+    return warnings
 
 
 def kill_feed_forward(model: SSLModel) -> None:

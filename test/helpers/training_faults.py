@@ -22,8 +22,8 @@ def kill_after_seconds(seconds: float) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
-    """Send this process a signal at its `place`-th event: around a part of a save, a forward pass, a step."""
+def signal_at_event(event: int, number: int = signal.SIGKILL) -> None:
+    """Send this process a signal at its `event`-th event: around a part of a save, a forward pass, a step."""
     from torch.optim import AdamW
 
     import espnet2.train.checkpoint as checkpoint
@@ -35,7 +35,7 @@ def signal_at_event(place: int, number: int = signal.SIGKILL) -> None:
     def tick() -> None:
         nonlocal passed
         passed += 1
-        if passed == place:
+        if passed == event:
             os.kill(os.getpid(), number)
 
     def watch(owner: object, name: str) -> None:
@@ -86,10 +86,10 @@ def poison(numbers: tuple[int, ...]) -> None:
     trainer.prepare = poisoned
 
 
-def poison_and_signal(numbers: tuple[int, ...], place: int) -> None:
+def poison_and_signal(numbers: tuple[int, ...], event: int) -> None:
     """Both `poison` and `signal_at_event`."""
     poison(numbers)
-    signal_at_event(place)
+    signal_at_event(event)
 
 
 def fill_disk(number: int) -> None:

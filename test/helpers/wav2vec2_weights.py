@@ -75,5 +75,5 @@ def their_loss(other, batch, draws):
 def figures(model, batch, name="wav2vec2"):
     """The figures of one micro-batch as the log has them."""
     loss = seeded_forward(model, batch)[name]
-    found = {f"loss_{term.name}": float(term.total.detach() / term.count) for term in loss.terms}
-    return found | {name: float(ratio.total / ratio.count) for name, ratio in loss.stats.items()}
+    losses = {f"loss_{term.name}": float(term.total.detach() / term.count) for term in loss.terms}
+    return losses | {name: float(ratio.total / ratio.count) for name, ratio in loss.stats.items()}

@@ -187,7 +187,9 @@ def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
 
 
 def without_line(number: int) -> Callable[[bytes], bytes]:
-    return lambda data: b"".join(line for place, line in enumerate(data.splitlines(True), 1) if place != number)
+    return lambda data: b"".join(
+        line for line_number, line in enumerate(data.splitlines(True), 1) if line_number != number
+    )
 
 
 def empty_set(recipe: Path) -> None:

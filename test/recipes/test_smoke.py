@@ -66,7 +66,7 @@ def test_the_last_model_is_packed_with_the_units_it_was_trained_on(smoke: Path) 
     packed = smoke / "hubert1" / EXP / MODELS[1] / "packed"
     card = json.loads((packed / MODELS[1] / "card.json").read_text())
     assert (packed / f"{MODELS[1]}.tar.gz").stat().st_size > 0 and card["updates"] == 20
-    assert [each["name"] for each in card["kmeans"]] == [KMEANS[1]] and card["data"]["hours"] > 0
+    assert [kmeans["name"] for kmeans in card["kmeans"]] == [KMEANS[1]] and card["data"]["hours"] > 0
     assert card["results"] and (packed / MODELS[1] / "tokens.txt").exists()
 
 
