@@ -1,4 +1,4 @@
-"""Every file of the repository in, those that break a house rule out: sizes, headers, words that must not occur."""
+"""House rules about files: their sizes, their first lines, and words that must not occur."""
 
 import ast
 import re
@@ -57,7 +57,7 @@ def has_docstring(source: str) -> bool:
 
 
 def lacks_header(path: Path) -> bool:
-    """Tell whether a file does not start with the line that says what goes in and what comes out."""
+    """Tell whether a file does not start with the line that says what it is."""
     text = text_of(path) or ""
     if interpreter(path) == "python":
         return bool(text.strip()) and not has_docstring(text)
@@ -68,12 +68,12 @@ def lacks_header(path: Path) -> bool:
 def forbidden_lines(path: Path) -> list[str]:
     """Return the lines of a file with something that must not occur, each with the reason."""
     text = text_of(path)
-    found = []
+    lines = []
     for number, line in enumerate((text or "").splitlines(), 1):
         for pattern, reason in FORBIDDEN.items():
             if re.search(pattern, line):
-                found.append(f"{relative(path)}:{number}: {reason}: {line.strip()[:100]}")
-    return found
+                lines.append(f"{relative(path)}:{number}: {reason}: {line.strip()[:100]}")
+    return lines
 
 
 def test_files_fit_the_eye() -> None:
@@ -101,15 +101,15 @@ def test_every_exception_is_needed_and_has_a_reason() -> None:
         assert usual < lines <= limit and reason, f"{name} has {lines} lines: take it out of ALLOWED"
 
 
-def test_files_start_with_what_goes_in_and_what_comes_out() -> None:
+def test_files_start_with_what_they_are() -> None:
     missing = [relative(path) for path in [*python_files(), *shell_files()] if lacks_header(path)]
     assert not missing, "no first docstring or comment line: " + ", ".join(missing)
 
 
 def test_nothing_forbidden_is_written() -> None:
     paths = [path for path in regular_files() if relative(path) not in NOT_OURS]
-    found = [line for path in paths for line in forbidden_lines(path)]
-    assert not found, "\n".join(found)
+    lines = [line for path in paths for line in forbidden_lines(path)]
+    assert not lines, "\n".join(lines)
 
 
 def test_text_files_are_utf8_with_unix_lines() -> None:

@@ -1,0 +1,88 @@
+"""Every Python file gives names that say what a thing is: five that say nothing are refused."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from repository import python_files, relative, text_of
+
+REFUSED = {"each", "found", "own", "wanted", "place"}
+
+# Rooms that still give such names. A debt, which only shrinks: an entry of a room that gives none any more is an error.
+DEBT = {
+    "benchmark",
+    "doc/_extensions",
+    "doc/generate",
+    "espnet2/evaluate",
+    "espnet2/finetune",
+    "espnet2/formats",
+    "espnet2/models",
+    "espnet2/publish",
+    "espnet2/units",
+    "test/benchmark",
+    "test/browser",
+    "test/espnet2/evaluate",
+    "test/espnet2/finetune",
+    "test/espnet2/formats",
+    "test/espnet2/models",
+    "test/espnet2/publish",
+    "test/espnet2/units",
+    "test/interop",
+    "test/recipes_corpora",
+    "test/tools",
+}
+
+
+def names_given(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, name) of all that a file names: variables, arguments, attributes, functions, classes, imports."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield node.lineno, name
+            case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)) | ast.alias(asname=str(name)):
+                yield node.lineno, name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield node.lineno, name
+
+
+def refused_names(source: str) -> list[tuple[int, str]]:
+    """(line, name) of the refused ones, whatever their case and with or without underscores around them."""
+    return [(line, name) for line, name in names_given(ast.parse(source)) if name.strip("_").lower() in REFUSED]
+
+
+def room_of(path: Path) -> str:
+    """The folder that a file is counted with: espnet2/ssl, test/espnet2/ssl, utils/cluster, benchmark."""
+    parts = Path(relative(path)).parts
+    depth = 3 if parts[:2] == ("test", "espnet2") else 2
+    return "/".join(parts[: min(depth, len(parts) - 1)])
+
+
+def test_names_say_what_a_thing_is() -> None:
+    faults: dict[str, list[str]] = {}
+    for path in python_files():
+        for line, name in refused_names(text_of(path) or ""):
+            fault = f"{relative(path)}:{line}: '{name}' says nothing: name the thing"
+            faults.setdefault(room_of(path), []).append(fault)
+    beyond = [line for room, lines in sorted(faults.items()) if room not in DEBT for line in lines]
+    beyond += [f"{room}: gives none of these names any more: delete its entry" for room in sorted(DEBT - faults.keys())]
+    assert not beyond, "\n".join(beyond)
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("found = 1\nfor each in (): ...", ["found", "each"]),
+        ("def _found(own, *, wanted=1): ...", ["_found", "own", "wanted"]),
+        ("class Place:\n    place: int\n    def f(self): self.own = 1", ["Place", "place", "own"]),
+        ("OWN = [each for each in ()]\nif found := 1: ...", ["OWN", "found", "each"]),
+        ("import a as found\nfrom a import b as place", ["found", "place"]),
+        ("try: ...\nexcept E as found: ...\nlambda each: 1", ["found", "each"]),
+        ("match x:\n    case [own, *wanted]: ...\n    case {**place}: ...", ["own", "wanted", "place"]),
+        ("ours = 'found'  # each\nx.found()\nf(place=1)\nfound_perplexity = not_found = 1", []),
+    ],
+)
+def test_refused_names_are_seen(source: str, names: list[str]) -> None:
+    assert sorted(name for _, name in refused_names(source)) == sorted(names)
