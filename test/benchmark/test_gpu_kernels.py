@@ -3,7 +3,7 @@
 import pytest
 import torch
 from gpu_kernels import BACKENDS, MASKS, convolutions, time_attention, time_convolutions
-from gpu_layouts import LAYOUTS, Convolution, banded_product, strided_product
+from gpu_layouts import LAYOUTS, Convolution
 from gpu_timing import median_ms
 from gpu_training import TINY, Size
 from torch.nn import functional as F
@@ -41,20 +41,6 @@ def test_layouts_give_the_same_values_and_gradients(shape: Convolution, layout: 
         if ours.shape != theirs.shape:
             ours = ours.squeeze(2) if ours.dim() == 4 else ours.transpose(1, 2)
         torch.testing.assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize("block", [1, 5, 16, 64])
-def test_any_block_gives_the_same(block: int) -> None:
-    values, weight = torch.randn(2, 37, 8).double(), torch.randn(8, 2, 6).double()
-    expected = F.conv1d(values.transpose(1, 2), weight, padding=3, groups=4).transpose(1, 2)
-    torch.testing.assert_close(banded_product(values, weight, 4, 3, block), expected)
-
-
-def test_products_of_frames_side_by_side_copy_nothing() -> None:
-    values = torch.randn(2, 41, 4).double()
-    with pytest.raises(RuntimeError, match="view"):
-        strided_product(torch.randn(2, 4, 41).double().transpose(1, 2), torch.randn(6, 4, 2).double(), 2)
-    assert strided_product(values, torch.randn(6, 4, 2).double(), 2).shape == (2, 20, 6)
 
 
 def test_the_shapes_are_those_of_the_model() -> None:

@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.modules.folded_norm import normalised_convolution
 from espnet2.ssl.modules.gradient import scale_gradient
 from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm, TimeStatistics
+from espnet2.ssl.modules.products import prefers_products, strided_product
 from espnet2.utils import config
 
 WAV2VEC2_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # wav2vec 2.0, section 4.2
@@ -56,6 +58,11 @@ class ConvFrontend(Frontend):
 
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(batch, samples), (batch,) samples -> (batch, frames, channels), (batch,) frames."""
+        if prefers_products(wavs):
+            x = wavs[..., None]
+            for block in self.blocks:
+                x, lengths = cast(_ConvBlock, block).by_products(x, lengths)
+            return scale_gradient(x, self.feature_grad_mult), lengths
         x = wavs[:, None]
         for block in self.blocks:
             x, lengths = block(x, lengths)
@@ -80,7 +87,15 @@ class ConvFrontend(Frontend):
 class _ConvBlock(nn.Module):
     """Convolution without padding, norm, GELU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, bias: bool, norm: nn.Module | None) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        bias: bool,
+        norm: TimeGroupNorm | ChannelLayerNorm | None,
+    ) -> None:
         super().__init__()
         self.geometry = FrameGeometry(((kernel, stride),))
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
@@ -95,8 +110,24 @@ class _ConvBlock(nn.Module):
             x = self.norm(x, lengths)
         return F.gelu(x), lengths
 
+    def by_products(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """`forward` as matrix products: (batch, frames in, inputs) -> (batch, frames, outputs), likewise."""
+        lengths = None if lengths is None else self.geometry.output_lengths(lengths)
+        weight, bias, stride, norm = self.conv.weight, self.conv.bias, self.conv.stride[0], self.norm
+        if isinstance(norm, TimeGroupNorm) and norm.statistics is None and x.size(2) == 1:
+            x = normalised_convolution(
+                x.squeeze(2), weight, bias, lengths, stride=stride, gain=norm.weight, shift=norm.bias, eps=norm.eps
+            )
+            return F.gelu(x), lengths
+        x = strided_product(x, weight, stride)
+        if bias is not None:
+            x = x + bias.to(x.dtype)
+        if isinstance(norm, TimeGroupNorm | ChannelLayerNorm):
+            x = norm.of_frames(x, lengths)
+        return F.gelu(x), lengths
 
-def _norm(config: ConvFrontend.Config, number: int) -> nn.Module | None:
+
+def _norm(config: ConvFrontend.Config, number: int) -> TimeGroupNorm | ChannelLayerNorm | None:
     if config.norm == "layer":
         return ChannelLayerNorm(config.channels)
     return TimeGroupNorm(config.channels) if number == 0 else None

@@ -1,12 +1,14 @@
 """The decoder of data2vec 2.0 (arXiv 2212.07525, section 3.1): a few convolutions fill in the masked frames."""
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.modules.lengths import zero_padding
+from espnet2.ssl.modules.products import convolve_frames
 
 EVALUATION_SEED = 0  # of the noise that fills the holes of validation: the same at each of them
 
@@ -53,7 +55,7 @@ class ConvDecoder(nn.Module):
         places = torch.where(keep < 0, num_frames, keep)[..., None].expand_as(encoded)
         x = holes.scatter(1, places, encoded)[:, :num_frames]
         for conv in self.convs:
-            residual, x = x, conv(zero_padding(x, valid).transpose(1, 2)).transpose(1, 2)
+            residual, x = x, convolve_frames(cast(nn.Conv1d, conv), zero_padding(x, valid))
             x = F.gelu(F.layer_norm(x, (x.size(-1),)))
             if x.shape == residual.shape:
                 x = x + residual

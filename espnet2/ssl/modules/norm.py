@@ -67,13 +67,17 @@ class TimeGroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(batch, channels, frames), (batch,) valid frames or None -> (batch, channels, frames)."""
-        if self.statistics is not None:
-            normalised = self.statistics.normalise(x.transpose(1, 2), eps=self.eps)
-            return (normalised * self.weight + self.bias).transpose(1, 2)
-        if valid_frames(lengths, x.size(2)) is None:
+        if self.statistics is None and valid_frames(lengths, x.size(2)) is None:
             return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-        normalised = normalise_over_time(x.transpose(1, 2), lengths, eps=self.eps)
-        return (normalised * self.weight + self.bias).transpose(1, 2)
+        return self.of_frames(x.transpose(1, 2), lengths).transpose(1, 2)
+
+    def of_frames(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """The same on (batch, frames, channels)."""
+        if self.statistics is not None:
+            normalised = self.statistics.normalise(x, eps=self.eps)
+        else:
+            normalised = normalise_over_time(x, lengths, eps=self.eps)
+        return normalised * self.weight + self.bias
 
 
 class ChannelLayerNorm(nn.LayerNorm):
@@ -81,4 +85,8 @@ class ChannelLayerNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(batch, channels, frames) -> the same shape; frames do not see each other, so lengths do not matter."""
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return self.of_frames(x.transpose(1, 2), lengths).transpose(1, 2)
+
+    def of_frames(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """The same on (batch, frames, channels)."""
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)

@@ -1,12 +1,14 @@
 """Convolutional positions: one wide kernel (wav2vec 2.0, section 2) or a stack (data2vec 2.0, DinoSR)."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.modules.lengths import zero_padding
+from espnet2.ssl.modules.products import convolve_frames
 
 
 class ConvPosition(nn.Module):
@@ -19,7 +21,6 @@ class ConvPosition(nn.Module):
 
     def __init__(self, dim: int, kernel: int, groups: int, *, weight_norm: bool = True) -> None:
         super().__init__()
-        self.num_frames_dropped = 1 - kernel % 2  # an even kernel gives one frame too many
         conv = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups)
         nn.init.normal_(conv.weight, std=math.sqrt(4 / (kernel * dim)))  # fairseq's make_conv_pos
         if conv.bias is not None:
@@ -28,10 +29,7 @@ class ConvPosition(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(batch, frames, dim), padding zero -> (batch, frames, dim); `valid` is not needed then."""
-        x = self.conv(x.transpose(1, 2))
-        if self.num_frames_dropped:
-            x = x[..., : -self.num_frames_dropped]
-        return F.gelu(x).transpose(1, 2)
+        return F.gelu(convolve_frames(cast(nn.Conv1d, self.conv), x))
 
 
 class ConvPositionStack(nn.Module):
@@ -42,7 +40,6 @@ class ConvPositionStack(nn.Module):
 
     def __init__(self, dim: int, kernel: int, groups: int, depth: int) -> None:
         super().__init__()
-        self.num_frames_dropped = 1 - kernel % 2
         self.convs = nn.ModuleList(
             nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=groups) for _ in range(depth)
         )
@@ -50,10 +47,8 @@ class ConvPositionStack(nn.Module):
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(batch, frames, dim), (batch, frames) bool or None where nothing is padded -> (batch, frames, dim)."""
         for conv in self.convs:
-            x = conv(zero_padding(x, valid).transpose(1, 2))
-            if self.num_frames_dropped:
-                x = x[..., : -self.num_frames_dropped]
-            x = F.gelu(F.layer_norm(x.transpose(1, 2), (x.size(1),)))
+            x = convolve_frames(cast(nn.Conv1d, conv), zero_padding(x, valid))
+            x = F.gelu(F.layer_norm(x, (x.size(2),)))
         return x
 
 
