@@ -76,6 +76,12 @@ def forbidden_lines(path: Path) -> list[str]:
     return lines
 
 
+def values_as_statements(source: str) -> list[int]:
+    """Lines where a tuple or a conditional value stands alone: two statements, or an `if`, written as a value."""
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    return sorted(node.lineno for node in statements if isinstance(node.value, ast.Tuple | ast.IfExp))
+
+
 def test_files_fit_the_eye() -> None:
     too_long = []
     for path in [*python_files(), *shell_files()]:
@@ -106,6 +112,15 @@ def test_files_start_with_what_they_are() -> None:
     assert not missing, "no first docstring or comment line: " + ", ".join(missing)
 
 
+def test_no_value_stands_for_statements() -> None:
+    lines = [
+        f"{relative(path)}:{line}: a tuple or a conditional value as a statement; write statements"
+        for path in python_files()
+        for line in values_as_statements(text_of(path) or "")
+    ]
+    assert not lines, "\n".join(lines)
+
+
 def test_nothing_forbidden_is_written() -> None:
     paths = [path for path in regular_files() if relative(path) not in NOT_OURS]
     lines = [line for path in paths for line in forbidden_lines(path)]
@@ -129,6 +144,11 @@ def test_text_files_are_utf8_with_unix_lines() -> None:
 def test_a_long_function_is_found(number: int) -> None:
     source = "def long():\n" + "    pass\n" * (number - 1)
     assert bool(long_functions(source)) == (number > MAXIMUM_FUNCTION_LINES)
+
+
+def test_values_as_statements_are_found() -> None:
+    source = "f(), g()\nf() if x else g()\nf()\nif x:\n    a, b = f(), g()\nreturned = f() if x else g()\n"
+    assert values_as_statements(source) == [1, 2]
 
 
 def test_what_must_not_occur_is_found(tmp_path: Path, monkeypatch) -> None:

@@ -61,7 +61,8 @@ class Outcome:
 
 def run(program: Program, folder: Path, log: Path) -> Outcome:
     """One program in a process forked from this one, which has loaded everything and computed nothing."""
-    (folder / "out").mkdir(exist_ok=True) if program.name in ("ssl_unit_quality", "tokenize_text") else None
+    if program.name in ("ssl_unit_quality", "tokenize_text"):
+        (folder / "out").mkdir(exist_ok=True)
     sys.stdout.flush()  # else the child's copy is written, too
     child = os.fork()
     if child == 0:

@@ -69,7 +69,8 @@ def _child(words: list[str], log: str, prepare: Callable[[], None] | None, env: 
 
     os.environ.update(env)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(handle, 1), os.dup2(handle, 2)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - for the process
     if prepare is not None:
         prepare()

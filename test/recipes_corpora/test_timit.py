@@ -116,7 +116,10 @@ def test_missing_transcripts_and_labels_are_counted(corpus_recipe, tmp_path: Pat
 
 def remove(corpus: Path, name: str) -> None:
     for path in sorted((corpus / name).rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
     (corpus / name).rmdir()
 
 

@@ -191,11 +191,13 @@ class Objective(nn.Module, ABC):
             UserError: a layer the encoder does not have.
         """
         training = self.training
-        self.frontend.eval(), self.encoder.eval()
+        self.frontend.eval()
+        self.encoder.eval()
         try:
             output, frame_lengths = self._extract(wavs, lengths, tuple(layers), branch)
         finally:
-            self.frontend.train(training), self.encoder.train(training)
+            self.frontend.train(training)
+            self.encoder.train(training)
         return [output.layers[layer] for layer in layers], frame_lengths
 
     def _extract(

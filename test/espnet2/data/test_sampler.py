@@ -43,7 +43,8 @@ def test_shapes_are_few():
 def test_order_depends_on_seed_and_epoch_alone():
     make = lambda seed: Sampler(lengths(500), seed=seed, **BASE)  # noqa: E731
     first, again = make(1), make(1)
-    again.plan(0), again.plan(7)
+    again.plan(0)
+    again.plan(7)
     assert np.array_equal(first.plan(3).order, again.plan(3).order)
     assert np.array_equal(first.plan(3).sequence, again.plan(3).sequence)
     assert not np.array_equal(first.plan(3).order, first.plan(4).order)

@@ -155,13 +155,15 @@ def test_without_reference_it_says_why_and_gives_no_light(tmp_path):
 
 def test_the_file_is_found_beside_the_config_and_behind_its_link(tmp_path):
     template, recipe = tmp_path / "template", tmp_path / "recipe"
-    (template / "reference").mkdir(parents=True), recipe.mkdir()
+    (template / "reference").mkdir(parents=True)
+    recipe.mkdir()
     (template / "train_x.yaml").touch()
     (recipe / "train_x.yaml").symlink_to(template / "train_x.yaml")
     assert find_reference_file("auto", recipe / "train_x.yaml") is None
     (template / "reference/train_x.json").touch()
     assert find_reference_file("auto", recipe / "train_x.yaml") == template / "reference/train_x.json"
-    (recipe / "reference").mkdir(), (recipe / "reference/train_x.json").touch()
+    (recipe / "reference").mkdir()
+    (recipe / "reference/train_x.json").touch()
     assert find_reference_file("auto", recipe / "train_x.yaml") == recipe / "reference/train_x.json"
     assert find_reference_file("none", recipe / "train_x.yaml") is None
     with pytest.raises(UserError, match="no such file"):
@@ -170,7 +172,8 @@ def test_the_file_is_found_beside_the_config_and_behind_its_link(tmp_path):
 
 def test_a_recipe_without_the_file_uses_that_of_its_template(tmp_path):
     template, recipe = tmp_path / "template", tmp_path / "recipe"
-    (template / "conf/reference").mkdir(parents=True), (recipe / "conf").mkdir(parents=True)
+    (template / "conf/reference").mkdir(parents=True)
+    (recipe / "conf").mkdir(parents=True)
     for path in (template / "path.sh", template / "conf/train_x.yaml", template / "conf/reference/train_x.json"):
         path.touch()
     common = template / "conf/reference/train_x.json"
@@ -181,7 +184,8 @@ def test_a_recipe_without_the_file_uses_that_of_its_template(tmp_path):
     assert find_reference_file(str(recipe / "conf/reference/train_x.json"), config) == common
     config.touch()
     assert find_reference_file("auto", config) == common
-    (recipe / "conf/reference").mkdir(), (recipe / "conf/reference/train_x.json").touch()
+    (recipe / "conf/reference").mkdir()
+    (recipe / "conf/reference/train_x.json").touch()
     assert find_reference_file("auto", config) == recipe / "conf/reference/train_x.json"
 
 

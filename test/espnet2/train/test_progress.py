@@ -17,7 +17,8 @@ def test_three_restarts_without_progress_stop_the_run(tmp_path, monkeypatch):
     monkeypatch.setenv("CLUSTER_RESTARTS", "1")
     count_restarts(tmp_path, 0)
     count_restarts(tmp_path, 10)  # further than before
-    count_restarts(tmp_path, 10), count_restarts(tmp_path, 10)
+    count_restarts(tmp_path, 10)
+    count_restarts(tmp_path, 10)
     with pytest.raises(UserError, match="restarted 3 times in a row from update 10 without getting further"):
         count_restarts(tmp_path, 10)
     monkeypatch.setenv("CLUSTER_RESTARTS", "0")

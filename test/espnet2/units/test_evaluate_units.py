@@ -32,7 +32,8 @@ def request_of(corpus, systems, **options) -> EvaluationRequest:
 
 def test_rows_are_parsed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_empty(Path("exp/a"), "latest", "best_loss"), write_empty(Path("exp/b"))
+    write_empty(Path("exp/a"), "latest", "best_loss")
+    write_empty(Path("exp/b"))
     assert parse_rows("mfcc logmel untrained:exp/a model:exp/a@best_loss second=model:exp/b") == [
         MFCC,
         System("logmel", "log-mel"),

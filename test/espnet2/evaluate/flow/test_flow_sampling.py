@@ -86,7 +86,8 @@ def test_guidance_leads_away_from_the_unconditional():
 
 def test_only_the_span_is_filled_and_in_units_of_the_log_mel():
     flow = sampler()
-    flow.frontend.mel_mean.fill_(-5.0), flow.frontend.mel_std.fill_(2.0)
+    flow.frontend.mel_mean.fill_(-5.0)
+    flow.frontend.mel_std.fill_(2.0)
     wav = 0.1 * noise(16000)
     filled = flow.fill("u", wav, Span(20, 50), num_seeds=3, seed=0)
     torch.testing.assert_close(filled.mel, flow.frontend.mel(wav[None])[0], atol=1e-5, rtol=1e-5)
@@ -99,7 +100,8 @@ def test_only_the_span_is_filled_and_in_units_of_the_log_mel():
 
 def test_the_model_does_not_see_the_span():
     flow = sampler()
-    flow.frontend.mel_mean.fill_(-5.0), flow.frontend.mel_std.fill_(2.0)
+    flow.frontend.mel_mean.fill_(-5.0)
+    flow.frontend.mel_std.fill_(2.0)
     wav = 0.1 * noise(16000)
     other = wav.clone()
     other[24 * 160 : 46 * 160] = 0.5  # heard by frames 20 to 46 alone

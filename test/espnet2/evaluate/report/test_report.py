@@ -118,7 +118,10 @@ def test_what_comes_from_files_cannot_become_markup(tmp_path):
 def test_what_is_missing_is_said_in_its_place(tmp_path, lost, section, sentence):
     folder = write_evaluated(tmp_path / "exp")
     path = folder / lost
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
     assert sentence in reported(folder)[1][section]
 
 

@@ -133,7 +133,8 @@ def test_conformer_is_that_of_torchaudio(norm, training):
     x, lengths = torch.randn(2, 20, 16), torch.tensor([20, 20])
     output, (expected, _) = encoder(x, None).last, other(x, lengths)
     torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
-    output.square().sum().backward(), expected.square().sum().backward()
+    output.square().sum().backward()
+    expected.square().sum().backward()
     for block, layer in zip(encoder.blocks, other.conformer_layers, strict=True):
         gradients = torchaudio_names({key: parameter.grad for key, parameter in block.named_parameters()})
         for key, parameter in layer.named_parameters():

@@ -72,7 +72,8 @@ def test_buckets_are_those_of_both_libraries():
 
 def test_silent_gates_of_the_sheet():
     gate = PositionGate(8, 2)
-    torch.nn.init.zeros_(gate.linear.weight), torch.nn.init.zeros_(gate.linear.bias)
+    torch.nn.init.zeros_(gate.linear.weight)
+    torch.nn.init.zeros_(gate.linear.bias)
     x = torch.randn(2, 5, 8)
     assert gate.gate(x).shape == (2, 2, 5, 1) and (gate.gate(x) == 1.75).all()
     query, bias = gate(x, x, torch.ones(1, 2, 5, 5))

@@ -53,7 +53,8 @@ def test_gradient_is_scaled_and_the_value_is_not(factor):
 def test_group_norm_equals_torch_without_padding():
     norm = TimeGroupNorm(6)
     with torch.no_grad():
-        norm.weight.uniform_(), norm.bias.uniform_()
+        norm.weight.uniform_()
+        norm.bias.uniform_()
     x = 3 * torch.randn(2, 6, 50) + 1
     expected = F.group_norm(x, 6, norm.weight, norm.bias)
     for lengths in (None, torch.tensor([50, 50])):

@@ -9,7 +9,8 @@ from espnet2.ssl.modules.frame_norm import FrameBatchNorm, FrameGroupNorm, frame
 
 def randomise(norm: nn.Module) -> nn.Module:
     with torch.no_grad():
-        norm.weight.uniform_(0.5, 1.5), norm.bias.uniform_()
+        norm.weight.uniform_(0.5, 1.5)
+        norm.bias.uniform_()
     return norm
 
 
@@ -37,14 +38,16 @@ def test_batch_norm_is_torchs():
         ours.commit()
     torch.testing.assert_close(ours.running_mean, theirs.running_mean)
     torch.testing.assert_close(ours.running_var, theirs.running_var)
-    ours.eval(), theirs.eval()
+    ours.eval()
+    theirs.eval()
     torch.testing.assert_close(ours(x, None), theirs(x.transpose(1, 2)).transpose(1, 2), atol=1e-5, rtol=1e-5)
 
 
 def test_statistics_of_all_micro_batches_count_by_their_frames():
     norm = FrameBatchNorm(3, momentum=1.0)
     x, valid = torch.randn(4, 10, 3) * 2 + 5, torch.arange(10) < torch.tensor([10, 4, 6, 1])[:, None]
-    norm(x[:2], valid[:2]), norm(x[2:], valid[2:])
+    norm(x[:2], valid[:2])
+    norm(x[2:], valid[2:])
     assert (norm.running_mean == 0).all() and (norm.running_var == 1).all(), "not in forward"
     norm.commit()
     torch.testing.assert_close(norm.running_mean, x[valid].mean(0))

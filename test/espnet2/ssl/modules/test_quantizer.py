@@ -165,7 +165,8 @@ def quantized(ids: list[int], vectors: torch.Tensor) -> Quantized:
 def test_scores_are_cosines_with_equal_targets_left_out():
     head = ContrastiveHead(2, 2, 2, temperature=0.1)
     for projection in (head.hidden_projection, head.code_projection):
-        torch.nn.init.eye_(projection.weight), torch.nn.init.zeros_(projection.bias)
+        torch.nn.init.eye_(projection.weight)
+        torch.nn.init.zeros_(projection.bias)
     hidden = torch.tensor([[[1.0, 1.0], [0.0, 3.0], [2.0, 0.0]]])
     vectors = torch.tensor([[2.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
     negatives = torch.tensor([[[1, 2], [0, 2], [1, 0]]])

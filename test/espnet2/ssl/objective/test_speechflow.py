@@ -179,7 +179,8 @@ def test_skips_that_pass_the_current_frame_change_nothing():
     dim, batch = skipping.encoder.dim, noise_batch(skipping)
     with torch.no_grad():
         for skip in skipping.encoder.skips:
-            skip.weight.copy_(torch.cat([torch.eye(dim), torch.zeros(dim, dim)], dim=1)), skip.bias.zero_()
+            skip.weight.copy_(torch.cat([torch.eye(dim), torch.zeros(dim, dim)], dim=1))
+            skip.bias.zero_()
     torch.testing.assert_close(mean_loss(skipping, batch), mean_loss(plain, batch), atol=1e-6, rtol=1e-6)
     with torch.no_grad():
         skipping.encoder.skips[0].weight[:, dim:] = torch.eye(dim)

@@ -120,7 +120,8 @@ def test_masked_frames_are_noise_before_the_projection():
     model(batch)
     assert not torch.equal(inputs[1][mask], noise), "new noise in every step"
     model.eval()
-    model(batch), model(batch)
+    model(batch)
+    model(batch)
     assert torch.equal(inputs[2], inputs[3]), "fixed in validation"
 
 

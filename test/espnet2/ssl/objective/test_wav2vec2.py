@@ -35,7 +35,8 @@ def test_contrastive_loss_and_gradients_are_those_of_transformers(norm):
     torch.testing.assert_close(
         contrastive.total / contrastive.count, expected.contrastive_loss / contrastive.count, atol=1e-5, rtol=1e-5
     )
-    contrastive.total.backward(), expected.contrastive_loss.backward()
+    contrastive.total.backward()
+    expected.contrastive_loss.backward()
     pairs = [
         (model.first.head.hidden_projection, other.project_hid),
         (model.first.head.code_projection, other.project_q),

@@ -168,7 +168,8 @@ def test_mean_gate_of_the_sheet():
     with torch.no_grad():
         for module in model.encoder.modules():
             if isinstance(module, PositionGate):
-                module.linear.weight.zero_(), module.linear.bias.zero_()
+                module.linear.weight.zero_()
+                module.linear.bias.zero_()
     stats = model(batch)["wavlm"].stats
     assert float(stats["position_gate"].total / stats["position_gate"].count) == pytest.approx(1.75, abs=1e-6)
 
