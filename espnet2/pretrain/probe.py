@@ -4,8 +4,7 @@ The cost is fixed before the training starts: forward passes over at most `secon
 their frames. Units are learned and judged on the same frames, so the figures show a trend; stage 8 measures quality.
 """
 
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet2.data.choose import choose_fitting
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import JoinedIndex
 from espnet2.ssl.model import SSLModel
@@ -86,7 +86,7 @@ class QuickProbe:
         geometry, mfcc = model.frontend.geometry, MfccFeatures(valid.sample_rate)
         alignments, why_none = find_alignments(valid)
         candidates = sorted(alignments) if alignments else range(len(valid))
-        rows = choose_rows(valid, candidates, round(config.seconds * valid.sample_rate))
+        rows = choose_fitting(valid, candidates, round(config.seconds * valid.sample_rate))
         num_samples = np.asarray(valid.num_samples)[rows]
         counts = _frame_counts(num_samples, geometry, mfcc.geometry)
         needed = FRAMES_PER_CLUSTER * config.num_clusters
@@ -161,17 +161,6 @@ class QuickProbe:
         other = self.mfcc_units if phones is None else phones
         counts = joint_counts([(units, other)], self.config.num_clusters, int(other.max()) + 1)
         return quality_of_counts(counts).pnmi
-
-
-def choose_rows(index: JoinedIndex, candidates: Iterable[int], max_samples: int) -> np.ndarray:
-    """Utterances in an order that only their ids decide, as many as fit; (chosen,) rows, ascending."""
-    order = sorted(candidates, key=lambda row: (zlib.crc32(index.utt_id(row).encode()), row))
-    chosen, left = [], max_samples
-    for row in order:
-        if (length := int(index.num_samples[row])) <= left:
-            chosen.append(row)
-            left -= length
-    return np.array(sorted(chosen), dtype=np.int64)
 
 
 def find_alignments(index: JoinedIndex) -> tuple[Mapping[int, Alignment], str]:

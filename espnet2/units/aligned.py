@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet2.data.choose import choose_frames
 from espnet2.data.index import AudioIndex, JoinedIndex
-from espnet2.units import sampling
 from espnet2.units.alignment import find_phones, read_phones
 from espnet2.units.features import FeatureExtractor, map_features
 from espnet2.utils.errors import UserError
@@ -91,7 +91,7 @@ def align_set(
     usable = np.array([
         phones is None or index.utt_id(row) in phones.alignments.utterances for row in range(len(index))
     ])  # fmt: skip
-    rows = choose_rows(index, usable & (counts > 0), counts, max_frames)
+    rows = choose_frames(index, usable & (counts > 0), counts, max_frames)
     if len(rows) == 0:
         raise UserError(f"{dump_set}: none of the utterances chosen for {max_frames} frames has enough audio")
     if phones is None:
@@ -106,17 +106,6 @@ def align_set(
 def missing_phones(dump_set: str | Path, alignments: str | Path | None = None) -> str:
     """A sentence about alignments that are not there."""
     return f"no phone alignments of {dump_set}" + (f", neither there nor in {alignments}" if alignments else "")
-
-
-def choose_rows(index: AudioIndex, usable: np.ndarray, counts: np.ndarray, max_frames: int) -> np.ndarray:
-    """Usable utterances of about so many frames, by a hash of their ids: (chosen,) rows, ascending.
-
-    Args:
-        usable: (utterances of the index,) bool.
-        counts: (utterances of the index,) frames of each.
-    """
-    portion = min(1.0, max_frames / max(int(counts[usable].sum()), 1))
-    return sampling.choose_rows(index, np.flatnonzero(usable), portion=portion, seed=0)
 
 
 def common_counts(index: AudioIndex, extractors: Sequence[FeatureExtractor], frame_rate: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2.data.choose import choose_rows
+from espnet2.data.choose import choose_share
 from espnet2.data.index import AudioIndex
 from espnet2.data_prep.textgrid import phones_of, read_textgrid
 from espnet2.units.quality import Alignment, Alignments, read_alignments
@@ -127,7 +127,7 @@ def read_phones(files: PhoneFiles, dump_set: str | Path) -> SetPhones:
     """
     index = AudioIndex.open(dump_set)
     share = min(1.0, MOST_UTTERANCES / max(1, len(index)))
-    rows = choose_rows(index, np.arange(len(index)), portion=share, seed=0)
+    rows = choose_share(index, np.arange(len(index)), portion=share, seed=0)
     names = [index.utt_id(row) for row in rows]
     alignments = _read(files, set(names) if share < 1 else None)
     lengths = dict(zip(names, (index.num_samples[rows] / index.sample_rate).tolist(), strict=True))

@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from espnet2.data.choose import choose_rows, id_hash
+from espnet2.data.choose import choose_share, id_hash
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import AudioIndex, JoinedIndex
 from espnet2.utils.errors import UserError
@@ -38,7 +38,7 @@ def plan_sample(
     """
     if not 0 < portion <= 1:
         raise UserError(f"--portion {portion}: expected a share of the utterances, above 0 and up to 1")
-    rows = choose_rows(index, np.arange(len(index)), portion=portion, seed=seed)
+    rows = choose_share(index, np.arange(len(index)), portion=portion, seed=seed)
     total = int(geometry.output_lengths(np.asarray(index.num_samples)[rows]).sum())
     return SamplePlan(rows, min(1.0, max_frames / max(total, 1)), min(total, max_frames))
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from espnet2.data.choose import choose_frames
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.part import EvaluationRequest, scratch_folder
 from espnet2.evaluate.probes.ctc import SpokenSet, fit_ctc
 from espnet2.evaluate.probes.linear import standardise
 from espnet2.evaluate.probes.row import TaskFacts
 from espnet2.text.ctc import CtcTokens, TextRules, error_rates, frames_needed
-from espnet2.units.aligned import AlignedSet, choose_rows, collect, common_counts
+from espnet2.units.aligned import AlignedSet, collect, common_counts
 from espnet2.units.features import FeatureExtractor
 from espnet2.units.transcripts import SkippedTask, read_texts
 from espnet2.utils.errors import UserError
@@ -101,7 +102,7 @@ def _chosen(
     known = np.array([bool(texts.get(index.utt_id(row), "").strip()) for row in range(len(index))])
     if not known.any():
         raise SkippedTask(f"no utterance of {dump_set} has a text")
-    rows = choose_rows(index, known & (counts > 0), counts, max_frames)
+    rows = choose_frames(index, known & (counts > 0), counts, max_frames)
     if len(rows) == 0:
         raise UserError(f"{dump_set}: no utterance with a text among those chosen for {max_frames} frames; allow more")
     return AlignedSet(index, rows, counts[rows], None), [texts[index.utt_id(int(row))] for row in rows]

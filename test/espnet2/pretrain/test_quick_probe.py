@@ -1,7 +1,5 @@
 """Hand-made features and a tiny valid set in; what the probe finds, and which audio it takes, out."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from sklearn.metrics import mutual_info_score
 from tiny_training import make_set, write_config
 
 from espnet2.data.index import open_indexes
-from espnet2.pretrain.probe import choose_rows, effective_rank, find_alignments, open_probe, probed_layer
+from espnet2.pretrain.probe import effective_rank, find_alignments, open_probe, probed_layer
 from espnet2.tasks.build import build
 from espnet2.tasks.config import load_config
 from espnet2.train.config import ProbeConfig
@@ -98,18 +96,6 @@ def test_the_cost_is_bounded_and_stated(sets):
     probe, line = open_probe(ProbeConfig(num_clusters=2, seconds=4.0), index, model, 100.0)
     assert 2.0 < probe.seconds <= 4.0 < seconds.sum()
     assert f"costs about {100 * probe.seconds / 300:.1f} %" in line
-
-
-def test_the_choice_depends_on_ids_alone():
-    names = [f"utterance-{number}" for number in range(20)]
-    lengths = {name: 10 + number for number, name in enumerate(names)}
-
-    def chosen(order):
-        index = SimpleNamespace(utt_id=order.__getitem__, num_samples=[lengths[name] for name in order])
-        return {order[row] for row in choose_rows(index, range(20), 100)}
-
-    assert chosen(names) == chosen(names[::-1])
-    assert 80 < sum(lengths[name] for name in chosen(names)) <= 100
 
 
 def test_what_cannot_be_probed(sets):
