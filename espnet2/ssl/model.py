@@ -39,6 +39,8 @@ class SSLModel(nn.Module):
     def before_update(self, update: int, seed: int) -> None:
         """Prepare an update (1-based) on all ranks alike: draw the blocks that layerdrop keeps, tell the parts."""
         if self.encoder.layerdrop > 0:
+            # From (seed, update) alone: all ranks keep the same blocks, and a resumed run those of an unbroken one. The
+            # factor keeps two seeds apart: their streams meet after a million updates only.
             generator = torch.Generator().manual_seed(seed * 1_000_003 + update)
             keep = torch.rand(self.encoder.num_layers, generator=generator) >= self.encoder.layerdrop
             self.encoder.set_layerdrop(keep)
@@ -62,7 +64,7 @@ class SSLModel(nn.Module):
 
     def after_step(self, update: int) -> None:
         """Let the encoder, then every objective move its own state after a finite optimizer step."""
-        self.encoder.after_step(update)
+        self.encoder.after_step(update)  # first: teachers copy the norm statistics that it moves
         for _, objective in self.entries():
             objective.after_step(update)
 

@@ -59,6 +59,7 @@ class Teacher(nn.Module):
         averaged: tuple[list[Tensor], list[Tensor]] = ([], [])
         pairs = zip(self.encoder.named_parameters(), student.parameters(), strict=True)
         for (name, parameter), students in pairs:
+            # An average is taken value by value, so a rank needs no more of a sharded weight than its part.
             teacher_part, student_part = _local(parameter), _local(students)
             if copied is not None and name.startswith(f"{copied}."):
                 teacher_part.copy_(student_part)
@@ -66,7 +67,9 @@ class Teacher(nn.Module):
                 averaged[0].append(teacher_part)
                 averaged[1].append(student_part)
         if decay < 1.0:
+            # In float32: at a decay of 0.9999 a weight moves by so little that bf16 would round the move away.
             torch._foreach_lerp_(averaged[0], averaged[1], 1.0 - decay)
+        # Copied: running statistics are averages over updates already.
         for teacher_buffer, student_buffer in zip(self.encoder.buffers(), student.buffers(), strict=True):
             teacher_buffer.copy_(student_buffer)
 

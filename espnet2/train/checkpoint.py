@@ -207,7 +207,7 @@ class CheckpointFolder:
 
     def average(self, name: str, updates: list[int]) -> Path:
         """Write `checkpoints/<name>/model.safetensors`: the mean of the weights of several checkpoints."""
-        total: dict[str, Tensor] = {}
+        total: dict[str, Tensor] = {}  # in float64: the mean of equal weights is that weight, to the last bit
         for update in updates:
             for key, value in load_file(self.path(update) / MODEL_FILE).items():
                 if not value.is_floating_point():

@@ -158,6 +158,8 @@ class Replica:
         elif ranks.world_size > 1:
             with warnings.catch_warnings():  # of a new name for broadcast_buffers, which older versions do not know
                 warnings.simplefilter("ignore", FutureWarning)
+                # Buffers are alike already: what moves them is summed over ranks. Every parameter gets a gradient in
+                # every pass (`BlockStack.forward` keeps dropped blocks in the graph), so DDP looks for none without.
                 self.module = DistributedDataParallel(
                     model, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=False
                 )

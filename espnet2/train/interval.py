@@ -42,6 +42,7 @@ class Interval:
         norms = torch.stack(self.norms).double()
         grad_norm, clip_share = torch.stack([norms.mean(), (norms > grad_clip).double().mean()]).tolist()
         seconds = max(time.monotonic() - self.started, 1e-9)
+        # The samples of all ranks, and the mean of their waits, which lie side by side.
         rank_sums = torch.tensor([self.num_samples, self.wait_seconds / ranks.world_size], dtype=torch.float64)
         num_samples, wait = ranks.all_sum(rank_sums.to(ranks.device)).tolist()
         updates = self.updates + self.skipped

@@ -34,6 +34,7 @@ def tally(model: SSLModel, losses: Mapping[str, Loss]) -> Tally:
         prefix = entry_prefix(model, entry)
         for term in loss.terms:
             name = f"{prefix}{TERM_PREFIX}{term.name}"
+            # In float64: a figure of the log is a sum over thousands of micro-batches.
             sums[name] = torch.stack([term.total.detach().double(), term.count.detach().double()])
             weights[name] = model.weights[entry] * term.weight
         for name, ratio in loss.stats.items():

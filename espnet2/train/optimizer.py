@@ -51,5 +51,6 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if hasattr(norm, "full_tensor"):  # FSDP2: each rank holds a part of every gradient
         norm = norm.full_tensor()
+    # A norm that is not finite leaves gradients that are not: the whole update is dropped then (`Updater.finish`).
     torch.nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
     return norm

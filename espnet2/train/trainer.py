@@ -113,6 +113,7 @@ class Trainer:
         """One update: the batches of the next one, and whether to stop."""
         update = self.state.update + 1
         launched = self.updater.launch(current, update)
+        # One small sum for all that the ranks must decide alike: drop the update, stop, save.
         requests = torch.tensor([self.stop.received is not None, self._save_is_due(update)], dtype=torch.float64)
         flags = torch.cat([launched.is_nonfinite.reshape(1), requests.to(self.ranks.device, non_blocking=True)])
         self.ranks.all_sum(flags)

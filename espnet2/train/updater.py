@@ -60,6 +60,7 @@ class Updater:
                 for block in encoder.blocks:
                     block.compile()
         self.replica = Replica(model, ranks, shard=config.fsdp)
+        # After the replica: sharding puts other parameters into the model, and the optimizer has to hold those.
         self.optimizer = build_optimizer(model, config.optim_conf)
         self.schedule_steps = schedule_steps(config.scheduler_conf, max_update)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -71,6 +72,8 @@ class Updater:
     def launch(self, batches: Sequence[Prepared], update: int) -> Launched:
         """Compute the clipped gradient of one update without waiting for the device."""
         self.model.before_update(update, self.config.seed)
+        # Before any forward: each micro-batch is divided by the counts of the whole update, so that the gradient is the
+        # same however the batch is divided over ranks and micro-batches.
         counts = self._global_counts(batches)
         meter = Meter()
         values = []
@@ -84,9 +87,10 @@ class Updater:
                 self.precision.scaler.scale(value).backward()
             values.append(value.detach())
             meter.add(tally(self.model, losses))
-        self.precision.scaler.unscale_(self.optimizer)
+        self.precision.scaler.unscale_(self.optimizer)  # before clipping: `grad_clip` is meant for true gradients
         for parameter in self.model.frozen_parameters(update):
-            parameter.grad = None  # the optimizer passes over it: no momentum, no weight decay
+            parameter.grad = None  # not in the norm; the optimizer passes over it: no momentum, no weight decay
+        # Behind the all-reduce of the last backward: the gradient is that of all ranks, and one norm clips it.
         norm = clip_gradients(self.trained, self.config.grad_clip)
         finite = torch.isfinite(torch.stack(values)).all() & torch.isfinite(norm)
         return Launched(meter, norm, 1.0 - finite.double())
@@ -94,6 +98,7 @@ class Updater:
     def finish(self, update: int, *, is_finite: bool) -> None:
         """Take the step, or drop its gradients without a trace."""
         if is_finite:
+            # Of the update's number alone: there is no state to save, and a skipped update moves no schedule.
             rate = self.learning_rate(update)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -118,5 +123,6 @@ class Updater:
         for entry, loss in losses.items():
             for term in loss.terms:
                 weight = self.model.weights[entry] * term.weight * self.ranks.world_size
+                # The quotient is taken in float64 and rounded once.
                 parts.append(term.total.float() * (weight / counts[entry, term.name]).float())
         return torch.stack(parts).sum()

@@ -47,7 +47,7 @@ def validate(
         for position, loaded in zip(positions, batches, strict=True):
             with precision.autocast():
                 tallied = tally(model, model(loaded.batch.to(ranks.device)))
-            if position >= len(shards):
+            if position >= len(shards):  # the same names with nothing in them: all ranks bring alike sums
                 nothing = {name: torch.zeros_like(value) for name, value in tallied.sums.items()}
                 tallied = Tally(nothing, tallied.weights)
             meter.add(tallied)

@@ -16,6 +16,7 @@ from espnet2.data.augment.signal import Wave, resampled
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file
 from espnet2.utils.kaldi_table import read_table
+from espnet2.utils.show import first_names
 
 CHECKERS = 16  # headers opened at once: on a network disk opening waits, it does not compute
 UNREADABLE = (OSError, ValueError, soundfile.LibsndfileError, MixedAudio)
@@ -59,9 +60,9 @@ class SoundFiles:
             problems = pool.map(_problem, table.items(), repeat(max_seconds))
             bad = [problem for problem in problems if problem]
         if bad:
-            more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+            first = first_names(bad, SHOWN, separator="; ")
             raise UserError(
-                f"{where}: {scp}: {len(bad)} of {len(table)} entries cannot be used: {'; '.join(bad[:SHOWN])}{more}; "
+                f"{where}: {scp}: {len(bad)} of {len(table)} entries cannot be used: {first}; "
                 "paths are relative to the recipe's folder"
             )
         return cls(scp, tuple(table), tuple(table.values()), sample_rate, hash_file(scp))

@@ -150,13 +150,13 @@ class BlockStack(Encoder):
             require_keep(self, "this objective")
         num_frames, num_prefixes = x.size(1), 0 if prefix is None else prefix.size(1)
         valid = valid_frames(lengths, num_frames)
-        x = zero_padding(x, valid)
+        x = zero_padding(x, valid)  # positions look beyond the end of a row: zeros lie there, as behind a row alone
         if self.position is not None:
             positions = self.position(x, valid)
             x = positions if self.positions_replace else x + positions
-        if keep is not None:
+        if keep is not None:  # after the positions: what is left out was a neighbour of what stays
             x, valid = gather_frames(x, keep), None if valid is None else keep >= 0
-        if prefix is not None:
+        if prefix is not None:  # after them too: a prefix has no place in time
             x = torch.cat([prefix.to(x.dtype), x], dim=1)
             valid = None if valid is None else F.pad(valid, (num_prefixes, 0), value=True)
         x = self.dropout(self.enter(x))

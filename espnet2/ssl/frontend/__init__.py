@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 from espnet2.utils.registry import part_class, part_names
 
-if TYPE_CHECKING:  # it loads torch, which programs that only need frontend/geometry.py do without
+if TYPE_CHECKING:  # it loads torch, which programs that only list the names do without
     from espnet2.ssl.frontend.base import Frontend
-
-_HELPERS = ("base", "geometry", "mel", "mel_statistics", "pieces", "subsample")  # no frontends, but parts of them
 
 
 def frontend_names() -> list[str]:
     """The frontends there are: one file each."""
-    return part_names(__name__, _HELPERS)
+    return part_names(__name__)
 
 
 def frontend_class(name: str) -> type[Frontend]:
@@ -25,4 +23,4 @@ def frontend_class(name: str) -> type[Frontend]:
     """
     from espnet2.ssl.frontend.base import Frontend
 
-    return part_class(__name__, name, Frontend, key="frontend", kind="frontend", helpers=_HELPERS)
+    return part_class(__name__, name, Frontend, key="frontend", kind="frontend")

@@ -49,6 +49,7 @@ class Alibi(nn.Module):
         Returns:
             (1 or batch, heads, prefixes + kept, prefixes + kept).
         """
+        # Below zero, a factor would favour the frames that are far away.
         slopes = self.slopes if self.scale is None else self.slopes * self.scale.clamp(min=0)
         bias = -slopes[:, None, None] * offsets.abs()[:, None]
         return F.pad(bias, (num_prefixes, 0, num_prefixes, 0))

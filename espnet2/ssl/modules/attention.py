@@ -66,6 +66,6 @@ class SelfAttention(nn.Module):
             query, bias = self.position(x, query, position)
             mask = add_mask(bias, mask)
         if mask is not None and mask.is_floating_point():
-            mask = mask.to(query.dtype)
+            mask = mask.to(query.dtype)  # autocast leaves some biases in float32
         dropout = self.dropout if self.training else 0.0
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)

@@ -78,7 +78,7 @@ class OnlineCodebooks(nn.Module):
         """Move the codes towards the frames that all ranks gathered since `forget`; every rank calls it."""
         if self._gathered is None:
             return
-        gathered, self._gathered = sum_over_ranks(self._gathered), None
+        gathered, self._gathered = sum_over_ranks(self._gathered), None  # the counts travel with the sums
         counts = gathered[..., -1]
         keep = torch.where(counts > 0, self.decay, 1.0)
         self.counts.copy_(keep * self.counts + (1 - keep) * counts)

@@ -33,7 +33,7 @@ class ContrastiveHead(nn.Module):
             codes as the target.
         """
         hidden, targets = self.hidden_projection(hidden), self.code_projection(quantized.vectors)
-        with torch.autocast(hidden.device.type, enabled=False):
+        with torch.autocast(hidden.device.type, enabled=False):  # a cosine in bf16 has two digits
             scores = F.normalize(hidden.float(), dim=-1) @ F.normalize(targets.float(), dim=-1).mT / self.temperature
         positive = scores.diagonal(dim1=1, dim2=2)[..., None]
         is_same = (quantized.ids[:, :, None] == quantized.ids[:, None]).all(-1)

@@ -55,6 +55,7 @@ class ConvDecoder(nn.Module):
         places = torch.where(keep < 0, num_frames, keep)[..., None].expand_as(encoded)
         x = holes.scatter(1, places, encoded)[:, :num_frames]
         for conv in self.convs:
+            # Padding is noise, and each layer fills it anew: it must be zero before every kernel that reaches it.
             residual, x = x, convolve_frames(cast(nn.Conv1d, conv), zero_padding(x, valid))
             x = F.gelu(F.layer_norm(x, (x.size(-1),)))
             if x.shape == residual.shape:

@@ -50,7 +50,7 @@ def normalised_convolution(
     output_mean = (mean - level) @ taps.T
     offset = shift - output_mean * scale
     if bias is not None:
-        offset = offset + (bias - bias) * scale
+        offset = offset + (bias - bias) * scale  # nothing, but a gradient of zero: replicas expect one
     dtype = compute_dtype(wavs)
     matrix = torch.cat([taps * scale[..., None], offset[..., None]], dim=2)  # (batch, channels, kernel + 1)
     rows = F.pad(windows - level[..., None].to(wavs.dtype), (0, 1), value=1.0)

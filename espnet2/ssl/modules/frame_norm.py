@@ -45,6 +45,7 @@ class FrameBatchNorm(nn.Module):
         """Mean and biased variance of each channel, the same on all ranks; what they came from is remembered."""
         weight = x.new_ones(*x.shape[:2], 1) if valid is None else valid[..., None].float()
         count = sum_over_ranks(weight.sum())
+        # Two sums over ranks: in float32 a mean of squares minus a squared mean cancels where the mean is large.
         mean = _sum_over_ranks((x * weight).sum((0, 1))) / count.clamp(min=1)
         square = ((x - mean) * weight).square().sum((0, 1))
         variance = _sum_over_ranks(square) / count.clamp(min=1)

@@ -27,6 +27,7 @@ def draw_span_mask(
     num_spans = (mask_prob * lengths / mask_span + rounding).floor().long().clamp(min=min_spans)
     num_starts = torch.where(lengths - mask_span > num_spans, lengths - mask_span, num_spans + 1)
     position = torch.arange(max(num_frames, int(num_starts.max())))
+    # Float64: in float32 two numbers of a long row are now and then equal, and the earlier frame always wins.
     order = torch.rand(len(lengths), len(position), generator=generator, dtype=torch.float64)
     order[position >= num_starts[:, None]] = 2.0  # behind every true start
     starts = rank(order) < num_spans[:, None]

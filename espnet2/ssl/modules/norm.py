@@ -54,6 +54,7 @@ def _centred_over_time(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tenso
         return x - mean, variance
     weight = valid[..., None].float()
     count = weight.sum(1, keepdim=True).clamp(min=1)
+    # Centred before it is squared: a mean of squares minus a squared mean cancels where the mean is large.
     centred = (x - (x * weight).sum(1, keepdim=True) / count) * weight
     return centred, centred.square().sum(1, keepdim=True) / count
 

@@ -37,7 +37,7 @@ class GumbelQuantizer(nn.Module):
 
     def score(self, x: Tensor) -> Tensor:
         """(batch, frames, dim) -> (batch, frames, groups, codes) float32 logits."""
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):  # in half precision hundreds of scores have ties
             scores: Tensor = self.projection(x.float())
             return torch.unflatten(scores, -1, self.codes.shape[:2])
 

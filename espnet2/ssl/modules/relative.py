@@ -61,6 +61,7 @@ class RelativeLogits(nn.Module):
         num_frames = (position.sinusoids.size(0) + 1) // 2 if position.rows is None else position.rows.size(1)
         num_prefixes = query.size(2) - num_frames
         asking = query[:, :, num_prefixes:] + self.position_bias[:, None]
+        # Divided here: the attention divides only what comes of query and key, not what is added to it.
         scores = asking @ rows / math.sqrt(head_dim)  # (batch, heads, frames, offsets)
         if position.rows is None:
             scores = _offsets_to_keys(scores)

@@ -143,7 +143,7 @@ class BestRq(Objective):
     def forward(self, batch: Batch) -> Loss:
         """Label the clean frames, replace the masked ones, encode, score; sums over the predicted frames."""
         frames, lengths = self.frontend.analyse(batch.wavs, batch.padded_lengths)
-        labels = self.label(frames)
+        labels = self.label(frames)  # before the noise: labels are those of the clean frames
         draws, num_frames = batch.draws[self.context.entry], frames.size(1)
         mask = fit_frames(draws["mask"], num_frames, False)
         noise = F.pad(draws["noise"], (0, 0, 0, num_frames - draws["noise"].size(1)))

@@ -146,6 +146,7 @@ class Data2vec2(Objective):
         x = inputs.repeat_interleave(clones, dim=0).masked_fill(mask[..., None], 0)
         encoded = self.encoder(x, lengths, keep=keep).output
         prediction = self.decoder(encoded, keep, num_frames, valid_frames(lengths, num_frames)).float()
+        # Over the root of the width, not the width: the public recipe's scale of the loss.
         error = (prediction - target.repeat_interleave(clones, dim=0)).square().sum(-1) / math.sqrt(target.size(-1))
         # A product would carry what is not finite in padding into the sum.
         total = error.masked_fill(~mask, 0).sum()

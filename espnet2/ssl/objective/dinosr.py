@@ -184,6 +184,7 @@ class Dinosr(Objective):
 
     def after_step(self, update: int) -> None:
         """Move the teacher towards the new student, and the codes towards the frames of all micro-batches and ranks."""
+        # In either order: the codes move by frames that were gathered with the teacher of before.
         if (decay := self.teacher_decay(update)) < 1.0:
             self.teacher.follow(self.encoder, decay, copied="position")
         self.codebooks.move()

@@ -86,6 +86,7 @@ class Hubert(Objective):
         inputs = frames.inputs
         num_frames = inputs.size(1)
         mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
+        # Behind the frontend's projection and dropout, as fairseq.
         x = torch.where(mask[..., None], self.mask_embedding.to(inputs.dtype), inputs)
         # All frames are scored: shapes stay fixed, and the head costs about 1 % of an encoder.
         logits = self.head(self.encoder(x, frames.lengths).output)
@@ -96,6 +97,7 @@ class Hubert(Objective):
             total = _cross_entropy(logits, unmasked)
             terms.append(Term("unmasked", total, _labelled(unmasked), conf.unmasked_weight))
         if self.penalty_weight > 0:
+            # The mean of this micro-batch weighs as much as its masked frames: fairseq multiplies it by them, too.
             total = mean_square(frames.features, frames.lengths) * count
             terms.append(Term("features_penalty", total, count, self.penalty_weight))
         prediction = _best_class(logits.detach())
