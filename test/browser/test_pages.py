@@ -45,8 +45,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for folder in (whole, bare, extreme):
         run_program("ssl_report", folder)
     run_program("compare", whole, bare, extreme, "--output", root / "compare.html")
-    found = {name: folder / "report.html" for name, folder in (("whole", whole), ("bare", bare), ("extreme", extreme))}
-    return found | {"compare": root / "compare.html"}
+    page_of = {
+        name: folder / "report.html" for name, folder in (("whole", whole), ("bare", bare), ("extreme", extreme))
+    }
+    return page_of | {"compare": root / "compare.html"}
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
@@ -62,7 +64,7 @@ def test_a_page_is_whole_in_itself_and_fits(
         browser.screenshot(Path(SCREENSHOTS) / f"{name}_{width}_{'dark' if dark else 'light'}.png")
 
 
-PLACE = """((selector) => {
+RECTANGLE = """((selector) => {
     const element = document.querySelector(selector);
     element.scrollIntoView({block: "center", behavior: "instant"});
     const box = element.getBoundingClientRect();
@@ -76,7 +78,7 @@ def test_a_chart_tells_its_values_under_the_pointer(
     browser: Browser, pages: dict[str, Path], selector: str, words: list[str]
 ) -> None:
     browser.open(pages["whole"], width=DESKTOP)
-    left, top, width, height = browser.run(f"{PLACE}('{selector}')")
+    left, top, width, height = browser.run(f"{RECTANGLE}('{selector}')")
     browser.move_pointer(left + 0.3 * width, top + 0.2 * height)
     shown = browser.run("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent")
     assert all(word in shown for word in words), shown
@@ -86,7 +88,7 @@ def test_a_chart_tells_its_values_under_the_pointer(
 
 def test_a_click_into_a_spectrogram_plays_from_there(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["whole"], width=DESKTOP)
-    left, top, width, _ = browser.run(f"{PLACE}('.speech')")
+    left, top, width, _ = browser.run(f"{RECTANGLE}('.speech')")
     browser.click(left + width / 2, top + 60)
     second, seconds, is_playing = browser.run("""(async () => {
         const audio = document.querySelector("audio"), end = Date.now() + 20000;
@@ -97,7 +99,7 @@ def test_a_click_into_a_spectrogram_plays_from_there(browser: Browser, pages: di
 
 
 @pytest.mark.parametrize(
-    ("body", "found"),
+    ("body", "fault"),
     [
         ("<script>nowhere()</script>", "nowhere is not defined"),
         ('<img src="http://localhost:9/a.png" style="height: 30px">', "http://localhost:9/a.png"),
@@ -108,8 +110,8 @@ def test_a_click_into_a_spectrogram_plays_from_there(browser: Browser, pages: di
         ('<svg width="100" height="30"><text x="90" y="20">too far right</text></svg>', "leaves its chart"),
     ],
 )
-def test_what_is_wrong_with_a_page_is_seen(browser: Browser, tmp_path: Path, body: str, found: str) -> None:
+def test_what_is_wrong_with_a_page_is_seen(browser: Browser, tmp_path: Path, body: str, fault: str) -> None:
     page = tmp_path / "page.html"
     page.write_text(f'<!doctype html><meta name="viewport" content="width=device-width"><body>{body}</body>')
     seen = browser.open(page, width=PHONE)
-    assert any(found in text for text in [*seen.errors, *seen.requests, *seen.layout]), seen
+    assert any(fault in text for text in [*seen.errors, *seen.requests, *seen.layout]), seen

@@ -21,16 +21,12 @@ DEBT = {
     "espnet2/publish",
     "espnet2/units",
     "test/benchmark",
-    "test/browser",
     "test/espnet2/evaluate",
     "test/espnet2/finetune",
     "test/espnet2/formats",
     "test/espnet2/models",
     "test/espnet2/publish",
     "test/espnet2/units",
-    "test/interop",
-    "test/recipes_corpora",
-    "test/tools",
 }
 
 

@@ -96,7 +96,7 @@ class Browser:
         self._wait_for("Page.loadEventFired")
         self.run("document.fonts.ready.then(() => true)")
         seen = Seen(layout=self.run(LAYOUT_SCRIPT))
-        self.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        self.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
         seen.layout += [text for text in self.run(LAYOUT_SCRIPT) if text not in seen.layout]
         for event in self.events:
             self._judge(event, seen)

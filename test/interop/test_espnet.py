@@ -55,13 +55,13 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
             for parameter in model.parameters():
                 parameter += 0.02 * torch.randn_like(parameter)
         torch.save(model.state_dict(), file)
-    found = []
+    cases = []
     for wav in sounds:
         with torch.no_grad():
             last, layers, _ = model.inference_encode(wav[None], torch.tensor([len(wav)]))
         last = last[0] if isinstance(last, tuple) else last
-        found.append({"wav": wav, "last": last[0], "layers": [layer[0] for layer in layers]})
-    torch.save(found, folder / "theirs.pt")
+        cases.append({"wav": wav, "last": last[0], "layers": [layer[0] for layer in layers]})
+    torch.save(cases, folder / "theirs.pt")
 """
 BASE = {  # egs2/librispeech/ssl1/conf/tuning/train_hubert.yaml of ESPnet
     "frontend_conf": {"shapes": espnet_ssl1.FRONTEND["shapes"], "normalize_audio": False},
@@ -93,18 +93,20 @@ def write_config(folder: Path, case: str, changes: dict) -> None:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
     """A folder for each case with config.yaml, weights, and what ESPnet makes of two sounds."""
-    place = tmp_path_factory.mktemp("espnet")
-    python = fresh_environment(place / "env", *OURS_TOO)
+    working_folder = tmp_path_factory.mktemp("espnet")
+    python = fresh_environment(working_folder / "env", *OURS_TOO)
     for packages in (ITS_OWN, ("--no-deps", ESPNET)):
         subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-    folder = place / "models"
+    folder = working_folder / "models"
     for case in CASES:
         write_ssl1(folder / case, case)
     for name, (case, changes) in WIDE.items():
         write_config(folder / name, case, changes)
     write_config(folder / "meta", "xeus", XEUS)
     # Its text frontend looks for taggers of NLTK at home, which nothing here needs.
-    run(python, IN_ESPNET, folder, cwd=place, env={**os.environ, "HOME": str(place), "PYTHONPATH": ""})
+    run(
+        python, IN_ESPNET, folder, cwd=working_folder, env={**os.environ, "HOME": str(working_folder), "PYTHONPATH": ""}
+    )
     return folder
 
 
@@ -130,7 +132,7 @@ def test_xeus_by_name_and_shape(models):
     with torch.device("meta"):
         model = build(resolve_config(foreign.values, "xeus"))
     expected = {name: value.shape for name, value in model.state_dict().items() if not name.startswith("objectives.")}
-    found = from_canonical(foreign.weights, expected, "hubert")
-    assert {name: value.shape for name, value in found.items() if name in expected} == expected
-    assert found.keys() - expected.keys() == {"objectives.hubert.mask_embedding"}
-    assert model.encoder.num_layers == 19 and 570e6 < sum(value.numel() for value in found.values()) < 585e6
+    weights = from_canonical(foreign.weights, expected, "hubert")
+    assert {name: value.shape for name, value in weights.items() if name in expected} == expected
+    assert weights.keys() - expected.keys() == {"objectives.hubert.mask_embedding"}
+    assert model.encoder.num_layers == 19 and 570e6 < sum(value.numel() for value in weights.values()) < 585e6

@@ -18,15 +18,15 @@ SHIFT_SECONDS = 0.0025  # our frame t is at t / 50 s + 12.5 ms, theirs at t / 50
 IN_FASTABX = """
 import json, sys
 from fastabx.zerospeech import zerospeech_abx
-found = {}
+error_rates = {}
 for distance, theirs in (("angular", "angular"), ("euclidean", "euclidean"), ("equal", "identical")):
     for mode in ("within", "across"):
         folder = f"{sys.argv[1]}/{distance}"
-        found[f"{distance} {mode}"] = zerospeech_abx(
+        error_rates[f"{distance} {mode}"] = zerospeech_abx(
             f"{folder}/corpus.item", folder, speaker=mode, context="within", distance=theirs, frequency=50,
             max_size_group=None, max_x_across=None,
         )
-json.dump(found, open(sys.argv[2], "w"))
+json.dump(error_rates, open(sys.argv[2], "w"))
 """
 
 
@@ -34,14 +34,14 @@ def write_corpus(folder: Path, spoken: list[Spoken]) -> None:
     """<utt>.pt and corpus.item, as ZeroSpeech has them."""
     folder.mkdir(parents=True)
     lines = ["#file onset offset #phone prev-phone next-phone speaker"]
-    for each in spoken:
-        torch.save(torch.tensor(each.frames), folder / f"{each.utt_id}.pt")
-        last = (len(each.frames) - 0.5) / FRAMES_PER_SECOND + 1e-4  # they refuse ends behind the last frame
-        for before, phone, after in zip(each.phones, each.phones[1:], each.phones[2:], strict=False):
+    for utterance in spoken:
+        torch.save(torch.tensor(utterance.frames), folder / f"{utterance.utt_id}.pt")
+        last = (len(utterance.frames) - 0.5) / FRAMES_PER_SECOND + 1e-4  # they refuse ends behind the last frame
+        for before, phone, after in zip(utterance.phones, utterance.phones[1:], utterance.phones[2:], strict=False):
             if SILENCE not in (before[2], phone[2], after[2]):
                 onset, offset = max(0.0, before[0] - SHIFT_SECONDS), min(last, after[1] - SHIFT_SECONDS)
-                names = f"{phone[2]} {before[2]} {after[2]} {each.speaker}"
-                lines.append(f"{each.utt_id} {onset:.6f} {offset:.6f} {names}")
+                names = f"{phone[2]} {before[2]} {after[2]} {utterance.speaker}"
+                lines.append(f"{utterance.utt_id} {onset:.6f} {offset:.6f} {names}")
     (folder / "corpus.item").write_text("\n".join(lines) + "\n")
 
 
@@ -54,6 +54,6 @@ def test_fastabx_gives_the_stored_figures_on_python_3_12_or_newer(tmp_path):
     python = tmp_path / "env/bin/python"
     torch_pin = f"torch=={torch.__version__.split('+')[0]}"
     subprocess.run([python, "-m", "pip", "install", "-q", FASTABX, torch_pin], check=True)
-    subprocess.run([python, "-c", IN_FASTABX, tmp_path, tmp_path / "found.json"], check=True)
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found == {" ".join(key): pytest.approx(value, abs=1e-6) for key, value in FASTABX_FIGURES.items()}
+    subprocess.run([python, "-c", IN_FASTABX, tmp_path, tmp_path / "error_rates.json"], check=True)
+    error_rates = json.loads((tmp_path / "error_rates.json").read_text())
+    assert error_rates == {" ".join(key): pytest.approx(value, abs=1e-6) for key, value in FASTABX_FIGURES.items()}

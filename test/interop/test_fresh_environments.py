@@ -70,8 +70,8 @@ model.eval()
 for case in torch.load(reference):
     wavs, keys = case["wav"][None], {} if "cfg" in content else {"mask": None}
     with torch.no_grad():
-        found = model.extract_features(wavs, padding_mask=torch.zeros(wavs.shape, dtype=torch.bool), **keys)
-    last = found["x"] if isinstance(found, dict) else found[0]
+        output = model.extract_features(wavs, padding_mask=torch.zeros(wavs.shape, dtype=torch.bool), **keys)
+    last = output["x"] if isinstance(output, dict) else output[0]
     assert (last[0, : len(case["last"])] - case["last"]).abs().max() < 1e-4
 """
 
@@ -105,12 +105,12 @@ def write_reference(experiment: Path, path: Path) -> Path:
 def base(tmp_path_factory) -> dict[str, Path]:
     """Objective (or the demo's model) -> experiment, and "<objective> reference" -> what it gives."""
     folder = tmp_path_factory.mktemp("base")
-    found = {}
+    experiments = {}
     for objective in ("hubert", "wav2vec2", "wavlm"):
-        found[objective] = write_base(folder / objective, objective)
-        found[f"{objective} reference"] = write_reference(found[objective], folder / f"{objective}.pt")
-    found["demo"], found["demo reference"] = DEMO, write_reference(DEMO, folder / "demo.pt")
-    return found
+        experiments[objective] = write_base(folder / objective, objective)
+        experiments[f"{objective} reference"] = write_reference(experiments[objective], folder / f"{objective}.pt")
+    experiments["demo"], experiments["demo reference"] = DEMO, write_reference(DEMO, folder / "demo.pt")
+    return experiments
 
 
 def test_transformers_alone(tmp_path, base):

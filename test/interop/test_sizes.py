@@ -35,8 +35,8 @@ def test_names_and_shapes(name, kind, settings):
         config = getattr(transformers, f"{kind}Config")(**settings)
         theirs = getattr(transformers, f"{kind}Model")(config).state_dict()
     entry = next(iter(ours.objectives))
-    found, _ = rename(to_canonical(ours.state_dict(), entry), names.TRANSFORMERS)
-    assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in theirs.items()}
+    renamed, _ = rename(to_canonical(ours.state_dict(), entry), names.TRANSFORMERS)
+    assert {key: value.shape for key, value in renamed.items()} == {key: value.shape for key, value in theirs.items()}
 
 
 @pytest.mark.parametrize("library", ["huggingface", "torchaudio", "fairseq"])

@@ -32,8 +32,8 @@ def make_folder(root: Path, *, num_speakers: int = 4) -> Path:
 
 def data(recipe) -> dict[str, bytes]:
     """The tables, without what only speeds up the next call."""
-    found = contents(recipe.ssl1 / "data")
-    return {name: value for name, value in found.items() if not name.startswith("audio_folder/")}
+    content_of = contents(recipe.ssl1 / "data")
+    return {name: value for name, value in content_of.items() if not name.startswith("audio_folder/")}
 
 
 def lines(recipe, table: str) -> list[str]:

@@ -97,8 +97,8 @@ def test_a_repeated_sentence_is_in_one_set(corpus_recipe, tmp_path: Path) -> Non
         write_lines(stamps / f"swan{number}.txt", ["A swan" + "!" * (number % 3)])  # punctuation is no other sentence
         soundfile.write(stamps / f"swan{number}_desc.ogg", tone(0.2, 120 + number), 16000)
     recipe.prepare(*OPTIONS, root)
-    found = [sum("swan" in line for line in recipe.tables(dset)["wav.scp"]) for dset in ("train", "dev")]
-    assert sorted(found) == [0, 12]
+    swans_of_set = [sum("swan" in line for line in recipe.tables(dset)["wav.scp"]) for dset in ("train", "dev")]
+    assert sorted(swans_of_set) == [0, 12]
 
 
 def test_missing_packages_and_other_contents_are_one_clear_message(corpus_recipe, tmp_path: Path) -> None:

@@ -198,10 +198,10 @@ def fetched(recipe: CorpusRecipe) -> list[str]:
 def test_what_the_recipe_reads_is_cloned(corpus_recipe, published) -> None:
     recipe, (url, commit) = corpus_recipe("mboshi"), published
     succeed(recipe.ssl1, "local/download.sh", "--url", url, "--commit", commit, "downloads")
-    wanted = [f"{AUDIO}/{name}{suffix}" for name in UTTERANCES for suffix in (".wav", ".mb.cleaned")]
-    wanted += [f"{DEV}/{name}.mb.cleaned" for name in HELD_OUT]
-    wanted += [f"{ALIGNMENTS}/{name}.phn" for name in (*UTTERANCES, f"{FIRST}_197")]
-    assert fetched(recipe) == sorted(wanted)
+    expected = [f"{AUDIO}/{name}{suffix}" for name in UTTERANCES for suffix in (".wav", ".mb.cleaned")]
+    expected += [f"{DEV}/{name}.mb.cleaned" for name in HELD_OUT]
+    expected += [f"{ALIGNMENTS}/{name}.phn" for name in (*UTTERANCES, f"{FIRST}_197")]
+    assert fetched(recipe) == sorted(expected)
     assert "train: 2 speakers, 3 utterances" in recipe.prepare("--check_content", "false")
     assert f"{recipe.ssl1}/downloads/mboshi/{AUDIO}" in recipe.tables("train")["wav.scp"][0]
 

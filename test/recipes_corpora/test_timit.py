@@ -46,8 +46,8 @@ def make_timit(folder: Path, *, upper: bool = True, riff: bool = False) -> Path:
     for part in ("train", "test"):
         for region in range(1, 9):
             (folder / case(part) / case(f"dr{region}")).mkdir(parents=True)
-    for place in SPEAKERS:
-        speaker = folder.joinpath(*map(case, place))
+    for names in SPEAKERS:
+        speaker = folder.joinpath(*map(case, names))
         speaker.mkdir()
         for sentence in SENTENCES:
             write_sentence(speaker, sentence, upper, riff)

@@ -39,9 +39,14 @@ def test_segments_of_the_list_are_taken_and_sessions_held_out(recipe: CorpusReci
     root = make_corpus(tmp_path / "a corpus")
     recipe.prepare_with_any_nj("--voxpopuli_root", root, "--dev_hours", "0.0006")
     assert recipe.sets() == ["dev", "train"]
-    found = [events(recipe, dset) for dset in recipe.sets()]
-    assert found[0] | found[1] == {f"{session}_{language}" for session in IN_10K for language in ("de", "fr")}
-    assert [len({event.rsplit("_", 1)[0] for event in part}) for part in found] == [1, 1]  # a session is on one side
+    events_of_set = [events(recipe, dset) for dset in recipe.sets()]
+    assert events_of_set[0] | events_of_set[1] == {
+        f"{session}_{language}" for session in IN_10K for language in ("de", "fr")
+    }
+    assert [len({event.rsplit("_", 1)[0] for event in part}) for part in events_of_set] == [
+        1,
+        1,
+    ]  # a session is on one side
     both = {name: recipe.tables("dev")[name] + recipe.tables("train")[name] for name in recipe.tables("dev")}
     event = f"{IN_10K[0]}_de"
     assert f"{event}-1 {event} 0.600 1.100" in both["segments"]

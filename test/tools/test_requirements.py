@@ -33,8 +33,8 @@ def test_every_required_package_has_a_pin_within_its_range(root: Path, ranges: d
     core = pins(root, "requirements.txt", python)
     everything = core | pins(root, "requirements-test.txt", python)
     for_tests = [item for extra in EXTRAS_FOR_TESTS for item in ranges["EXTRAS"][extra]]
-    for available, wanted in ((core, ranges["REQUIRED"] + ranges["EXTRAS"]["recipe"]), (everything, for_tests)):
-        for requirement in map(Requirement, wanted):
+    for available, requirements in ((core, ranges["REQUIRED"] + ranges["EXTRAS"]["recipe"]), (everything, for_tests)):
+        for requirement in map(Requirement, requirements):
             version = available.get(canonicalize_name(requirement.name))
             assert version, f"{requirement.name} has no pin for Python {python}"
             assert requirement.specifier.contains(version), f"{requirement} excludes its own pin {version}"
