@@ -14,7 +14,7 @@ from espnet2.units.sampling import FeatureShard, SamplePlan, job_part, sampled_f
 from espnet2.units.source import make_extractor
 from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
-from espnet2.utils.progress import Progress
+from espnet2.utils.progress import AudioProgress
 
 
 def main() -> None:
@@ -52,11 +52,7 @@ def _frames(
     """The sampled frames of each utterance: (frames, dim)."""
     index = request.index
     seconds = index.num_samples[rows].sum() / index.sample_rate
-    progress = Progress(
-        f"features, shard {arguments.job} of {arguments.num_jobs}",
-        float(seconds),
-        lambda line: print(line, file=sys.stderr, flush=True),
-    )
+    progress = AudioProgress(f"features, shard {arguments.job} of {arguments.num_jobs}", float(seconds))
 
     def pick(row: int, features: Tensor) -> np.ndarray:
         progress.add(index.num_samples[row] / index.sample_rate)

@@ -12,8 +12,8 @@ from email.message import Message
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from espnet2.data_prep.scan import Progress
 from espnet2.utils.errors import UserError
+from espnet2.utils.progress import Progress
 from espnet2.utils.show import format_bytes
 
 BLOCK_BYTES = 1 << 20

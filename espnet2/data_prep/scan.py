@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import sys
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -14,8 +12,8 @@ from typing import TypeVar
 from espnet2.data_prep.disk import sort_file
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
+from espnet2.utils.progress import Progress
 
-REPORT_SECONDS = 10.0  # between two lines of progress
 UNIT_FOLDERS = 256  # folders are opened breadth first until there are so many; each then is a unit of work
 NUM_PARTS = 64  # files of a listing that stopped half way: at most so much of it is lost
 CHUNK = 64  # items a process takes at a time
@@ -23,24 +21,6 @@ NUM_NAMED = 8  # names that an error shows
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Progress:
-    """Lines on standard error, at most one each ten seconds: how much is done, how fast, how long it will take."""
-
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self.what, self.total, self.done = what, total, 0
-        self.started_at = self.said_at = time.monotonic()
-
-    def add(self, count: int = 1) -> None:
-        """Note that `count` more are done."""
-        self.done += count
-        now = time.monotonic()
-        if now - self.said_at >= REPORT_SECONDS:
-            self.said_at = now
-            rate = self.done / (now - self.started_at)
-            left = f" of {self.total:,}, about {(self.total - self.done) / rate:.0f} s left" if self.total else ""
-            print(f"{self.what}: {self.done:,}{left} ({rate:,.0f} per second)", file=sys.stderr, flush=True)
 
 
 def require_root(root: str | Path, expected_children: Collection[str], what: str) -> Path:

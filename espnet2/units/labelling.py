@@ -19,7 +19,7 @@ from espnet2.units.sampling import fingerprint, job_part
 from espnet2.units.source import FeatureSource, make_extractor, resolve_source
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, read_json, write_json
-from espnet2.utils.progress import Progress
+from espnet2.utils.progress import AudioProgress
 
 if TYPE_CHECKING:  # only `label_part` computes; the rest does without the two seconds that torch takes to load
     from torch import Tensor
@@ -99,7 +99,7 @@ def label_part(
     extractor = make_extractor(current, index.sample_rate, device)
     on_device = centroids.to(device)
     audio_seconds = index.num_samples[rows].sum() / index.sample_rate
-    progress = Progress(f"labels, shard {job} of {num_jobs}", float(audio_seconds), report)
+    progress = AudioProgress(f"labels, shard {job} of {num_jobs}", float(audio_seconds), report)
 
     def line(row: int, features: Tensor) -> str:
         progress.add(index.num_samples[row] / index.sample_rate)

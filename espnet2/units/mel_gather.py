@@ -18,7 +18,7 @@ from espnet2.ssl.modules.mel import LogMel, MelSettings
 from espnet2.ssl.modules.mel_statistics import MelStatistics
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import read_json, read_json_lines, require_json, write_json
-from espnet2.utils.progress import Progress
+from espnet2.utils.progress import AudioProgress
 
 FOLDER = "mel_stats"  # the folder inside dump/<set>
 FORMAT_VERSION = 1
@@ -97,7 +97,7 @@ def gather_statistics(
     seconds = [float(request.index.num_samples[rows].sum()) / settings.sample_rate for rows in parts]
     done = _read_partial(request.partial_path, card)
     missing = [number for number in range(len(parts)) if number not in done]
-    progress = Progress(f"{dump_set}: mel statistics", sum(seconds[number] for number in missing), tell)
+    progress = AudioProgress(f"{dump_set}: mel statistics", sum(seconds[number] for number in missing), tell)
     request.path.parent.mkdir(parents=True, exist_ok=True)
     with open(request.partial_path, "w", encoding="utf-8") as stream:
         for value in (card, *([number, part.to_json()] for number, part in done.items())):

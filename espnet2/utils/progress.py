@@ -4,48 +4,85 @@ import sys
 import time
 from collections.abc import Callable
 
-PROGRESS_SECONDS = 10.0  # between two lines
+LINE_SECONDS = 10.0  # between two lines
 UTTERANCE_SECONDS = 30.0
 
 
-class Progress:
-    """A line every few seconds: what is done, how fast, when it ends."""
+class Pace:
+    """The clock of a long job: when the next line is due, and how long the rest will take."""
 
-    def __init__(self, what: str, total_seconds: float, report: Callable[[str], None]) -> None:
-        self.what = what
-        self.total_seconds = total_seconds  # of audio
-        self.report = report
-        self.done_seconds = 0.0
+    def __init__(self, seconds: float = LINE_SECONDS) -> None:
+        self.seconds = seconds  # between two lines
         self.began = self.told = time.monotonic()
+
+    def is_due(self, *, is_last: bool = False) -> bool:
+        """Whether it is time for a line; if so, the next one is due `seconds` from now."""
+        now = time.monotonic()
+        if now - self.told < self.seconds and not is_last:
+            return False
+        self.told = now
+        return True
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """From the beginning to the line that is due."""
+        return max(self.told - self.began, 1e-6)
+
+    def left_seconds(self, done: float, total: float) -> float:
+        """How long the rest takes if it is as fast."""
+        return self.elapsed_seconds * (total / max(done, 1e-9) - 1)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Of things that are counted: how many are done, how fast, how long the rest will take."""
+
+    def __init__(self, what: str, total: int | None = None, *, report: Callable[[str], None] = _say) -> None:
+        self.what, self.total, self.done, self.report = what, total, 0, report
+        self.pace = Pace()
+
+    def add(self, count: int = 1) -> None:
+        """Note that `count` more are done."""
+        self.done += count
+        if self.pace.is_due():
+            rate = self.done / self.pace.elapsed_seconds
+            rest = ""
+            if self.total:
+                rest = f" of {self.total:,}, about {self.pace.left_seconds(self.done, self.total):.0f} s left"
+            self.report(f"{self.what}: {self.done:,}{rest} ({rate:,.0f} per second)")
+
+
+class AudioProgress:
+    """Of seconds of audio: what share is done, how much faster than real time, how long the rest will take."""
+
+    def __init__(self, what: str, total_seconds: float, report: Callable[[str], None] = _say) -> None:
+        self.what, self.total_seconds, self.report = what, total_seconds, report
+        self.done_seconds = 0.0
+        self.pace = Pace()
 
     def add(self, audio_seconds: float) -> None:
         """Note that so much audio is done."""
         self.done_seconds += audio_seconds
-        now = time.monotonic()
-        if now - self.told >= PROGRESS_SECONDS:
-            self.told = now
-            speed = self.done_seconds / (now - self.began)
+        if self.pace.is_due():
+            speed = self.done_seconds / self.pace.elapsed_seconds
             share = self.done_seconds / max(self.total_seconds, 1e-9)
-            left = (self.total_seconds - self.done_seconds) / speed
+            left = self.pace.left_seconds(self.done_seconds, self.total_seconds)
             self.report(f"{self.what}: {100 * share:.0f} %, {speed:.0f} x real time, {left:.0f} s left")
 
 
 class UtteranceProgress:
-    """A line every half minute: how far, how fast, how long still."""
+    """Of utterances of known length: how many are done, how much faster than real time, how long the rest will take."""
 
-    def __init__(self, total: int, sample_rate: int) -> None:
-        self.total, self.sample_rate = total, sample_rate
-        self.start = self.shown = time.monotonic()
+    def __init__(self, total: int, sample_rate: int, *, report: Callable[[str], None] = _say) -> None:
+        self.total, self.sample_rate, self.report = total, sample_rate, report
+        self.pace = Pace(UTTERANCE_SECONDS)
 
     def show(self, done: int, num_samples: int) -> None:
-        now = time.monotonic()
-        if now - self.shown < UTTERANCE_SECONDS and done < self.total:
-            return
-        self.shown = now
-        elapsed = max(now - self.start, 1e-6)
-        left = elapsed / done * (self.total - done)
-        speed = num_samples / self.sample_rate / elapsed
-        print(
-            f"{done:,} of {self.total:,} utterances, {speed:,.0f} times real time, {left:.0f} s left",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+        """Note how many utterances of how many samples are done in all; the last one always gives a line."""
+        if self.pace.is_due(is_last=done >= self.total):
+            speed = num_samples / self.sample_rate / self.pace.elapsed_seconds
+            left = self.pace.left_seconds(done, self.total)
+            self.report(f"{done:,} of {self.total:,} utterances, {speed:,.0f} times real time, {left:.0f} s left")

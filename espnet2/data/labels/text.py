@@ -2,7 +2,6 @@
 
 import logging
 import tempfile
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,8 +25,7 @@ from espnet2.data.labels.whole import is_whole
 from espnet2.text.token_list import SPECIALS, TokenList, read_token_list
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file, hash_value
-
-PROGRESS_SECONDS = 10
+from espnet2.utils.progress import Pace
 
 
 class ParsedText(NamedTuple):
@@ -202,14 +200,11 @@ def _strangers_error(text: Path, tokens: TokenList, strangers: list[str]) -> Use
 def _progress(text: Path) -> Callable[[int], None]:
     """Says every few seconds how much of a long file is read and how long the rest will take."""
     total_bytes = max(text.stat().st_size, 1)
-    began = said = time.monotonic()
+    pace = Pace()
 
     def show(read_bytes: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= PROGRESS_SECONDS:
-            said = now
-            left_seconds = (now - began) * (total_bytes / max(read_bytes, 1) - 1)
+        if pace.is_due():
+            left_seconds = pace.left_seconds(read_bytes, total_bytes)
             logging.info("%s: %.0f %% read, about %.0f s left", text, 100 * read_bytes / total_bytes, left_seconds)
 
     return show

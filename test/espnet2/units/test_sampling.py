@@ -8,7 +8,6 @@ from espnet2.data.index import open_indexes
 from espnet2.units.request import require_disk, require_memory
 from espnet2.units.sampling import FeatureShard, Sample, job_part, plan_sample, sampled_frames
 from espnet2.utils.errors import UserError
-from espnet2.utils.progress import Progress
 
 MFCC = FrameGeometry(((400, 160),))
 
@@ -95,13 +94,3 @@ def test_too_little_disk_or_memory_is_said_before(tmp_path):
         require_disk(tmp_path, 10**18)
     with pytest.raises(UserError, match="of memory"):
         require_memory(10**18)
-
-
-def test_progress_says_speed_and_time_left(monkeypatch):
-    lines: list[str] = []
-    clock = iter([0.0, 5.0, 20.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    progress = Progress("labels", 400.0, lines.append)
-    progress.add(50)
-    progress.add(50)
-    assert lines == ["labels: 25 %, 5 x real time, 60 s left"]

@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from espnet2.data_prep.scan import Progress, require_root, scan_audio
+from espnet2.data_prep.scan import require_root, scan_audio
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.progress import Progress
 
 WHAT = "AISHELL-1 (--aishell_root)"
 SETS = ("train", "dev", "test")

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from espnet2.data_prep.download import unpack_archive
-from espnet2.data_prep.scan import Progress, require_root
+from espnet2.data_prep.scan import require_root
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.progress import Progress
 
 
 def unpack_speakers(corpus: Path) -> int:

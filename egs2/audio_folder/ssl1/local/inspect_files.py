@@ -10,8 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the parallel unit is the job
 from inspection import Inspected, inspect
 from plan import CHUNK_FILES, Plan, read_plan
 
-from espnet2.data_prep.scan import Progress
 from espnet2.utils.errors import run_main
+from espnet2.utils.progress import Progress
 
 
 def inspect_chunk(plan: Plan, number: int, progress: Progress) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from inspection import SUFFIXES, Inspected, InspectOptions, merged, read_results
 
-from espnet2.data_prep.scan import Progress, scan_audio
+from espnet2.data_prep.scan import scan_audio
 from espnet2.data_prep.vad import CutOptions
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, hash_bytes, hash_file, hash_value, write_json
+from espnet2.utils.progress import Progress
 
 CHUNK_FILES = 100  # the unit of work of a job; whatever their number, the result is the same
 

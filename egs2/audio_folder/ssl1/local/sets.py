@@ -10,10 +10,10 @@ from inspection import NO_SPEECH, read_results
 from speakers import NO_SPEAKER, Entry, file_id, sorted_speakers, with_speakers
 
 from espnet2.data_prep.disk import sort_file
-from espnet2.data_prep.scan import Progress
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
+from espnet2.utils.progress import Progress
 
 NUM_NAMED = 5  # offenders an error names
 DUPLICATE = "duplicate"

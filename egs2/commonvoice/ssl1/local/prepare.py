@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet2.data_prep.scan import Progress, require_root
+from espnet2.data_prep.scan import require_root
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.progress import Progress
 
 WHAT = "Common Voice (--commonvoice_root)"
 LISTS = ("train", "dev", "test", "validated", "other", "invalidated")  # the tsv files that list clips

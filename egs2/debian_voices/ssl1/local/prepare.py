@@ -19,10 +19,11 @@ from espnet2.data.audio.decode import open_recording
 from espnet2.data.audio.rejected import RejectedAudio
 from espnet2.data.format.convert import convert_blocks
 from espnet2.data.format.plan import FormatOptions
-from espnet2.data_prep.scan import Progress, map_in_order
+from espnet2.data_prep.scan import map_in_order
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
+from espnet2.utils.progress import Progress
 
 SAMPLE_RATE = 16000  # Hz
 DEV_SHARE = 10  # one sentence in ten

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from espnet2.data_prep.scan import Progress
 from espnet2.utils.errors import UserError
+from espnet2.utils.progress import Progress
 
 BLOCK_CHARACTERS = 1 << 20
 LONGEST_ELEMENT = 1 << 28  # characters; a day of segments has 2 million, so what is longer is a damaged file

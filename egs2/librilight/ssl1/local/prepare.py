@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from voice_activity import Cutting, read_speaker
 
-from espnet2.data_prep.scan import Progress, map_in_order, require_root
+from espnet2.data_prep.scan import map_in_order, require_root
 from espnet2.data_prep.split import hold_out
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write, hash_value
+from espnet2.utils.progress import Progress
 
 NUM_UNITS = 512  # files in --work: at most so small a share is lost by a stop
 NUM_NAMED = 5  # offenders a message names

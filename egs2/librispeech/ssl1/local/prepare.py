@@ -8,11 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet2.data_prep.scan import Progress, map_in_order, require_root, scan_audio
+from espnet2.data_prep.scan import map_in_order, require_root, scan_audio
 from espnet2.data_prep.tables import Phone, Utterance, write_data_dir
 from espnet2.data_prep.textgrid import phones_of, read_lab, read_textgrid
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.kaldi_table import read_table
+from espnet2.utils.progress import Progress
 
 JOINED = {
     "train_960": ("train-clean-100", "train-clean-360", "train-other-500"),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from espnet2.data_prep.disk import join_on_disk
-from espnet2.data_prep.scan import Progress, require_root, scan_audio
+from espnet2.data_prep.scan import require_root, scan_audio
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.progress import Progress
 
 LANGUAGES = {  # name of the folder -> ISO 639-1
     "german": "de", "dutch": "nl", "french": "fr", "spanish": "es", "italian": "it", "portuguese": "pt",

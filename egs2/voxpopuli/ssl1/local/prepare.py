@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from espnet2.data_prep.scan import Progress, require_root, scan_audio
+from espnet2.data_prep.scan import require_root, scan_audio
 from espnet2.data_prep.split import hold_out
 from espnet2.data_prep.tables import Utterance, write_data_dir
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import atomic_write
+from espnet2.utils.progress import Progress
 
 WHAT = "VoxPopuli (--voxpopuli_root)"
 SEGMENTS = "unlabelled_data/unlabelled_v2.tsv.gz"  # event_id, segment_no, start, end; of all languages and years
