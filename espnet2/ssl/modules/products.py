@@ -113,7 +113,11 @@ class _StridedProduct(torch.autograd.Function):
         for first, last in _chunks(weight.size(2), stride):
             rows = _rows(x, first, last, stride, num_frames)
             matrix = _matrix(weight, first, last).expand(len(x), -1, -1)
-            total = torch.bmm(rows, matrix) if total is None else total.baddbmm_(rows, matrix)
+            if total is None or torch.compiler.is_compiling():  # a compiler adds where it computes what follows
+                product = torch.bmm(rows, matrix)
+                total = product if total is None else total + product
+            else:
+                total.baddbmm_(rows, matrix)
         assert total is not None
         return total
 
@@ -123,11 +127,8 @@ class _StridedProduct(torch.autograd.Function):
         chunks, stride, num_frames = _chunks(weight.size(2), ctx.stride), ctx.stride, gradient.size(1)
         of_x = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_x = x.new_zeros(x.shape) if weight.size(2) < stride else torch.empty_like(x)
-            of_x[:, num_frames * stride :] = 0  # the first chunk writes the frames before
-            for first, last in chunks:
-                matrix = _matrix(weight, first, last).transpose(1, 2).expand(len(x), -1, -1)
-                _rows(of_x, first, last, stride, num_frames).baddbmm_(gradient, matrix, beta=int(first > 0))
+            spread = _spread if torch.compiler.is_compiling() else _spread_in_place
+            of_x = spread(gradient, weight, stride, x.size(1))
         if ctx.needs_input_grad[1]:
             parts = [
                 torch.bmm(_rows(x, first, last, stride, num_frames).transpose(1, 2), gradient)
@@ -137,6 +138,31 @@ class _StridedProduct(torch.autograd.Function):
             ]
             of_weight = torch.cat(parts).permute(2, 1, 0)  # (kernel, inputs, outputs) -> as the weight
         return of_x, of_weight, None
+
+
+def _spread_in_place(gradient: Tensor, weight: Tensor, stride: int, frames: int) -> Tensor:
+    """The gradient of the input, (batch, frames, inputs): products write into it."""
+    num_frames, kernel = gradient.size(1), weight.size(2)
+    shape = (len(gradient), frames, weight.size(1))
+    of_x = gradient.new_zeros(shape) if kernel < stride else gradient.new_empty(shape)
+    of_x[:, num_frames * stride :] = 0  # the first chunk writes the frames before
+    for first, last in _chunks(kernel, stride):
+        matrix = _matrix(weight, first, last).transpose(1, 2).expand(len(gradient), -1, -1)
+        _rows(of_x, first, last, stride, num_frames).baddbmm_(gradient, matrix, beta=int(first > 0))
+    return of_x
+
+
+def _spread(gradient: Tensor, weight: Tensor, stride: int, frames: int) -> Tensor:
+    """The same as a sum of padded products, which a compiler computes in one pass with what follows."""
+    total: Tensor | None = None
+    for first, last in _chunks(weight.size(2), stride):
+        matrix = _matrix(weight, first, last).transpose(1, 2).expand(len(gradient), -1, -1)
+        taps = torch.unflatten(torch.bmm(gradient, matrix), 2, (last - first, -1))
+        rows = F.pad(taps, (0, 0, 0, stride - (last - first))).flatten(1, 2)  # (batch, num_frames * stride, inputs)
+        padded = F.pad(rows, (0, 0, first, frames - first - rows.size(1)))
+        total = padded if total is None else total + padded
+    assert total is not None
+    return total
 
 
 def _chunks(kernel: int, stride: int) -> list[tuple[int, int]]:

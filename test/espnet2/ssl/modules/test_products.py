@@ -51,7 +51,9 @@ def assert_same(ours: torch.Tensor, expected: torch.Tensor, inputs: list[torch.T
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "kernel", "stride", "frames"), STRIDED)
-def test_strided(inputs, outputs, kernel, stride, frames):
+@pytest.mark.parametrize("is_compiling", [False, True])
+def test_strided(inputs, outputs, kernel, stride, frames, is_compiling, monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: is_compiling)
     torch.manual_seed(0)
     x = torch.randn(3, frames, inputs, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(outputs, inputs, kernel, dtype=torch.float64, requires_grad=True)
