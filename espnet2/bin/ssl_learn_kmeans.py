@@ -51,7 +51,7 @@ def main() -> int:
     request = read_request(arguments)
     card = read_card(arguments.output_dir)
     if card is not None:
-        check_card(arguments.output_dir, card, {**request.wanted, "num_clusters": arguments.num_clusters})
+        check_card(arguments.output_dir, card, {**request.identity, "num_clusters": arguments.num_clusters})
         print(f"{arguments.output_dir}: finished before, kept: {card.describe()}", file=sys.stderr)
         return 0
     if arguments.check:

@@ -25,7 +25,7 @@ class AlignedSet:
     phones: np.ndarray | None  # (all frames,) ids, NO_PHONE where none is; None without alignments
     num_phones: int = 0
     symbols: tuple[str, ...] = ()  # id -> phone; the ids of two sets differ
-    place: str = ""  # where the phones come from
+    origin: str = ""  # where the phones come from
     notes: tuple[str, ...] = ()  # about the alignments, in plain words
 
     def split(self, frames: np.ndarray) -> list[np.ndarray]:
@@ -99,8 +99,8 @@ def align_set(
     known = phones.alignments
     ids = [known.utterances[index.utt_id(row)].frames(int(counts[row]), frame_rate) for row in rows]
     symbols = known.phones
-    found = np.concatenate(ids)
-    return AlignedSet(index, rows, counts[rows], found, len(symbols), symbols, phones.place, phones.notes)
+    phone_ids = np.concatenate(ids)
+    return AlignedSet(index, rows, counts[rows], phone_ids, len(symbols), symbols, phones.origin, phones.notes)
 
 
 def missing_phones(dump_set: str | Path, alignments: str | Path | None = None) -> str:
@@ -111,11 +111,13 @@ def missing_phones(dump_set: str | Path, alignments: str | Path | None = None) -
 def common_counts(index: AudioIndex, extractors: Sequence[FeatureExtractor], frame_rate: float) -> np.ndarray:
     """(utterances of the index,) frames that all extractors have of each at the common rate."""
     num_samples = np.asarray(index.num_samples)
+    geometries = [extractor.geometry for extractor in extractors]
     counts = [
-        RateChange.between(each.geometry.frame_rate, frame_rate).count(each.geometry.output_lengths(num_samples))
-        for each in extractors
+        RateChange.between(geometry.frame_rate, frame_rate).count(geometry.output_lengths(num_samples))
+        for geometry in geometries
     ]
-    return np.min(counts, axis=0)
+    fewest: np.ndarray = np.min(counts, axis=0)
+    return fewest
 
 
 def collect(aligned: AlignedSet, extractor: FeatureExtractor, frame_rate: float) -> Tensor:

@@ -1,5 +1,6 @@
 """phones.ctm, TextGrids or tsv tables in, the phones of a set's utterances out; what does not fit its audio is said."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +33,7 @@ class PhoneFiles:
 
     paths: tuple[Path, ...]  # a table, or the TextGrids of single utterances
     utt_ids: tuple[str, ...]  # of the TextGrids; () for a table
-    place: str  # for messages
+    origin: str  # for messages
     tier: str = ""  # of the TextGrids; "": one of TIERS
 
     @property
@@ -46,7 +47,7 @@ class SetPhones:
     """The phones of a set, all within its audio."""
 
     alignments: Alignments  # utterances of the set only
-    place: str  # for messages
+    origin: str  # for messages
     notes: tuple[str, ...]  # what was left out, in plain words
 
 
@@ -67,18 +68,18 @@ def find_phones(dump_set: str | Path, source: str | Path | None = None) -> Phone
             of one utterance.
     """
     dump_set = Path(dump_set)
-    own = dump_set / "phones.ctm"
+    set_table = dump_set / "phones.ctm"
     if source is not None:
-        place, _, tier = str(source).partition(TIER_OPTION)
-        phones = _find_in(Path(place), dump_set, tier)
-        if phones is None and own.is_file():
+        origin, _, tier = str(source).partition(TIER_OPTION)
+        phones = _find_in(Path(origin), dump_set, tier)
+        if phones is None and set_table.is_file():
             raise UserError(
-                f"{place}: no alignments of {dump_set} in it (expected {dump_set.name}.ctm, {dump_set.name}.tsv or "
-                f"TextGrids with the names of its utterances); the set has {own}: leave out the option to take "
-                f"that, or put a link to it into the folder: ln -s {own.absolute()} {place}/{dump_set.name}.ctm"
+                f"{origin}: no alignments of {dump_set} in it (expected {dump_set.name}.ctm, {dump_set.name}.tsv or "
+                f"TextGrids with the names of its utterances); the set has {set_table}: leave out the option to take "
+                f"that, or put a link to it into the folder: ln -s {set_table.absolute()} {origin}/{dump_set.name}.ctm"
             )
         return phones
-    return PhoneFiles((own,), (), str(own)) if own.is_file() else None
+    return PhoneFiles((set_table,), (), str(set_table)) if set_table.is_file() else None
 
 
 def _find_in(source: Path, dump_set: Path, tier: str) -> PhoneFiles | None:
@@ -86,12 +87,12 @@ def _find_in(source: Path, dump_set: Path, tier: str) -> PhoneFiles | None:
         raise UserError(f"{source}: no such file or folder of phone alignments (--alignment_phoneme_dir)")
     if source.is_file():
         return PhoneFiles((source,), (), str(source), tier)
-    own = source / dump_set.name
-    stems = (own, own / "phones", source / "phones")
+    set_path = source / dump_set.name
+    stems = (set_path, set_path / "phones", source / "phones")
     for table in (stem.with_name(stem.name + suffix) for stem in stems for suffix in (CTM, TSV)):
         if table.is_file():
             return PhoneFiles((table,), (), str(table))
-    folder = own if own.is_dir() else source
+    folder = set_path if set_path.is_dir() else source
     index = AudioIndex.open(dump_set)
     matched = _match((index.utt_id(row) for row in range(len(index))), _textgrids(folder))
     return PhoneFiles(tuple(matched.values()), tuple(matched), f"TextGrids in {folder}", tier) if matched else None
@@ -107,14 +108,14 @@ def _match(utt_ids: Iterable[str], paths: Sequence[Path]) -> dict[str, Path]:
     for path in paths:
         for name in (path.stem, f"{path.parent.name}-{path.stem}", f"{path.parent.name}_{path.stem}"):
             by_name.setdefault(name, []).append(path)
-    found = {}
+    grid_of = {}
     for utt_id in utt_ids:
         candidates = by_name.get(utt_id, [])
         if len(candidates) > 1:
             raise UserError(f"{candidates[0]} and {candidates[1]}: both are of the utterance {utt_id}; remove one")
         if candidates:
-            found[utt_id] = candidates[0]
-    return found
+            grid_of[utt_id] = candidates[0]
+    return grid_of
 
 
 def read_phones(files: PhoneFiles, dump_set: str | Path) -> SetPhones:
@@ -134,45 +135,45 @@ def read_phones(files: PhoneFiles, dump_set: str | Path) -> SetPhones:
     seconds = {utt_id: length for utt_id, length in lengths.items() if utt_id in alignments.utterances}
     if not seconds:
         raise UserError(
-            f"{files.place}: holds none of the utterances of {dump_set}; it begins with "
+            f"{files.origin}: holds none of the utterances of {dump_set}; it begins with "
             f"'{next(iter(alignments.utterances))}', the set with '{index.utt_id(0)}': is it of another corpus?"
         )
-    fitting, notes = _fitting(alignments, seconds, files.place)
+    fitting, notes = _fitting(alignments, seconds, files.origin)
     missing = [utt_id for utt_id in names if utt_id not in seconds]
     if missing:
-        notes.insert(0, f"{files.place}: no phones for {_named(missing)} of {len(names):,} utterances of {dump_set}; "
+        notes.insert(0, f"{files.origin}: no phones for {_named(missing)} of {len(names):,} utterances of {dump_set}; "
                      "these are left out of all figures that need phones")  # fmt: skip
     known = set(names)
     unknown = [utt_id for utt_id in alignments.utterances if utt_id not in known]
     if (
         unknown and share == 1.0 and files.paths == (Path(dump_set) / "phones.ctm",)
     ):  # tables of several sets are common
-        notes.append(f"{files.place}: holds {_named(unknown)} utterances that are not in {dump_set}: is it damaged?")
-    covered = sum(float((each.ends - each.starts).sum()) for each in fitting.values())
+        notes.append(f"{files.origin}: holds {_named(unknown)} utterances that are not in {dump_set}: is it damaged?")
+    covered = sum(float((alignment.ends - alignment.starts).sum()) for alignment in fitting.values())
     share = covered / sum(seconds[utt_id] for utt_id in fitting)
     if share < LEAST_COVERED:
-        notes.append(f"{files.place}: its phones cover only {share:.0%} of the audio; frames without do not count")
-    return SetPhones(Alignments(fitting, alignments.phones), files.place, tuple(notes))
+        notes.append(f"{files.origin}: its phones cover only {share:.0%} of the audio; frames without do not count")
+    return SetPhones(Alignments(fitting, alignments.phones), files.origin, tuple(notes))
 
 
 def _fitting(
-    alignments: Alignments, seconds: Mapping[str, float], place: str
+    alignments: Alignments, seconds: Mapping[str, float], origin: str
 ) -> tuple[dict[str, Alignment], list[str]]:
     """Utterances whose phones end with their audio, and a note about the others."""
-    found = {utt_id: alignments.utterances[utt_id] for utt_id in seconds}
-    ends = {utt_id: float(alignment.ends.max()) for utt_id, alignment in found.items()}
+    utterances = {utt_id: alignments.utterances[utt_id] for utt_id in seconds}
+    ends = {utt_id: float(alignment.ends.max()) for utt_id, alignment in utterances.items()}
     beyond = [utt_id for utt_id, end in ends.items() if end > seconds[utt_id] + BEYOND_SECONDS]
     if not beyond:
-        return found, []
+        return utterances, []
     first = beyond[0]
     example = f"{first} has {seconds[first]:.2f} s of audio, its phones end at {ends[first]:.2f} s"
-    if len(beyond) > MOST_BEYOND * len(found):
+    if len(beyond) > MOST_BEYOND * len(utterances):
         raise UserError(
-            f"{place}: the phones of {len(beyond):,} of {len(found):,} utterances end behind their audio ({example}); "
-            "they are of other audio, or their times are not seconds: align this audio again"
+            f"{origin}: the phones of {len(beyond):,} of {len(utterances):,} utterances end behind their audio "
+            f"({example}); they are of other audio, or their times are not seconds: align this audio again"
         )
-    left = {utt_id: alignment for utt_id, alignment in found.items() if utt_id not in set(beyond)}
-    return left, [f"{place}: left out {_named(beyond)} utterances whose phones end behind their audio ({example})"]
+    left = {utt_id: alignment for utt_id, alignment in utterances.items() if utt_id not in set(beyond)}
+    return left, [f"{origin}: left out {_named(beyond)} utterances whose phones end behind their audio ({example})"]
 
 
 def _named(utt_ids: Sequence[str]) -> str:
@@ -183,17 +184,18 @@ def _named(utt_ids: Sequence[str]) -> str:
     return f"{len(utt_ids):,} ({', '.join(utt_ids[:3])}{', ...' if len(utt_ids) > 3 else ''})"
 
 
-def _read(files: PhoneFiles, wanted: Collection[str] | None) -> Alignments:
+def _read(files: PhoneFiles, utt_ids: Collection[str] | None) -> Alignments:
     if files.utt_ids:
-        grids = [each for each in zip(files.utt_ids, files.paths, strict=True) if not wanted or each[0] in wanted]
-        return _collect(((utt_id, _read_tier(path, files.tier)) for utt_id, path in grids), files.place)
+        grids = zip(files.utt_ids, files.paths, strict=True)
+        chosen = ((utt_id, path) for utt_id, path in grids if not utt_ids or utt_id in utt_ids)
+        return _collect(((utt_id, _read_tier(path, files.tier)) for utt_id, path in chosen), files.origin)
     (path,) = files.paths
     suffix = path.suffix.lower()
     if suffix == TSV:
-        return _collect(_read_tsv(path), files.place)
+        return _collect(_read_tsv(path), files.origin)
     if suffix == TEXTGRID:
-        return _collect([(path.stem, _read_tier(path, files.tier))], files.place)
-    return read_alignments(path, wanted)
+        return _collect([(path.stem, _read_tier(path, files.tier))], files.origin)
+    return read_alignments(path, utt_ids)
 
 
 def _read_tier(path: Path, tier: str = "") -> Sequence[tuple[float, float, str]]:
@@ -238,7 +240,7 @@ def _read_tsv(path: Path) -> Iterator[tuple[str, Sequence[tuple[float, float, st
 
 def _is_number(text: str) -> bool:
     try:
-        return np.isfinite(float(text))
+        return math.isfinite(float(text))
     except ValueError:
         return False
 
@@ -255,18 +257,18 @@ def _runs(frames: Sequence[str]) -> list[tuple[float, float, str]]:
     return [(int(a) / rate, int(b) / rate, frames[int(a)]) for a, b in pairwise(bounds)]
 
 
-def _collect(rows: Iterable[tuple[str, Sequence[tuple[float, float, str]]]], place: str) -> Alignments:
+def _collect(rows: Iterable[tuple[str, Sequence[tuple[float, float, str]]]], origin: str) -> Alignments:
     """Number the phones, and check that they follow each other."""
     ids: dict[str, int] = {}
-    found = {}
+    utterances = {}
     for utt_id, phones in rows:
         if not phones:
             continue
         starts, ends = np.array([phone[0] for phone in phones]), np.array([phone[1] for phone in phones])
         if (ends < starts).any() or (np.diff(starts) < 0).any() or starts[0] < 0:
-            raise UserError(f"{place}: the phones of {utt_id} are not in order of time")
+            raise UserError(f"{origin}: the phones of {utt_id} are not in order of time")
         numbers = np.array([ids.setdefault(phone[2], len(ids)) for phone in phones])
-        found[utt_id] = Alignment(starts, ends, numbers)
-    if not found:
-        raise UserError(f"{place}: no phones in it")
-    return Alignments(found, tuple(ids))
+        utterances[utt_id] = Alignment(starts, ends, numbers)
+    if not utterances:
+        raise UserError(f"{origin}: no phones in it")
+    return Alignments(utterances, tuple(ids))

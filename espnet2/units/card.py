@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from espnet2.units.source import FeatureSource
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import atomic_write, hash_bytes, write_json
+from espnet2.utils.files import atomic_write, hash_bytes, require_json, write_json
 
 if TYPE_CHECKING:  # reading a card does without the two seconds that torch takes to load
     from torch import Tensor
@@ -87,22 +86,18 @@ def read_card(directory: str | Path) -> KMeansCard | None:
     path = Path(directory) / CARD
     if not path.exists():
         return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: damaged; {REMEDY}")
+    values = require_json(path, REMEDY)
     if values.get("format_version") != FORMAT_VERSION:
         raise UserError(
             f"{directory}/{CARD}: format version {values.get('format_version')}, expected "
             f"{FORMAT_VERSION}; remove the folder and learn the clusters again"
         )
     kinds = {"str": str, "int": int, "float": int | float, "tuple[str, ...]": list}
-    for each in fields(KMeansCard):
-        if not isinstance(values.get(each.name), kinds[str(each.type)]):
-            raise UserError(f"{path}: has {values.get(each.name)!r} as {each.name}; {REMEDY}")
-    unknown = set(values) - {each.name for each in fields(KMeansCard)}
+    type_of = {key.name: str(key.type) for key in fields(KMeansCard)}
+    for name, annotation in type_of.items():
+        if not isinstance(values.get(name), kinds[annotation]):
+            raise UserError(f"{path}: has {values.get(name)!r} as {name}; {REMEDY}")
+    unknown = set(values) - set(type_of)
     if unknown:
         raise UserError(f"{path}: unknown {', '.join(sorted(unknown))}; {REMEDY}")
     return KMeansCard(**{**values, "train_sets": tuple(values["train_sets"])})
@@ -150,17 +145,17 @@ def load_kmeans(directory: str | Path) -> tuple[Tensor, KMeansCard]:
     return centroids, card
 
 
-def check_card(directory: str | Path, card: KMeansCard, wanted: Mapping[str, object]) -> None:
-    """Refuse a k-means that was made otherwise than wanted.
+def check_card(directory: str | Path, card: KMeansCard, expected: Mapping[str, object]) -> None:
+    """Refuse a k-means that was made otherwise than expected.
 
     Args:
-        wanted: fields of the card and the values they must have.
+        expected: fields of the card and the values they must have.
 
     Raises:
         UserError: naming every field that differs.
     """
-    found = asdict(card)
-    different = [f"{key} {found[key]!r}, not {value!r}" for key, value in wanted.items() if found[key] != value]
+    present = asdict(card)
+    different = [f"{key} {present[key]!r}, not {value!r}" for key, value in expected.items() if present[key] != value]
     if different:
         raise UserError(
             f"{directory}: this k-means was made with {'; '.join(different)}. Give back the options it was "

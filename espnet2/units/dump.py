@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -150,8 +151,9 @@ def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None
 def _merge(files: DumpFiles, work: _Work) -> list[Path]:
     """The tables of the whole set, once all jobs are done, and cards of units beside them."""
     merged = merge_tables(files, work.marks)
-    for table in merged if work.units else []:
-        work.units.write(table.parent)
+    if work.units is not None:
+        for table in merged:
+            work.units.write(table.parent)
     return merged
 
 
@@ -163,25 +165,37 @@ def _device(request: DumpRequest) -> str:
     return f"cuda:{(request.job - 1) % torch.cuda.device_count()}"
 
 
+class _Seconds(TypedDict):
+    """How `LayerFeatures` batches and cuts audio."""
+
+    batch_seconds: float
+    whole_seconds: float
+    chunk_seconds: float
+    context_seconds: float
+
+
 def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -> _Work:
     """Find out what is to be computed."""
-    options = {
-        "batch_seconds": request.batch_seconds,
-        "whole_seconds": request.whole_seconds,
-        "chunk_seconds": request.chunk_seconds,
-        "context_seconds": request.context_seconds,
-    }
+    options = _Seconds(
+        batch_seconds=request.batch_seconds,
+        whole_seconds=request.whole_seconds,
+        chunk_seconds=request.chunk_seconds,
+        context_seconds=request.context_seconds,
+    )
     name = request.model.name if request.model else ""
     common = (audio.options.sample_rate, _device(request), name)
     convert, units = None, None
+    extractor: FeatureExtractor
     if request.kind != UNITS:
+        assert loaded is not None, "`model_to_dump` finds one for features"
         layers = _layers(request.layers, loaded.model.encoder.num_layers)
         extractor = LayerFeatures(loaded.model, layers, *common, **options)
         names = [f"layer_{layer}" for layer in layers]
     elif _wants_codes(request, loaded):
-        extractor = CodeFeatures(loaded.model, *common, **options)
+        assert loaded is not None, "`model_to_dump` finds one for codes"
+        extractor = codes = CodeFeatures(loaded.model, *common, **options)
         names = [f"codes_{number}" for number in extractor.layers]
-        units = UnitCard(extractor.num_codes, extractor.geometry.frame_rate, f"codes of {name}", loaded.hash)
+        units = UnitCard(codes.num_codes, extractor.geometry.frame_rate, f"codes of {name}", loaded.hash)
     else:
         kmeans = _find_kmeans(request)
         card = require_own_kmeans(kmeans, request.model) if request.model else require_card(kmeans)
@@ -228,8 +242,8 @@ def _find_kmeans(request: DumpRequest) -> Path:
     assert request.model is not None, "without a model, a k-means is named"
     carried = carried_kmeans(request.model)
     if len(carried) != 1:
-        found = f"carries {', '.join(carried)}: say which" if carried else "carries no units of its own"
-        raise UserError(f"{request.model.name} {found}; --kmeans <folder learned on one of its layers>")
+        carriage = f"carries {', '.join(carried)}: say which" if carried else "carries no units of its own"
+        raise UserError(f"{request.model.name} {carriage}; --kmeans <folder learned on one of its layers>")
     return next(iter(carried.values()))
 
 
@@ -260,12 +274,12 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
 
 def _features(extractor: FeatureExtractor, window: list[Loaded]) -> Iterator[Iterator[Tensor]]:
     """Of each utterance its parts, (layers, frames, dim): one part, but for audio that is cut into chunks."""
-    short = [item for item in window if item.wav is not None and not extractor.is_long(len(item.wav))]
-    found = dict(zip((item.number for item in short), extractor.extract([item.wav for item in short]), strict=True))
+    short = {item.number: item.wav for item in window if item.wav is not None and not extractor.is_long(len(item.wav))}
+    features = dict(zip(short, extractor.extract(list(short.values())), strict=True))
     for item in window:
         if item.wav is None:
             yield iter(())
-        elif item.number in found:
-            yield iter([found.pop(item.number)])
+        elif item.number in features:
+            yield iter([features.pop(item.number)])
         else:
             yield extractor.stream(item.wav)

@@ -3,10 +3,10 @@
 import json
 import shutil
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict
 
 import numpy as np
 
@@ -18,7 +18,20 @@ KINDS = (ARK, NPY, UNITS)
 TABLES = {ARK: "feats.scp", NPY: "feats.scp", UNITS: "units.txt"}
 
 
-class DumpFiles(AbstractContextManager):
+class _Finished(TypedDict):
+    utt: str
+    ends: list[int]  # length of the data file of each folder behind this utterance, bytes; [] for npy
+
+
+class JournalEntry(_Finished, total=False):
+    """A line of the journal: one utterance, written or left out."""
+
+    rejected: str  # why there is no audio; only where there is none, and then nothing of the next two
+    frames: int
+    entries: list[str]  # what the table of each folder says of it
+
+
+class DumpFiles(AbstractContextManager["DumpFiles"]):
     """What one array job writes: for each layer a folder with data and a table; one journal for all of them.
 
     The journal has a line per finished utterance, with the length of each data file: what comes behind is cut off.
@@ -28,7 +41,7 @@ class DumpFiles(AbstractContextManager):
         self.folders, self.kind, self.job, self.fingerprint = tuple(folders), kind, job, fingerprint
         self.journal_path = folders[0] / f".dump.{job}.jsonl"
         self.card_path = folders[0] / f"dump.{job}.json"
-        self.entries: list[dict[str, Any]] = []
+        self.entries: list[JournalEntry] = []
         self.journal: IO[str] | None = None
         self.data: list[IO[bytes]] = []
 
@@ -60,7 +73,7 @@ class DumpFiles(AbstractContextManager):
         if self.journal is not None:
             self.journal.close()
 
-    def _read_journal(self) -> list[dict[str, Any]]:
+    def _read_journal(self) -> list[JournalEntry]:
         """Finished utterances of a stopped job; none where it did something else. A line cut short ends them."""
         lines = list(read_json_lines(self.journal_path))
         same = bool(lines) and lines[0] == {"fingerprint": self.fingerprint}
@@ -90,16 +103,17 @@ class DumpFiles(AbstractContextManager):
             entries = [f"{path}:{offset}" for path, offset in zip(paths, offsets, strict=True)]
         for stream in self.data:
             stream.flush()
-        self._note({"utt": utt_id, "frames": count, "entries": entries, "ends": [each.tell() for each in self.data]})
+        ends = [stream.tell() for stream in self.data]
+        self._note({"utt": utt_id, "frames": count, "entries": entries, "ends": ends})
 
     def _write_stream(self, utt_id: str, parts: Iterator[np.ndarray], dim: int) -> int:
         """To arks ("BFM", rows, columns: Kaldi's float matrix), or to lines of text."""
-        places = []
+        count_offsets = []  # of the numbers of rows, which are known at the end
         for stream in self.data:
             stream.write(utt_id.encode())
             if self.kind == ARK:
                 stream.write(b" \0BFM \4")
-                places.append(stream.tell())
+                count_offsets.append(stream.tell())
                 stream.write(struct.pack("<iBi", 0, 4, dim))
         count = 0
         for part in parts:
@@ -109,8 +123,8 @@ class DumpFiles(AbstractContextManager):
                     stream.write(np.ascontiguousarray(frames, dtype="<f4").tobytes())
                 else:
                     stream.write("".join(f" {unit}" for unit in frames[:, 0].astype(np.int64).tolist()).encode())
-        for stream, place in zip(self.data, places, strict=False):
-            stream.seek(place)
+        for stream, offset in zip(self.data, count_offsets, strict=False):
+            stream.seek(offset)
             stream.write(struct.pack("<i", count))
             stream.seek(0, 2)
         if self.kind == UNITS:
@@ -139,8 +153,8 @@ class DumpFiles(AbstractContextManager):
             path.replace(final)
         return count, [str(path) for path in paths]
 
-    def _note(self, entry: Mapping[str, object]) -> None:
-        self.entries.append(dict(entry))
+    def _note(self, entry: JournalEntry) -> None:
+        self.entries.append(entry)
         print(json.dumps(entry), file=self.journal, flush=True)
 
     def finish(self) -> None:
@@ -155,7 +169,7 @@ class DumpFiles(AbstractContextManager):
             with atomic_write(folder / f"utt2num_frames.{self.job}") as stream:
                 stream.writelines(f"{entry['utt']} {entry['frames']}\n" for entry in kept)
         with atomic_write(self.folders[0] / f"rejected.{self.job}.tsv") as stream:
-            stream.writelines(f"{each['utt']}\t{each['rejected']}\n" for each in self.entries if "rejected" in each)
+            stream.writelines(f"{entry['utt']}\t{entry['rejected']}\n" for entry in self.entries if "rejected" in entry)
         write_json(self.card_path, {"fingerprint": self.fingerprint, "num_utterances": len(kept)})
         self.journal_path.unlink()
 

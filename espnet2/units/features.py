@@ -72,7 +72,8 @@ class LogMelFeatures(FeatureExtractor):
     def _one(self, wav: Tensor) -> Tensor:
         if self.geometry.output_lengths(len(wav)) == 0:
             return torch.zeros(1, 0, self.dim)
-        return self.mel(wav[None])
+        frames: Tensor = self.mel(wav[None])
+        return frames
 
 
 class MfccFeatures(FeatureExtractor):

@@ -118,7 +118,7 @@ class _Samples:
         self.count += len(block)
         if self.count > self.limit:
             self.spool = self.spool or tempfile.TemporaryFile(dir=self.scratch)  # noqa: SIM115 - lives with the map
-            self.spool.writelines(each.tobytes() for each in self.blocks)
+            self.spool.writelines(block.tobytes() for block in self.blocks)
             self.blocks = []
 
     def finish(self) -> Tensor:

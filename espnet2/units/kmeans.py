@@ -85,7 +85,7 @@ def fit_kmeans(
     if not torch.isfinite(mean).all():
         raise UserError("k-means: some features are nan or inf; the teacher has diverged or the audio is bad")
     sample.sub_(mean)  # distances are differences of large numbers unless the frames are centred
-    fit = _Fit(_place(sample, torch.device(device)), torch.device(device), generator, report)
+    fit = _Fit(_where_it_fits(sample, torch.device(device)), torch.device(device), generator, report)
     centroids = fit.start(num_clusters, num_starts)
     size, passes = _start_frames(num_frames, num_clusters), 0
     while size < num_frames:
@@ -266,7 +266,7 @@ def _shuffle(sample: Tensor, generator: torch.Generator, *, in_place: bool) -> T
     return sample
 
 
-def _place(sample: Tensor, device: torch.device) -> Tensor:
+def _where_it_fits(sample: Tensor, device: torch.device) -> Tensor:
     """The sample on the device if it fits there beside the work space, else on the host, to be streamed."""
     if device.type != "cuda":
         return sample

@@ -50,8 +50,8 @@ def labels_done(kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard) 
         packed = PackedLabels.open(files.packed)
     except UserError:  # missing or damaged: made anew
         return None
-    wanted = fingerprint(card.hash, AudioIndex.open(dump_set).hash)
-    return packed if packed.card["source_hash"] == wanted and is_whole(packed) else None
+    source_hash = fingerprint(card.hash, AudioIndex.open(dump_set).hash)
+    return packed if packed.card["source_hash"] == source_hash and is_whole(packed) else None
 
 
 def check_teacher_and_rate(kmeans_dir: str | Path, card: KMeansCard, index: AudioIndex) -> FeatureSource:
@@ -90,8 +90,8 @@ def label_part(
     index = AudioIndex.open(dump_set)
     rows = job_part(np.arange(len(index)), job, num_jobs)
     files = LabelFiles(kmeans_dir, dump_set)
-    wanted = fingerprint(card.hash, index.hash, job, num_jobs)
-    part_card = {"fingerprint": wanted, "num_utterances": len(rows)}
+    mark = fingerprint(card.hash, index.hash, job, num_jobs)
+    part_card = {"fingerprint": mark, "num_utterances": len(rows)}
     if read_json(files.part_card(job)) == part_card and files.part(job).exists():
         report(f"shard {job} of {num_jobs}: finished before, kept")
         return len(rows)
@@ -125,7 +125,7 @@ def merge_labels(
     files = LabelFiles(kmeans_dir, dump_set)
     for job in range(1, num_jobs + 1):
         part_card = read_json(files.part_card(job))
-        if part_card is None or part_card["fingerprint"] != fingerprint(card.hash, index.hash, job, num_jobs):
+        if part_card is None or part_card.get("fingerprint") != fingerprint(card.hash, index.hash, job, num_jobs):
             raise UserError(
                 f"{files.part(job)}: missing, or made from another k-means or index; "
                 f"run ssl_kmeans_labels --job {job} --num_jobs {num_jobs} again"

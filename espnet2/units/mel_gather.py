@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -15,14 +16,33 @@ from espnet2.data.index import AudioIndex
 from espnet2.data.loader import START_METHOD
 from espnet2.data.waveform import load_wav
 from espnet2.ssl.modules.mel import LogMel, MelSettings
-from espnet2.ssl.modules.mel_statistics import MelStatistics
+from espnet2.ssl.modules.mel_statistics import MelStatistics, MelStatisticsJson
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import read_json, read_json_lines, require_json, write_json
+from espnet2.utils.files import read_json, read_json_lines, write_json
+from espnet2.utils.json_record import record_fault, require_record
 from espnet2.utils.progress import AudioProgress
 
 FOLDER = "mel_stats"  # the folder inside dump/<set>
 FORMAT_VERSION = 1
 PART_SECONDS = 1800.0  # of audio: what a process does at a time, and what a stopped run loses at most
+
+
+class CardJson(TypedDict):
+    """What statistics are made from."""
+
+    format_version: int
+    index: str  # its hash
+    mel: dict[str, int | float | str]  # as `MelSettings.describe`
+    max_hours: float
+
+
+class FileJson(TypedDict):
+    """The file of the statistics of a set."""
+
+    card: CardJson
+    num_utterances: int
+    seconds: float  # of audio that was read
+    statistics: MelStatisticsJson
 
 
 @dataclass(frozen=True)
@@ -42,8 +62,8 @@ class Request:
     def partial_path(self) -> Path:
         return self.path.with_suffix(".partial.jsonl")
 
-    def card(self) -> dict:
-        """What the statistics are made from."""
+    def card(self) -> CardJson:
+        """Statistics with another card are made anew."""
         return {
             "format_version": FORMAT_VERSION,
             "index": self.index.hash,
@@ -57,6 +77,15 @@ class Request:
         rows = np.arange(0, len(self.index), max(1, int(np.ceil(hours / self.max_hours))))
         seconds = np.cumsum(self.index.num_samples[rows]) / self.index.sample_rate
         return np.split(rows, np.flatnonzero(np.diff(seconds // PART_SECONDS)) + 1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does at a time."""
+
+    index: AudioIndex
+    settings: MelSettings
+    rows: np.ndarray  # (utterances,) of the index
 
 
 def statistics_path(dump_set: str | Path, settings: MelSettings) -> Path:
@@ -92,7 +121,8 @@ def gather_statistics(
             f"{settings.sample_rate}; format it with --fs (stage 3), or change frontend_conf"
         )
     card, parts = request.card(), request.parts()
-    if (read_json(request.path) or {}).get("card") == card:
+    known = read_json(request.path) or {}
+    if known.get("card") == card and not record_fault(known, FileJson):
         return request.path
     seconds = [float(request.index.num_samples[rows].sum()) / settings.sample_rate for rows in parts]
     done = _read_partial(request.partial_path, card)
@@ -102,14 +132,19 @@ def gather_statistics(
     with open(request.partial_path, "w", encoding="utf-8") as stream:
         for value in (card, *([number, part.to_json()] for number, part in done.items())):
             print(json.dumps(value), file=stream, flush=True)
-        jobs = [(request.index, settings, parts[number]) for number in missing]
+        jobs = [Job(request.index, settings, parts[number]) for number in missing]
         for number, statistics in zip(missing, _compute(jobs, num_workers), strict=True):
             done[number] = statistics
             print(json.dumps([number, statistics.to_json()]), file=stream, flush=True)
             progress.add(seconds[number])
     total = reduce(MelStatistics.merged, (done[number] for number in range(len(parts))))
-    source = {"card": card, "num_utterances": sum(map(len, parts)), "seconds": sum(seconds)}
-    write_json(request.path, source | {"statistics": total.to_json()})
+    contents: FileJson = {
+        "card": card,
+        "num_utterances": sum(map(len, parts)),
+        "seconds": sum(seconds),
+        "statistics": total.to_json(),
+    }
+    write_json(request.path, contents)
     request.partial_path.unlink(missing_ok=True)  # another node may have done the same work
     return request.path
 
@@ -125,17 +160,17 @@ def read_statistics(dump_sets: Sequence[str | Path], settings: MelSettings) -> M
         path = statistics_path(dump_set, settings)
         index = AudioIndex.open(dump_set)
         remedy = "run stage 6 with this --train_config (python -m espnet2.bin.ssl_mel_stats)"
-        found = require_json(
-            path, f"mel_norm corpus needs the mean and deviation of every training set's mel; {remedy}"
-        )
-        if found["card"]["index"] != index.hash or found["card"]["format_version"] != FORMAT_VERSION:
+        needed = f"mel_norm corpus needs the mean and deviation of every training set's mel; {remedy}"
+        gathered = require_record(path, FileJson, needed)
+        if gathered["card"]["index"] != index.hash or gathered["card"]["format_version"] != FORMAT_VERSION:
             raise UserError(f"{path}: the set changed since these statistics were gathered; {remedy}")
-        scale = index.total_samples / settings.sample_rate / found["seconds"]  # of a thinned set: as if all were read
-        total = total.merged(MelStatistics.from_json(found["statistics"]).scaled(scale))
+        # Of a thinned set: as if all were read.
+        scale = index.total_samples / settings.sample_rate / gathered["seconds"]
+        total = total.merged(MelStatistics.from_json(gathered["statistics"]).scaled(scale))
     return total
 
 
-def _compute(jobs: list[tuple], num_workers: int) -> Iterator[MelStatistics]:
+def _compute(jobs: list[Job], num_workers: int) -> Iterator[MelStatistics]:
     """In the order of the jobs."""
     if num_workers == 0 or len(jobs) < 2:
         results = map(_compute_part, jobs)
@@ -146,14 +181,13 @@ def _compute(jobs: list[tuple], num_workers: int) -> Iterator[MelStatistics]:
         yield from map(_or_raise, pool.imap(_compute_part, jobs))
 
 
-def _compute_part(job: tuple[AudioIndex, MelSettings, np.ndarray]) -> MelStatistics | UserError:
+def _compute_part(job: Job) -> MelStatistics | UserError:
     """The statistics of some rows; a user's error is handed over as a value, as from a loader process."""
-    index, settings, rows = job
-    mel = LogMel(settings)
-    total = MelStatistics.of(torch.zeros(0, settings.num_mels))
+    mel = LogMel(job.settings)
+    total = MelStatistics.of(torch.zeros(0, job.settings.num_mels))
     try:
-        for row in rows:
-            total = total.merged(MelStatistics.of(_mel_frames(mel, index, int(row))))
+        for row in job.rows:
+            total = total.merged(MelStatistics.of(_mel_frames(mel, job.index, int(row))))
     except UserError as error:
         return error
     return total
@@ -164,7 +198,8 @@ def _mel_frames(mel: LogMel, index: AudioIndex, row: int) -> Tensor:
     wav = load_wav(index, row, normalize=False)
     if mel.geometry.output_lengths(len(wav)) == 0:
         return torch.zeros(0, mel.settings.num_mels)
-    return mel(wav[None])[0]
+    frames: Tensor = mel(wav[None])[0]
+    return frames
 
 
 def _or_raise(result: MelStatistics | UserError) -> MelStatistics:
@@ -173,7 +208,7 @@ def _or_raise(result: MelStatistics | UserError) -> MelStatistics:
     return result
 
 
-def _read_partial(path: Path, card: dict) -> dict[int, MelStatistics]:
+def _read_partial(path: Path, card: CardJson) -> dict[int, MelStatistics]:
     """The finished parts of a stopped run of the same card; a line cut short by the stop counts as not done."""
     done = {}
     for number, value in enumerate(read_json_lines(path)):

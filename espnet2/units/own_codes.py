@@ -28,5 +28,5 @@ class CodeFeatures(LayerFeatures):
 
     def _compute(self, wavs: Tensor, lengths: Tensor) -> list[Tensor]:
         """(batch, samples), (batch,) samples -> (batch, frames, 1) of each codebook."""
-        found = self.model.first.codes(wavs, lengths).codes
-        return [found[number][..., None].float() for number in self.layers]
+        codes = self.model.first.codes(wavs, lengths).codes
+        return [codes[number][..., None].float() for number in self.layers]

@@ -51,9 +51,9 @@ class Alignment:
     def frames(self, num_frames: int, frame_rate: float) -> np.ndarray:
         """The phone at the centre of each frame: (frames,) ids, NO_PHONE where none is."""
         centres = np.arange(num_frames) / frame_rate + WINDOW_SECONDS / 2
-        found = np.searchsorted(self.starts, centres, side="right") - 1
-        covered = (found >= 0) & (centres < self.ends[np.maximum(found, 0)])
-        return np.where(covered, self.phones[np.maximum(found, 0)], NO_PHONE)
+        last_begun = np.searchsorted(self.starts, centres, side="right") - 1
+        covered = (last_begun >= 0) & (centres < self.ends[np.maximum(last_begun, 0)])
+        return np.where(covered, self.phones[np.maximum(last_begun, 0)], NO_PHONE)
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Alignments:
     phones: tuple[str, ...]  # id -> symbol
 
 
-def read_alignments(path: str | Path, wanted: Collection[str] | None = None) -> Alignments:
+def read_alignments(path: str | Path, utt_ids: Collection[str] | None = None) -> Alignments:
     """Read phones.ctm: "<utt> <channel> <start> <duration> <phone>" lines, seconds, ascending within an utterance.
 
     Args:
-        wanted: only these utterances; None: all.
+        utt_ids: only these utterances; None: all.
 
     Raises:
         UserError: the file is missing or a line is malformed, with its number.
@@ -76,7 +76,7 @@ def read_alignments(path: str | Path, wanted: Collection[str] | None = None) -> 
     ids: dict[str, int] = {}
     rows: dict[str, list[tuple[float, float, int]]] = {}
     for number, (utt_id, rest) in enumerate(iterate_table(path), 1):
-        if wanted is not None and utt_id not in wanted:
+        if utt_ids is not None and utt_id not in utt_ids:
             continue
         fields = rest.split()
         try:
@@ -94,7 +94,7 @@ def read_alignments(path: str | Path, wanted: Collection[str] | None = None) -> 
             )
         utterance.append((start, start + duration, ids.setdefault(phone, len(ids))))
     if not rows:
-        raise UserError(f"{path}: no phones in it" + (" of this set: is it of another corpus?" if wanted else ""))
+        raise UserError(f"{path}: no phones in it" + (" of this set: is it of another corpus?" if utt_ids else ""))
     return Alignments({utt_id: _alignment(utterance) for utt_id, utterance in rows.items()}, tuple(ids))
 
 
@@ -225,11 +225,11 @@ def label_text_quality(
             units = units_at_rate(labels, label_rate, frame_rate)
             yield units, alignment.frames(len(units), frame_rate)
 
-    found = list(pairs())
-    if not found:
+    frame_pairs = list(pairs())
+    if not frame_pairs:
         raise UserError(f"{text}: none of its utterances has an alignment; are both of the same set?")
     check_times(text, seconds, label_rate)
-    unlabelled = len(alignments.utterances) - len(found)
+    unlabelled = len(alignments.utterances) - len(frame_pairs)
     if without or unlabelled:
         report(f"{text}: left out {without:,} utterances without phones, {unlabelled:,} with phones and no labels")
-    return quality_of_counts(joint_counts(found, highest + 1, len(alignments.phones)))
+    return quality_of_counts(joint_counts(frame_pairs, highest + 1, len(alignments.phones)))

@@ -5,14 +5,24 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.units.sampling import SamplePlan, fingerprint, plan_sample
-from espnet2.units.source import FEATURES, MFCC, FeatureSource, resolve_source
+from espnet2.units.source import FEATURES, MFCC, FeatureIdentity, FeatureSource, resolve_source
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import format_bytes
 
 FLOAT_BYTES = 4
 MAX_FRAMES = 2_000_000  # 6 GB of 768 values; 4,000 frames for each of 500 clusters, far more than a centroid needs
+
+
+class SampleIdentity(FeatureIdentity):
+    """The fields of a k-means card that the options of a sample decide."""
+
+    portion: float
+    max_frames: int
+    seed: int
+    index_hash: str
 
 
 @dataclass(frozen=True)
@@ -26,8 +36,8 @@ class SampleRequest:
     seed: int
 
     @property
-    def wanted(self) -> dict[str, object]:
-        """Fields of a k-means card that these options decide."""
+    def identity(self) -> SampleIdentity:
+        """What a k-means must agree in to be of this sample."""
         return {
             **self.source.identity,
             "portion": self.portion,
@@ -38,7 +48,7 @@ class SampleRequest:
 
     def fingerprint(self, job: int, num_jobs: int) -> str:
         """Of one shard of the sample."""
-        return fingerprint(self.wanted, job, num_jobs)
+        return fingerprint(self.identity, job, num_jobs)
 
     def describe(self, plan: SamplePlan, dim: int) -> str:
         """What the sample holds and takes, for messages."""
@@ -48,7 +58,7 @@ class SampleRequest:
             f"{format_bytes(FLOAT_BYTES * plan.num_frames * dim)} on disk"
         )
 
-    def plan(self, geometry) -> SamplePlan:
+    def plan(self, geometry: FrameGeometry) -> SamplePlan:
         """As `plan_sample`."""
         return plan_sample(self.index, geometry, portion=self.portion, max_frames=self.max_frames, seed=self.seed)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import AudioIndex, JoinedIndex
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, hash_value, read_json, write_json
+from espnet2.utils.json_record import require_record
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ def job_part(rows: np.ndarray, job: int, num_jobs: int) -> np.ndarray:
     return np.array_split(rows, num_jobs)[job - 1]
 
 
+class ShardJson(TypedDict):
+    """The card of a shard."""
+
+    fingerprint: str
+    num_frames: int
+    dim: int
+    frame_rate: float  # per second
+
+
 @dataclass(frozen=True)
 class FeatureShard:
     """Sampled frames of one array job: `features.<job>.npy` and, written last, `features.<job>.json`."""
@@ -81,7 +91,7 @@ class FeatureShard:
     def is_done(self, fingerprint: str) -> bool:
         """Whether the shard is there and was made from exactly this."""
         card = read_json(self.card_path)
-        return card is not None and card["fingerprint"] == fingerprint and self.frames_path.exists()
+        return card is not None and card.get("fingerprint") == fingerprint and self.frames_path.exists()
 
     def write(self, parts: Iterator[np.ndarray], dim: int, frame_rate: float, fingerprint: str) -> int:
         """Stream (frames, dim) arrays to disk; returns the number of frames."""
@@ -94,7 +104,7 @@ class FeatureShard:
                 count += len(part)
             stream.seek(0)
             write_array_header(stream, count, dim)
-        card = {"fingerprint": fingerprint, "num_frames": count, "dim": dim, "frame_rate": frame_rate}
+        card = ShardJson(fingerprint=fingerprint, num_frames=count, dim=dim, frame_rate=frame_rate)
         write_json(self.card_path, card)
         return count
 
@@ -127,7 +137,8 @@ class Sample:
                     f"{shard.frames_path}: missing, or made with other data or options; "
                     f"run ssl_sample_features --job {shard.job} --num_jobs {len(shards)} again"
                 )
-        cards = [card for shard in shards if (card := read_json(shard.card_path)) is not None]
+        remedy = "run ssl_sample_features again"
+        cards = [require_record(shard.card_path, ShardJson, remedy) for shard in shards]
         num_frames = sum(card["num_frames"] for card in cards)
         return cls(shards, num_frames, cards[0]["dim"], cards[0]["frame_rate"])
 

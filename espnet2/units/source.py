@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from espnet2.models.find import ModelFiles, find_model
 from espnet2.utils.device import require_device
@@ -15,6 +15,14 @@ if TYPE_CHECKING:  # importing it loads torch, which a finished array job does w
 MFCC, MODEL_LAYER = "mfcc", "espnet_hubert"  # ESPnet's names
 FEATURES = (MFCC, MODEL_LAYER)
 CONVENTIONS = {MFCC: "13 MFCC, deltas, delta-deltas", MODEL_LAYER: "layer output after residual"}
+
+
+class FeatureIdentity(TypedDict):
+    """What decides the features: the same weights in another folder are the same source."""
+
+    feature: str
+    layer: int
+    teacher_hash: str
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,7 @@ class FeatureSource:
         return CONVENTIONS[self.feature]
 
     @property
-    def identity(self) -> dict[str, str | int]:
-        """What decides the features: the same weights in another folder are the same source."""
+    def identity(self) -> FeatureIdentity:
         return {"feature": self.feature, "layer": self.layer, "teacher_hash": self.teacher_hash}
 
     def describe(self) -> str:

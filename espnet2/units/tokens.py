@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from espnet2.text.bpe import train_bpe
 from espnet2.units.unit_file import UnitCard, iterate_units, run_lengths
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, hash_file, read_json, write_json
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
 
 TEXT, ARK = "text", "ark"
 FORMATS = (TEXT, ARK)
@@ -34,6 +37,14 @@ class TokenOptions:
     def __post_init__(self) -> None:
         if self.num_pieces is not None and self.bpe_model is not None:
             raise UserError("--nbpe and --bpe_model: learn a BPE or take one, not both")
+
+
+class UnitsJson(TypedDict):
+    """What the card of a BPE says of the units that it was learned on."""
+
+    num_units: int
+    units_hash: str
+    deduplicated: bool
 
 
 class Bpe(NamedTuple):
@@ -138,25 +149,25 @@ def piece_name(piece: str) -> str:
     >>> piece_name(characters(np.array([12, 7])))
     '12_7'
     """
-    return JOINED.join(str(ord(each) - FIRST_CHARACTER) for each in piece)
+    return JOINED.join(str(ord(character) - FIRST_CHARACTER) for character in piece)
 
 
 def _bpe(table: Path, card: UnitCard, options: TokenOptions) -> Bpe | None:
     """The BPE that is asked for: learned on this table, or taken and found to be of the same units."""
-    wanted = {"num_units": card.num_units, "units_hash": card.hash, "deduplicated": options.deduplicate}
+    identity = UnitsJson(num_units=card.num_units, units_hash=card.hash, deduplicated=options.deduplicate)
     if options.bpe_model is not None:
-        return _open_bpe(options.bpe_model, card, wanted)
+        return _open_bpe(options.bpe_model, card, identity)
     if options.num_pieces is None:
         return None
     if card.num_units > MAX_UNITS:
         raise UserError(f"--nbpe: {card.num_units:,} units, there are characters for {MAX_UNITS:,}")
     path = table.parent / "bpe.model"
-    about = {**wanted, "num_pieces": options.num_pieces, "table": hash_file(table)}
+    about = {**identity, "num_pieces": options.num_pieces, "table": hash_file(table)}
     if read_json(path.with_suffix(".json")) != about or not path.is_file():
         path.with_suffix(".json").unlink(missing_ok=True)
         _learn(table, path, card, options.num_pieces, deduplicate=options.deduplicate)
         write_json(path.with_suffix(".json"), about)
-    return _open_bpe(path, card, wanted)
+    return _open_bpe(path, card, identity)
 
 
 def _learn(table: Path, path: Path, card: UnitCard, num_pieces: int, *, deduplicate: bool) -> None:
@@ -181,11 +192,11 @@ def _learn(table: Path, path: Path, card: UnitCard, num_pieces: int, *, deduplic
     )
 
 
-def _open_bpe(path: Path, card: UnitCard, wanted: dict[str, object]) -> Bpe:
+def _open_bpe(path: Path, card: UnitCard, identity: UnitsJson) -> Bpe:
     about = read_json(path.with_suffix(".json"))
     if about is None or not path.is_file():
         raise UserError(f"{path}: expected a BPE of units there, and its card {path.with_suffix('.json').name}")
-    different = [f"{key} {about.get(key)}, not {value}" for key, value in wanted.items() if about.get(key) != value]
+    different = [f"{key} {about.get(key)}, not {value}" for key, value in identity.items() if about.get(key) != value]
     if different:
         raise UserError(f"{path}: was learned on other units ({'; '.join(different)}) than {card.source}")
     processor = _processor(path)
@@ -193,7 +204,7 @@ def _open_bpe(path: Path, card: UnitCard, wanted: dict[str, object]) -> Bpe:
     return Bpe(path, tuple(name for name in names if ord(name[0]) >= FIRST_CHARACTER))
 
 
-def _processor(path: Path):
+def _processor(path: Path) -> "SentencePieceProcessor":
     from sentencepiece import SentencePieceProcessor
 
     return SentencePieceProcessor(model_file=str(path))

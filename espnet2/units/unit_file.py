@@ -3,14 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import read_json, write_json
+from espnet2.utils.files import write_json
+from espnet2.utils.json_record import require_record
 from espnet2.utils.kaldi_table import iterate_table
 
 CARD = "units.json"  # beside units.txt
+REMEDY = "run ssl_dump_labels again"
+
+
+class UnitCardJson(TypedDict):
+    """The card as it is written."""
+
+    num_units: int
+    label_rate: float
+    source: str
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -31,12 +43,10 @@ class UnitCard:
         """The card of a folder.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none, or it is damaged.
         """
-        values = read_json(folder / CARD)
-        if values is None:
-            raise UserError(f"{folder / CARD}: missing: run ssl_dump_labels again")
-        return cls(**values)
+        values = require_record(folder / CARD, UnitCardJson, REMEDY)
+        return cls(values["num_units"], values["label_rate"], values["source"], values["hash"])
 
 
 def iterate_units(table: str | Path, num_units: int | None) -> Iterator[tuple[str, np.ndarray]]:

@@ -19,14 +19,12 @@ DEBT = {
     "espnet2/formats",
     "espnet2/models",
     "espnet2/publish",
-    "espnet2/units",
     "test/benchmark",
     "test/espnet2/evaluate",
     "test/espnet2/finetune",
     "test/espnet2/formats",
     "test/espnet2/models",
     "test/espnet2/publish",
-    "test/espnet2/units",
 }
 
 

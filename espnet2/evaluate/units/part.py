@@ -153,7 +153,7 @@ def _describe_set(dump_set: object, aligned: AlignedSet) -> dict[str, Any]:
         "index_hash": aligned.index.hash,
         "num_utterances": len(aligned.rows),
         "num_frames": int(aligned.frame_counts.sum()),
-        "phones": aligned.place if aligned.phones is not None else None,
+        "phones": aligned.origin if aligned.phones is not None else None,
         "num_phones": aligned.num_phones,
     }
 

@@ -84,8 +84,8 @@ def read(dev: Path, source: Path | None = None):
     return read_phones(find_phones(dev, source), dev)
 
 
-def symbols(found, utt_id: str) -> list[str]:
-    return [found.alignments.phones[number] for number in found.alignments.utterances[utt_id].phones]
+def symbols(phones, utt_id: str) -> list[str]:
+    return [phones.alignments.phones[number] for number in phones.alignments.utterances[utt_id].phones]
 
 
 @pytest.mark.parametrize("form", ["speakers", "joined", "flat", "set"])
@@ -96,10 +96,10 @@ def test_textgrids_are_found_by_their_names(dev, tmp_path, form):
         where = {"speakers": f"{speaker}/{name}", "joined": f"{speaker}/{rest}", "flat": name, "set": f"dev/{name}"}
         textgrid(source / f"{where[form]}.TextGrid")
     textgrid(source / "someone/else.TextGrid")  # of another set
-    found = read(dev, source)
-    assert sorted(found.alignments.utterances) == sorted(names_of(dev)) and not found.notes
-    first = found.alignments.utterances[names_of(dev)[0]]
-    assert symbols(found, names_of(dev)[0]) == ["SIL", "AH", "t"]
+    phones = read(dev, source)
+    assert sorted(phones.alignments.utterances) == sorted(names_of(dev)) and not phones.notes
+    first = phones.alignments.utterances[names_of(dev)[0]]
+    assert symbols(phones, names_of(dev)[0]) == ["SIL", "AH", "t"]
     assert first.starts.tolist() == [0, 0.3, 0.55] and first.ends.tolist() == [0.3, 0.55, 0.9]
 
 
@@ -127,13 +127,13 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("place", ["dev.tsv", "dev/phones.tsv", "phones.tsv"])
-def test_tsv_with_a_phone_for_every_10_ms(dev, tmp_path, place):
+@pytest.mark.parametrize("table_name", ["dev.tsv", "dev/phones.tsv", "phones.tsv"])
+def test_tsv_with_a_phone_for_every_10_ms(dev, tmp_path, table_name):
     frames = ",".join(["sil"] * 30 + ["a"] * 25 + ["b"] * 40)
-    write(tmp_path / "aligned" / place, *(f"{name}\t{frames}" for name in names_of(dev)))
-    found = read(dev, tmp_path / "aligned")
-    alignment = found.alignments.utterances[names_of(dev)[1]]
-    assert symbols(found, names_of(dev)[1]) == ["sil", "a", "b"]
+    write(tmp_path / "aligned" / table_name, *(f"{name}\t{frames}" for name in names_of(dev)))
+    phones = read(dev, tmp_path / "aligned")
+    alignment = phones.alignments.utterances[names_of(dev)[1]]
+    assert symbols(phones, names_of(dev)[1]) == ["sil", "a", "b"]
     assert alignment.starts.tolist() == [0, 0.3, 0.55] and alignment.ends.tolist() == [0.3, 0.55, 0.95]
     # Centres at 12.5, 32.5, ... ms.
     assert alignment.frames(16, 50).tolist() == [0] * 15 + [1]
@@ -149,8 +149,8 @@ def test_ctm_folders_come_before_the_phones_of_the_set(dev, tmp_path):
     write_phones(dev)
     assert find_phones(dev).paths == (dev / "phones.ctm",)
     lines = [f"{name} 1 0 1 x" for name in names_of(dev)]
-    for place in ("phones.ctm", "dev/phones.ctm", "dev.ctm"):
-        table = write(tmp_path / "aligned" / place, *lines)
+    for table_name in ("phones.ctm", "dev/phones.ctm", "dev.ctm"):
+        table = write(tmp_path / "aligned" / table_name, *lines)
         assert find_phones(dev, tmp_path / "aligned").paths == (table,)
     assert symbols(read(dev, tmp_path / "aligned"), names_of(dev)[0]) == ["x"]
     (tmp_path / "empty").mkdir()
@@ -184,10 +184,10 @@ def test_a_few_times_beyond_the_audio_are_left_out_and_named(dev, monkeypatch):
     monkeypatch.setattr("espnet2.units.alignment.MOST_BEYOND", 0.25)
     ends = [seconds + (0.2 if row == 2 else 0.09) for row, seconds in enumerate(seconds_of(dev))]
     write(dev / "phones.ctm", *(f"{name} 1 0 {end} a" for name, end in zip(names_of(dev), ends, strict=True)))
-    found = read(dev)
+    phones = read(dev)
     wrong = names_of(dev)[2]
-    assert sorted(found.alignments.utterances) == sorted(set(names_of(dev)) - {wrong})
-    (note,) = found.notes
+    assert sorted(phones.alignments.utterances) == sorted(set(names_of(dev)) - {wrong})
+    (note,) = phones.notes
     assert f"left out 1 ({wrong}) utterances whose phones end behind their audio" in note
     aligned = align_set(dev, [MfccFeatures(16000)], 50.0, 10**9)
     assert wrong not in [aligned.index.utt_id(row) for row in aligned.rows] and aligned.notes == (note,)
@@ -238,8 +238,8 @@ def test_of_a_large_set_only_some_phones_are_read(dev, monkeypatch):
     whole = align_set(dev, [MfccFeatures(16000)], 50.0, 50)
     assert len(read(dev).alignments.utterances) == 4
     monkeypatch.setattr("espnet2.units.alignment.MOST_UTTERANCES", 2)
-    found = read(dev)
-    assert len(found.alignments.utterances) == 2 and not found.notes
+    phones = read(dev)
+    assert len(phones.alignments.utterances) == 2 and not phones.notes
     part = align_set(dev, [MfccFeatures(16000)], 50.0, 50)
     assert part.rows.tolist() == whole.rows.tolist()  # those that are taken first are looked at
     write(dev / "phones.ctm", "LJ001-0001 1 0 0.5 a")

@@ -58,11 +58,12 @@ def test_arks_are_the_layers_of_every_utterance(tmp_path, data, normalize, capsy
     encoder = SpeechEncoder.from_pretrained(model)
     for layer in (1, 2):
         folder = tmp_path / f"out/layer_{layer}"
-        found = dict(kaldiio.load_scp(str(folder / "feats.scp")))
-        assert list(found) == list(expected(data))
+        features = dict(kaldiio.load_scp(str(folder / "feats.scp")))
+        assert list(features) == list(expected(data))
         for name, wav in expected(data).items():
-            torch.testing.assert_close(torch.tensor(found[name]), encoder(wav).layers[layer][0], rtol=1e-4, atol=1e-5)
-        assert read_table(folder / "utt2num_frames") == {name: str(len(value)) for name, value in found.items()}
+            written = torch.tensor(features[name])
+            torch.testing.assert_close(written, encoder(wav).layers[layer][0], rtol=1e-4, atol=1e-5)
+        assert read_table(folder / "utt2num_frames") == {name: str(len(value)) for name, value in features.items()}
 
 
 def test_npy_and_units(tmp_path, data):
@@ -92,9 +93,9 @@ def test_units_of_the_models_own_codebooks(tmp_path, data):
     run_program("ssl_dump_features", "--model", model, "--format", "units", data, tmp_path / "out")
     encoder = SpeechEncoder.from_pretrained(model)
     for source in encoder.unit_sources:
-        found = read_table(tmp_path / "out" / source / "units.txt")
+        units = read_table(tmp_path / "out" / source / "units.txt")
         for name, wav in expected(data).items():
-            assert found[name] == " ".join(map(str, encoder.units(wav, source=source).ids[0].tolist()))
+            assert units[name] == " ".join(map(str, encoder.units(wav, source=source).ids[0].tolist()))
 
 
 @pytest.mark.parametrize("kind", ["ark", "units"])
@@ -139,10 +140,10 @@ def test_a_killed_job_goes_on_where_it_was(tmp_path, data, kind, monkeypatch, ca
     if kind == "units":
         assert (tmp_path / "out/units.txt").read_bytes() == (tmp_path / "whole/units.txt").read_bytes()
     elif kind == "ark":
-        found, whole = (dict(kaldiio.load_scp(str(tmp_path / f"{name}/feats.scp"))) for name in ("out", "whole"))
-        assert list(found) == list(whole)
+        continued, whole = (dict(kaldiio.load_scp(str(tmp_path / f"{name}/feats.scp"))) for name in ("out", "whole"))
+        assert list(continued) == list(whole)
         for name, value in whole.items():
-            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(continued[name], value, rtol=1e-4, atol=1e-5)
     else:
         assert len(list((tmp_path / "out/npy").glob("*"))) == 4
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("feats*")}
@@ -155,10 +156,10 @@ def test_other_options_do_not_go_on(tmp_path, data):
     model = write_experiment(tmp_path / "exp")
     for layer in (1, 2):
         run_program("ssl_dump_features", "--model", model, "--layers", layer, data, tmp_path / "out")
-    found = dict(kaldiio.load_scp(str(tmp_path / "out/feats.scp")))
+    features = dict(kaldiio.load_scp(str(tmp_path / "out/feats.scp")))
     encoder = SpeechEncoder.from_pretrained(model)
     for name, wav in expected(data).items():
-        torch.testing.assert_close(torch.tensor(found[name]), encoder(wav).layers[2][0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.tensor(features[name]), encoder(wav).layers[2][0], rtol=1e-4, atol=1e-5)
 
 
 def test_unreadable_audio_is_named_and_the_rest_is_written(tmp_path, data, capsys):
@@ -199,11 +200,11 @@ def test_what_is_cut_is_nearly_what_the_whole_gives(frontend, options):
     assert chunked.is_long(len(wav)) and not LayerFeatures(model, [2], 16000).is_long(len(wav))
     parts = list(chunked.stream(wav))
     assert len(parts) == 6
-    found = torch.cat(parts, dim=1)
+    cut = torch.cat(parts, dim=1)
     centroids = whole[0][torch.randperm(whole.size(1), generator=generator)[:100]]
-    equal = (assign(found[0], centroids) == assign(whole[0], centroids)).float().mean()
+    equal = (assign(cut[0], centroids) == assign(whole[0], centroids)).float().mean()
     assert equal >= 0.99, f"{100 * equal:.2f} % equal units"
-    assert (found - whole).abs().max() < 0.1
+    assert (cut - whole).abs().max() < 0.1
 
 
 def test_long_audio_needs_the_memory_of_a_chunk(tmp_path, monkeypatch):

@@ -49,20 +49,20 @@ def test_rows_are_parsed(tmp_path, monkeypatch):
 
 
 def test_the_mean_and_the_spread_are_over_the_seeds():
-    found = summarise([{"pnmi": 0.30, "bitrate": 9.0}, {"pnmi": 0.34, "bitrate": 9.0}])
-    assert found.means["pnmi"] == pytest.approx(0.32) and found.spreads["pnmi"] == pytest.approx(0.04)
-    assert found.spreads["bitrate"] == 0
+    summary = summarise([{"pnmi": 0.30, "bitrate": 9.0}, {"pnmi": 0.34, "bitrate": 9.0}])
+    assert summary.means["pnmi"] == pytest.approx(0.32) and summary.spreads["pnmi"] == pytest.approx(0.04)
+    assert summary.spreads["bitrate"] == 0
 
 
 def test_figures_agree_with_scikit_learn_and_with_a_case_by_hand(corpus):
     aligned = align_set(corpus / "dump/dev", [MfccFeatures(16000)], 50.0, 10**9)
     units = np.random.default_rng(0).integers(0, 9, len(aligned.phones))
     units[::2] = aligned.phones[::2]
-    found = measure_units(units, aligned, 12, 50.0)
+    figures = measure_units(units, aligned, 12, 50.0)
     known = aligned.phones >= 0
     phones = aligned.phones[known]
     expected = mutual_info_score(phones, units[known]) / mutual_info_score(phones, phones)
-    assert found["pnmi"] == pytest.approx(expected) and found["used_clusters"] == 9
+    assert figures["pnmi"] == pytest.approx(expected) and figures["used_clusters"] == 9
     frames = {"index": None, "rows": np.arange(2), "frame_counts": np.array([4, 4]), "phones": None}
     by_hand = measure_units(np.array([5, 5, 2, 2, 2, 2, 5, 5]), replace(aligned, **frames), 8, 50.0)
     assert by_hand == {
@@ -78,16 +78,16 @@ def test_a_heat_map_puts_what_agrees_on_the_diagonal(corpus):
     aligned = align_set(corpus / "dump/dev", [MfccFeatures(16000)], 50.0, 10**9)
     symbols, phones = ("SIL", "a", "b"), np.array([1, 1, 1, 1, 2, 2, 2, -1])
     aligned = replace(aligned, phones=phones, symbols=symbols, num_phones=3)
-    found = heat_map(np.array([7, 7, 7, 4, 4, 4, 4, 0]), aligned, 9)
-    assert found == HeatMap(["a", "b"], [7, 4], [[1, 0], [0.25, 0.75]])
+    pairs = heat_map(np.array([7, 7, 7, 4, 4, 4, 4, 0]), aligned, 9)
+    assert pairs == HeatMap(["a", "b"], [7, 4], [[1, 0], [0.25, 0.75]])
 
 
 def test_the_layer_is_chosen_on_train_and_reported_on_valid(monkeypatch, corpus, experiment):
     def measured(units, aligned, num_units, rate):
-        found.append(0.1 * len(found))  # train of layer 1, valid of layer 1, train of layer 2, ...
-        return {"pnmi": found[-1]}
+        scores.append(0.1 * len(scores))  # train of layer 1, valid of layer 1, train of layer 2, ...
+        return {"pnmi": scores[-1]}
 
-    found: list[float] = []
+    scores: list[float] = []
     monkeypatch.setattr("espnet2.evaluate.units.part.measure_units", measured)
     rows = evaluate_units(request_of(corpus, [System("model", "m", find_model(experiment))], num_clusters=3))["rows"]
     assert [(row["layer"], row["best"], "heatmap" in row) for row in rows] == [(1, False, False), (2, True, True)]
@@ -124,8 +124,8 @@ def test_log_mel_is_that_of_kaldi():
     from torchaudio.compliance.kaldi import fbank
 
     wav = 0.1 * torch.randn(8000, generator=torch.Generator().manual_seed(0))
-    (found,) = LogMelFeatures(16000).extract([wav])
-    torch.testing.assert_close(found[0], fbank(wav[None], num_mel_bins=80), rtol=1e-3, atol=1e-3)
+    (features,) = LogMelFeatures(16000).extract([wav])
+    torch.testing.assert_close(features[0], fbank(wav[None], num_mel_bins=80), rtol=1e-3, atol=1e-3)
     assert LogMelFeatures(16000).extract([wav[:100]])[0].shape == (1, 0, 80)
 
 
@@ -212,8 +212,8 @@ def test_stage_8_keeps_what_is_unchanged(corpus, experiment, capsys):
     evaluate(corpus, experiment)
     first = capsys.readouterr()
     assert "forecast: " in first.err and first.out == (experiment / "eval/units.md").read_text()
-    found = read_part(experiment, "units")
-    assert {row["system"] for row in found["rows"]} == {"mfcc", "untrained", "model"} and found["seeds"] == [0]
+    part = read_part(experiment, "units")
+    assert {row["system"] for row in part["rows"]} == {"mfcc", "untrained", "model"} and part["seeds"] == [0]
     evaluate(corpus, experiment)
     again = capsys.readouterr()
     assert "units: unchanged, kept" in again.err and "forecast" not in again.err and again.out == first.out

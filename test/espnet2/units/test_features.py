@@ -28,12 +28,12 @@ def test_mfcc_are_kaldi_mfcc_with_deltas():
     from torchaudio.functional import compute_deltas
 
     wav = noise(16000)
-    (found,) = MfccFeatures(16000).extract([wav])
+    (features,) = MfccFeatures(16000).extract([wav])
     static = mfcc(wav[None], use_energy=False, dither=0.0)
-    assert found.shape == (1, 98, 39)
-    torch.testing.assert_close(found[0, :, :13], static)
-    torch.testing.assert_close(found[0, :, 13:26], compute_deltas(static.T).T)
-    torch.testing.assert_close(found[0, :, 26:], compute_deltas(compute_deltas(static.T)).T)
+    assert features.shape == (1, 98, 39)
+    torch.testing.assert_close(features[0, :, :13], static)
+    torch.testing.assert_close(features[0, :, 13:26], compute_deltas(static.T).T)
+    torch.testing.assert_close(features[0, :, 26:], compute_deltas(compute_deltas(static.T)).T)
 
 
 def test_mfcc_of_other_rates_and_of_nearly_nothing():
@@ -47,12 +47,12 @@ def test_layers_do_not_depend_on_the_batch(frontend):
     extractor = layer_features(frontend)
     wavs = [noise(length, seed) for seed, length in enumerate((9000, 16000, 7000, 300))]
     together = extractor.extract(wavs)
-    for wav, found in zip(wavs, together, strict=True):
+    for wav, features in zip(wavs, together, strict=True):
         frames = extractor.geometry.output_lengths(len(wav))
-        assert found.shape == (2, frames, extractor.dim)
+        assert features.shape == (2, frames, extractor.dim)
         if frames:
             expected, _ = extractor.model.first.extract(wav[None], torch.tensor([len(wav)]), [1, 2])
-            torch.testing.assert_close(found, torch.cat(expected), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(features, torch.cat(expected), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_chunks_join_without_seams(frontend, options):
         options = {"whole_seconds": 1.0, "chunk_seconds": chunk_seconds, "context_seconds": 0.2}
         chunked = LayerFeatures(model, [2], 16000, **options)
         assert len(list(chunked._pieces(wav, 0))) > 1
-        (found,) = chunked.extract([wav])
-        torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-3)
+        (features,) = chunked.extract([wav])
+        torch.testing.assert_close(features, whole, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("objective", ["hubert", "wavlm", "data2vec2", "dinosr", "speechflow"])
@@ -98,11 +98,11 @@ def test_the_whole_needs_no_more_memory_than_its_frames(monkeypatch, objective):
     monkeypatch.setattr(
         type(model.frontend), "analyse", lambda self, *given: calls.append(given[0].size(1)) or whole(self, *given)
     )
-    found = LayerFeatures(model, [1, 2], 16000).extract(wavs)
+    features = LayerFeatures(model, [1, 2], 16000).extract(wavs)
     if objective != "speechflow":  # it masks and joins mel frames itself: nothing of its frontend is large
         assert len(calls) > 6 and max(calls) <= 0.71 * 16000 + 400
     centroids = torch.cat(expected, dim=1)[1][::7]
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(features, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
         equal = (assign(ours[1], centroids) == assign(theirs[1], centroids)).float().mean()
         assert equal >= 0.99
@@ -126,9 +126,9 @@ def test_a_layer_the_model_lacks_is_refused_with_those_it_has():
 def test_features_come_in_the_order_asked_for(corpus):
     index = AudioIndex.open(corpus / "dump/train")
     rows = [7, 2, 9, 0]
-    found = list(map_features(index, rows, MfccFeatures(16000), lambda row, features: (row, features.shape[1])))
+    frame_counts = list(map_features(index, rows, MfccFeatures(16000), lambda row, features: (row, features.shape[1])))
     expected = [(row, (int(index.num_samples[row]) - 400) // 160 + 1) for row in rows]
-    assert found == expected
+    assert frame_counts == expected
 
 
 def test_normalisation_gives_zero_mean_and_unit_variance(corpus):

@@ -25,16 +25,16 @@ def evaluate(corpus, rows, **options):
 
 
 @pytest.mark.parametrize(
-    ("own", "wanted", "change"), [(50, 50, (1, 1)), (100, 50, (2, 1)), (25, 50, (1, 2)), (12.5, 50, (1, 4))]
+    ("own_rate", "frame_rate", "change"), [(50, 50, (1, 1)), (100, 50, (2, 1)), (25, 50, (1, 2)), (12.5, 50, (1, 4))]
 )
-def test_whole_multiples_are_kept_or_repeated(own, wanted, change):
-    assert RateChange.between(own, wanted) == RateChange(*change)
+def test_whole_multiples_are_kept_or_repeated(own_rate, frame_rate, change):
+    assert RateChange.between(own_rate, frame_rate) == RateChange(*change)
 
 
-@pytest.mark.parametrize(("own", "wanted"), [(50, 40), (40, 50), (75, 50), (33.3, 100)])
-def test_other_rates_are_refused(own, wanted):
+@pytest.mark.parametrize(("own_rate", "frame_rate"), [(50, 40), (40, 50), (75, 50), (33.3, 100)])
+def test_other_rates_are_refused(own_rate, frame_rate):
     with pytest.raises(UserError, match="cannot be compared"):
-        RateChange.between(own, wanted)
+        RateChange.between(own_rate, frame_rate)
 
 
 def test_each_frame_stands_for_its_own_time():
@@ -53,8 +53,8 @@ def test_a_slow_model_is_compared_on_the_frames_of_the_others(corpus, tmp_path):
     features = collect(aligned, extractors[1], 50.0)
     assert features.shape[1] == len(aligned.phones)
     first = int(aligned.frame_counts[0])
-    own = extractors[1].extract([load_wav(aligned.index, int(aligned.rows[0]), normalize=False)])[0]
-    torch.testing.assert_close(features[:, :first], own.repeat_interleave(2, dim=1)[:, :first])
+    coarse = extractors[1].extract([load_wav(aligned.index, int(aligned.rows[0]), normalize=False)])[0]
+    torch.testing.assert_close(features[:, :first], coarse.repeat_interleave(2, dim=1)[:, :first])
     report = evaluate(corpus, f"mfcc slow_model=model:{slow}")
     assert [row["own_rate"] for row in report["rows"]] == [100, 25, 25]
     table = markdown_table(report)

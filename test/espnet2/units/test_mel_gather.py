@@ -49,7 +49,7 @@ def _no_files(dump):
 
 def all_frames(*sets, settings=SETTINGS) -> torch.Tensor:
     mel = LogMel(settings)
-    indexes = [AudioIndex.open(each) for each in sets]
+    indexes = [AudioIndex.open(dump_set) for dump_set in sets]
     wavs = [load_wav(index, row, normalize=False) for index in indexes for row in range(len(index))]
     return torch.cat([mel(wav[None])[0] for wav in wavs]).double()
 
@@ -102,7 +102,7 @@ def test_a_stopped_run_goes_on(dump, monkeypatch):
         stream.write('[2, {"num_fr')  # a line cut short
     monkeypatch.setattr(mel_gather, "_compute_part", lambda job: computed.append(job) or compute(job))
     assert as_written(gather_statistics(dump / "a", SETTINGS, **ALL)) == whole
-    rows = np.concatenate([job[2] for job in computed])
+    rows = np.concatenate([job.rows for job in computed])
     assert sorted(rows) == list(range(8))  # each utterance once, before the stop or after it
 
 
@@ -123,6 +123,9 @@ def test_statistics_that_were_cut_are_gathered_again(dump):
     whole = path.read_text()
     path.write_text(whole[:30])
     with pytest.raises(UserError, match=r"json:\d+: damaged or cut short .*; run stage 6"):
+        read_statistics([dump / "a"], SETTINGS)
+    path.write_text(whole.replace('"mean"', '"man"'))
+    with pytest.raises(UserError, match=r"json: lacks 'statistics.mean': .*; run stage 6"):
         read_statistics([dump / "a"], SETTINGS)
     gather_statistics(dump / "a", SETTINGS, **ALL)
     assert path.read_text() == whole

@@ -84,12 +84,12 @@ def test_finished_work_is_kept_and_anything_else_is_refused(corpus, mfcc_kmeans,
     assert run_program("ssl_learn_kmeans", *sample, "--num_clusters", 6, "--check", mfcc_kmeans) == 0
     assert "kept" in capsys.readouterr().err
     assert run_program("ssl_learn_kmeans", *sample, "--num_clusters", 6, "--check", mfcc_kmeans.parent / "x") == 3
-    for options, found in (
+    for options, message in (
         (["--num_clusters", 7], "num_clusters 6, not 7"),
         (["--num_clusters", 6, "--seed", 1], "seed 0, not 1"),
         (["--num_clusters", 6, "--portion", 0.5], "portion 1.0, not 0.5"),
     ):
-        with pytest.raises(UserError, match=found):
+        with pytest.raises(UserError, match=message):
             run_program("ssl_learn_kmeans", *sample, *options, "--check", mfcc_kmeans)
     with pytest.raises(UserError, match="index_hash"):
         words = ["--dump_sets", corpus / "dump/dev", "--num_clusters", 6, mfcc_kmeans]
@@ -143,7 +143,7 @@ def with_card(**changes: object) -> Callable[[Path], object]:
         (with_card(layer="2"), "has '2' as layer"),
         (with_card(num_passes=None), "has None as num_passes"),
         (with_card(more=1), "unknown more"),
-        (lambda folder: (folder / "card.json").write_text("[1]"), "damaged"),
+        (lambda folder: (folder / "card.json").write_text("[1]"), "expected a JSON object: restore"),
         (lambda folder: (folder / "card.json").write_bytes(b"\xff{"), "damaged"),
     ],
 )

@@ -122,7 +122,7 @@ def test_another_rate_or_unit_of_time_is_refused(tmp_path, case):
     for number in range(12):
         seconds = 1 + 0.1 * number
         ends = np.linspace(0, seconds - 0.05, 8) * scale + shift
-        lines += [f"u{number:02d} 1 {a:.3f} {b - a:.3f} p{place}" for place, (a, b) in enumerate(pairwise(ends))]
+        lines += [f"u{number:02d} 1 {a:.3f} {b - a:.3f} p{phone}" for phone, (a, b) in enumerate(pairwise(ends))]
         texts.append(f"u{number:02d} {' '.join(map(str, generator.integers(0, 5, round(50 * seconds) - 1)))}\n")
     text = tmp_path / "labels.txt"
     text.write_text("".join(texts))

@@ -70,18 +70,18 @@ def test_without_repeats_and_how_long_each_lasts(tmp_path, data):
     run_program("ssl_dump_labels", "--kmeans", kmeans, "--deduplicate", data, tmp_path / "out")
     text, durations = read_table(tmp_path / "out/text"), read_table(tmp_path / "out/durations.txt")
     for name, units in units_of(tmp_path / "out").items():
-        found, frames = [[int(word) for word in table[name].split()] for table in (text, durations)]
-        assert found == without_repeats(units)
-        assert np.repeat(found, frames).tolist() == units
+        tokens, frames = [[int(word) for word in table[name].split()] for table in (text, durations)]
+        assert tokens == without_repeats(units)
+        assert np.repeat(tokens, frames).tolist() == units
 
 
 def test_arks_hold_the_same(tmp_path, data):
     kmeans = write_kmeans(tmp_path / "km", write_experiment(tmp_path / "exp"))
     run_program("ssl_dump_labels", "--kmeans", kmeans, "--format", "ark", data, tmp_path / "out")
-    found = {name: vector.tolist() for name, vector in kaldiio.load_scp(str(tmp_path / "out/labels.scp")).items()}
-    assert found == units_of(tmp_path / "out")
+    vectors = {name: vector.tolist() for name, vector in kaldiio.load_scp(str(tmp_path / "out/labels.scp")).items()}
+    assert vectors == units_of(tmp_path / "out")
     sequential = {name: vector.tolist() for name, vector in kaldiio.load_ark(str(tmp_path / "out/labels.ark"))}
-    assert sequential == found
+    assert sequential == vectors
 
 
 def test_every_codebook_has_a_folder(tmp_path, data):
@@ -101,7 +101,7 @@ def table(folder: Path, num_units: int = 6, *, hash_: str = "h", rows: int = 40)
     with open(folder / "units.txt", "w", encoding="utf-8") as stream:
         for row in range(rows):
             drawn = generator.integers(2, 5, 30).tolist()
-            units = [unit for each in drawn for unit in ([2, 2, 0, 1] if each == 2 else [each])]
+            units = [unit for sound in drawn for unit in ([2, 2, 0, 1] if sound == 2 else [sound])]
             print(f"u{row:02d}", *units, file=stream)
     UnitCard(num_units, 50.0, "6 clusters", hash_).write(folder)
     return folder / "units.txt"
@@ -159,6 +159,22 @@ def test_a_bpe_of_other_units_is_refused(tmp_path, options, num_units, hash_, me
     with pytest.raises(UserError, match=message):
         write_tokens(other, TokenOptions(**options, bpe_model=tmp_path / "train/bpe.model"))
     assert not (tmp_path / "other/text").exists()
+
+
+def test_a_damaged_card_is_named(tmp_path):
+    path = table(tmp_path / "set")
+    card = tmp_path / "set/units.json"
+    for text, message in (
+        ('{"num_units": 6,', r":\d+: damaged or cut short"),
+        ('{"num_units": "6"}', ": has '6' as num_units"),
+        ('{"num_units": 6}', ": lacks 'label_rate'"),
+    ):
+        card.write_text(text)
+        with pytest.raises(UserError, match=f"^{card}{message}.*: run ssl_dump_labels again$"):
+            write_tokens(path, TokenOptions())
+    card.unlink()
+    with pytest.raises(UserError, match=f"^{card} is missing: run ssl_dump_labels again$"):
+        write_tokens(path, TokenOptions())
 
 
 def test_mistakes(tmp_path, data):
