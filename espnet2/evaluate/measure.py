@@ -71,7 +71,7 @@ class Against:
     @property
     def is_clear(self) -> bool:
         """Whether the difference exceeds both spreads together, or where they are unknown, a stated margin."""
-        spreads = [each.spread for each in (self.model, self.baseline) if each.spread is not None]
+        spreads = [measure.spread for measure in (self.model, self.baseline) if measure.spread is not None]
         return abs(self.gain) > (sum(spreads) if len(spreads) == 2 else ONE_SEED_MARGIN)
 
     @property

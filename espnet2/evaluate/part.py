@@ -56,7 +56,7 @@ class Part(ABC):
     """
 
     name: ClassVar[str]  # of its folder
-    place: ClassVar[int]  # among the parts: behind those whose results it uses; also the order of the page
+    order: ClassVar[int]  # among the parts: behind those whose results it uses; also the order of the page
     title: ClassVar[str]  # in a sentence
     summary: ClassVar[str]  # what it tells, in a sentence
     kinds: ClassVar[tuple[Kind, ...]] = ()  # of its measures, in the order of pages
@@ -73,23 +73,23 @@ class Part(ABC):
     def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
         """{"rows": [...], "notes": [...]} and whatever else the part's page needs."""
 
-    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
+    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
         """The figures that systems are compared by, of the content of its file; of `kinds`."""
         return []
 
-    def layer_charts(self, found: Mapping[str, Any]) -> Markup:
+    def layer_charts(self, result: Mapping[str, Any]) -> Markup:
         """Charts for "Layer by layer" beside those that every kind of measure has."""
         return Markup("")
 
-    def layer_tables(self, found: Mapping[str, Any]) -> Markup:
+    def layer_tables(self, result: Mapping[str, Any]) -> Markup:
         """All its figures, folded, below the charts of "Layer by layer"."""
         return Markup("")
 
-    def section(self, found: Mapping[str, Any] | None, folder: Path) -> Section | None:
+    def section(self, result: Mapping[str, Any] | None, folder: Path) -> Section | None:
         """Its own section of the report.
 
         Args:
-            found: the content of its file; None: it was not computed.
+            result: the content of its file; None: it was not computed.
             folder: exp/<name>/eval, where files lie that the content names.
         """
         return None
@@ -108,10 +108,10 @@ def scratch_folder(exp: Path, name: str) -> Path:
 def read_part(exp: Path, name: str) -> dict[str, Any] | None:
     """The result of a part, or None if it was never computed or its file is not readable."""
     try:
-        found = json.loads(part_file(exp, name).read_text(encoding="utf-8"))
+        result = json.loads(part_file(exp, name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("part") == name else None
+    return result if isinstance(result, dict) and result.get("part") == name else None
 
 
 def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report, *, fresh: bool = False) -> list[Path]:
@@ -142,9 +142,9 @@ def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report,
             continue
         settings = part.settings(request)
         started = time.monotonic()
-        found = part.run(request, report)
+        result = part.run(request, report)
         seconds = round(time.monotonic() - started, 1)
-        value = {"part": part.name, "hash": _key(part, settings), "settings": settings, "seconds": seconds, **found}
+        value = {"part": part.name, "hash": _key(part, settings), "settings": settings, "seconds": seconds, **result}
         write_json(file, value)
         report(f"{part.name}: {seconds:.0f} s -> {file}")
     return [part_file(request.exp, part.name) for part in parts]

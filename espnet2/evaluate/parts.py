@@ -10,10 +10,10 @@ from espnet2.utils.registry import only_class
 
 
 def _find() -> dict[str, Part]:
-    """Name -> the part of evaluate/<name>/part.py, by place."""
+    """Name -> the part of evaluate/<name>/part.py, in their order."""
     names = [file.parent.name for file in Path(__file__).parent.glob("*/part.py")]
     parts = [only_class(import_module(f"espnet2.evaluate.{name}.part"), Part)() for name in names]
-    return {part.name: part for part in sorted(parts, key=lambda part: (part.place, part.name))}
+    return {part.name: part for part in sorted(parts, key=lambda part: (part.order, part.name))}
 
 
 PARTS = _find()

@@ -55,19 +55,19 @@ def make_cells(items: Items, mode: str, *, max_x: int | None, max_triples: int |
         item = items.group(number)
         groups[item.context][item.speaker][item.phone] = number
     find = _within if mode == "within" else _across
-    found: list[Cell] = []
+    kept: list[Cell] = []
     num_triples: list[int] = []
     left_out = 0
     for context in sorted(groups, key=lambda name: hash_bytes(str(seed), name)):
         cells = list(find(groups[context], items.sizes, max_x, f"{seed} {context}"))
         counts = [_count_triples(cell, items.sizes) for cell in cells]
-        if left_out or (max_triples is not None and found and sum(num_triples) + sum(counts) > max_triples):
+        if left_out or (max_triples is not None and kept and sum(num_triples) + sum(counts) > max_triples):
             left_out += sum(counts)
         else:
-            found += cells
+            kept += cells
             num_triples += counts
-    columns = np.array(found, dtype=np.int64).reshape(-1, 3)
-    names = [(items.group(cell.a).speaker, items.group(cell.a).phone, items.group(cell.b).phone) for cell in found]
+    columns = np.array(kept, dtype=np.int64).reshape(-1, 3)
+    names = [(items.group(cell.a).speaker, items.group(cell.a).phone, items.group(cell.b).phone) for cell in kept]
     return Cells(mode, *columns.T, _numbered(names), np.array(num_triples, dtype=np.int64), left_out)
 
 
@@ -108,13 +108,13 @@ class Tiles:
     """Distances to compute, each once. A tile is every item of one group with every item of the groups it meets.
 
     The distances of a tile are stored row by row, one tile after the other. That of item i of X and item j of another
-    group is at `place + i * row_step + j * column_step`.
+    group is at `offset + i * row_step + j * column_step`.
     """
 
     rows: np.ndarray  # (tiles, 2) first item and number of items: those of a group lie together
     columns: np.ndarray  # (all columns,) items, tile after tile
     column_ends: np.ndarray  # (tiles,) where the columns of each tile end
-    to_a: np.ndarray  # (cells, 3) place, row_step, column_step of X with A
+    to_a: np.ndarray  # (cells, 3) offset, row_step, column_step of X with A
     to_b: np.ndarray  # (cells, 3) of X with B
 
     @property
@@ -128,8 +128,8 @@ def make_tiles(items: Items, cells: Cells, *, mirror: bool) -> Tiles:
     Args:
         mirror: the distance of two items is the same either way round: compute it once.
     """
-    wanted = np.stack([np.tile(cells.x, 2), np.concatenate([cells.a, cells.b])], axis=1)  # X is the row
-    ordered = np.sort(wanted, axis=1) if mirror else wanted
+    group_pairs = np.stack([np.tile(cells.x, 2), np.concatenate([cells.a, cells.b])], axis=1)  # X is the row
+    ordered = np.sort(group_pairs, axis=1) if mirror else group_pairs
     blocks, which = np.unique(ordered, axis=0, return_inverse=True)
     which = which.reshape(-1)
     groups, first_block, tile_of_block = np.unique(blocks[:, 0], return_index=True, return_inverse=True)
@@ -140,13 +140,15 @@ def make_tiles(items: Items, cells: Cells, *, mirror: bool) -> Tiles:
     heights = items.sizes[groups]
     tile_starts = np.cumsum(heights * tile_widths) - heights * tile_widths
     block_starts = ends - widths - (column_ends - tile_widths)[tile_of_block]  # within its tile
-    places = (tile_starts[tile_of_block] + block_starts)[which]
+    offsets = (tile_starts[tile_of_block] + block_starts)[which]
     steps = tile_widths[tile_of_block][which]
-    turned = (ordered != wanted).any(1)
-    found = np.stack([places, np.where(turned, 1, steps), np.where(turned, steps, 1)], axis=1)
+    turned = (ordered != group_pairs).any(1)
+    addresses = np.stack([offsets, np.where(turned, 1, steps), np.where(turned, steps, 1)], axis=1)
     columns = ranges(items.firsts[blocks[:, 1]], widths)
     half = len(cells.x)
-    return Tiles(np.stack([items.firsts[groups], heights], axis=1), columns, column_ends, found[:half], found[half:])
+    return Tiles(
+        np.stack([items.firsts[groups], heights], axis=1), columns, column_ends, addresses[:half], addresses[half:]
+    )
 
 
 def ranges(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -105,19 +105,21 @@ def _choose_cells(request: EvaluationRequest, items: Items, speakers: list[str])
         if mode == "across" and len(speakers) < 2:
             notes.append(f"no ABX across speakers: {request.valid_set} has one speaker, {speakers[0]}")
             continue
-        each = make_cells(items, mode, max_x=limits.max_x or None, max_triples=limits.max_triples or None)
-        if each.num_phone_pairs < MIN_PHONE_PAIRS:
+        mode_cells = make_cells(items, mode, max_x=limits.max_x or None, max_triples=limits.max_triples or None)
+        if mode_cells.num_phone_pairs < MIN_PHONE_PAIRS:
             notes.append(
-                f"no ABX {mode} speakers: {request.valid_set} has {each.num_phone_pairs} pairs of phones that occur "
-                f"between the same two phones often enough, at least {MIN_PHONE_PAIRS} are needed; give more utterances"
+                f"no ABX {mode} speakers: {request.valid_set} has {mode_cells.num_phone_pairs} pairs of phones that "
+                f"occur between the same two phones often enough, at least {MIN_PHONE_PAIRS} are needed; give more "
+                "utterances"
             )
             continue
-        if each.num_left_out:
+        if mode_cells.num_left_out:
             notes.append(
-                f"ABX {mode} speakers: {int(each.num_triples.sum()):,} triples are compared, {each.num_left_out:,} are "
-                f"left out, whole contexts at a time: abx.max_triples is {limits.max_triples:,}, 0 compares all"
+                f"ABX {mode} speakers: {int(mode_cells.num_triples.sum()):,} triples are compared, "
+                f"{mode_cells.num_left_out:,} are left out, whole contexts at a time: abx.max_triples is "
+                f"{limits.max_triples:,}, 0 compares all"
             )
-        cells.append(each)
+        cells.append(mode_cells)
     return cells, notes
 
 
@@ -125,13 +127,13 @@ def _utterances(request: EvaluationRequest, valid: AlignedSet) -> list[Utterance
     phones = read_phones(find_phones(request.valid_set, request.alignments), request.valid_set)
     table = request.valid_set / "utt2spk"
     speakers = read_table(table)
-    found = []
+    utterances = []
     for row, num_frames in zip(valid.rows, valid.frame_counts, strict=True):
         utt_id = valid.index.utt_id(row)
         if not speakers.get(utt_id):
             raise UserError(f"{table}: no speaker of {utt_id}; expected '{utt_id} <speaker>'")
-        found.append(Utterance(utt_id, speakers[utt_id], int(num_frames), phones.alignments.utterances[utt_id]))
-    return found
+        utterances.append(Utterance(utt_id, speakers[utt_id], int(num_frames), phones.alignments.utterances[utt_id]))
+    return utterances
 
 
 def best_layers(request: EvaluationRequest, system: System) -> tuple[int, ...] | None:

@@ -34,26 +34,26 @@ class _Plan:
     column_bounds: list[int]  # (tiles + 1,)
     value_bounds: np.ndarray  # (tiles + 1,) in the distances of frames of all tiles
     pair_bounds: np.ndarray  # (tiles + 1,) in the pairs of all tiles
-    pairs: np.ndarray  # (4, pairs) height, width, place of the first value, from one row to the next
+    pairs: np.ndarray  # (4, pairs) height, width, offset of the first value, from one row to the next
 
     @classmethod
     def of(cls, items: ItemFrames, tiles: Tiles) -> "_Plan":
         row_items = ranges(*tiles.rows.T)
         bounds = np.append(0, np.cumsum(tiles.rows[:, 1])), np.append(0, tiles.column_ends)
         counts = items.counts[row_items], items.counts[tiles.columns]
-        ends = [np.append(0, np.cumsum(each)) for each in counts]  # of the items, in the frames of all
+        ends = [np.append(0, np.cumsum(frame_counts)) for frame_counts in counts]  # of the items, in the frames of all
         frame_bounds = [end[bound] for end, bound in zip(ends, bounds, strict=True)]
         num_rows, num_columns = map(np.diff, bounds)
         heights, widths = map(np.diff, frame_bounds)
         pair_bounds, value_bounds = (
-            np.append(0, np.cumsum(each)) for each in (num_rows * num_columns, heights * widths)
+            np.append(0, np.cumsum(sizes)) for sizes in (num_rows * num_columns, heights * widths)
         )
         tile = np.repeat(np.arange(len(num_rows)), num_rows * num_columns)
         pair = np.arange(len(tile)) - pair_bounds[tile]
         row, column = bounds[0][tile] + pair // num_columns[tile], bounds[1][tile] + pair % num_columns[tile]
         above = ends[0][row] - frame_bounds[0][tile]
         before = ends[1][column] - frame_bounds[1][tile]
-        places = value_bounds[tile] + above * widths[tile] + before
+        offsets = value_bounds[tile] + above * widths[tile] + before
         return cls(
             torch.from_numpy(ranges(items.firsts[row_items], counts[0])).to(items.frames.device),
             frame_bounds[0].tolist(),
@@ -61,7 +61,7 @@ class _Plan:
             frame_bounds[1].tolist(),
             value_bounds,
             pair_bounds,
-            np.stack([counts[0][row], counts[1][column], places, widths[tile]]),
+            np.stack([counts[0][row], counts[1][column], offsets, widths[tile]]),
         )
 
     def parts(self) -> Iterator[tuple[int, int]]:
@@ -86,9 +86,9 @@ def tile_distances(items: ItemFrames, tiles: Tiles, distance: str) -> np.ndarray
     Returns:
         (pairs,) float32, in the order of the tiles.
     """
-    found = np.empty(tiles.num_pairs, dtype=np.float32)
-    if len(found) == 0:
-        return found
+    distances = np.empty(tiles.num_pairs, dtype=np.float32)
+    if len(distances) == 0:
+        return distances
     plan = _Plan.of(items, tiles)
     frames = _prepared(items.frames, distance)
     null = ~frames.any(1) if distance == "angular" else torch.zeros(0, dtype=torch.bool)
@@ -107,10 +107,10 @@ def tile_distances(items: ItemFrames, tiles: Tiles, distance: str) -> np.ndarray
         if distance == "angular":
             values = values.clamp_(-1, 1).acos_().div_(math.pi)
         pairs = slice(plan.pair_bounds[first], plan.pair_bounds[stop])
-        places = plan.pairs[:, pairs].copy()
-        places[2] -= plan.value_bounds[first]
-        found[pairs] = _warp_all(values, places)
-    return found
+        offsets = plan.pairs[:, pairs].copy()
+        offsets[2] -= plan.value_bounds[first]
+        distances[pairs] = _warp_all(values, offsets)
+    return distances
 
 
 def _prepared(frames: Tensor, distance: str) -> Tensor:
@@ -141,18 +141,18 @@ def _between(frames: Tensor, rows: Tensor, columns: Tensor, distance: str, null:
     return cosines
 
 
-def _warp_all(values: Tensor, places: np.ndarray) -> np.ndarray:
+def _warp_all(values: Tensor, offsets: np.ndarray) -> np.ndarray:
     """The distances of the pairs of items, in their order; pairs of similar lengths are warped together.
 
     Args:
         values: distances of frames.
-        places: (4, pairs), as in `_Plan.pairs`.
+        offsets: (4, pairs), as in `_Plan.pairs`.
     """
-    found = np.empty(places.shape[1], dtype=np.float32)
-    for batch in _batches(places[0], places[1]):
-        columns = torch.from_numpy(places[:, batch]).to(values.device)
-        found[batch] = warp(_lattice(values, *columns), *columns[:2]).cpu().numpy()
-    return found
+    distances = np.empty(offsets.shape[1], dtype=np.float32)
+    for batch in _batches(offsets[0], offsets[1]):
+        columns = torch.from_numpy(offsets[:, batch]).to(values.device)
+        distances[batch] = warp(_lattice(values, *columns), *columns[:2]).cpu().numpy()
+    return distances
 
 
 def _batches(heights: np.ndarray, widths: np.ndarray) -> Iterator[np.ndarray]:
@@ -174,8 +174,8 @@ def _lattice(values: Tensor, heights: Tensor, widths: Tensor, starts: Tensor, st
     rows = torch.arange(int(heights.max()), device=values.device)[:, None]
     columns = torch.arange(int(widths.max()), device=values.device)[:, None]
     row_starts = starts + torch.minimum(rows, heights - 1) * steps  # (height, pairs)
-    places = row_starts[:, None] + torch.minimum(columns, widths - 1)[None]
-    return torch.nn.functional.pad(values[places], (0, 0, 1, 0, 1, 0), value=math.inf)
+    offsets = row_starts[:, None] + torch.minimum(columns, widths - 1)[None]
+    return torch.nn.functional.pad(values[offsets], (0, 0, 1, 0, 1, 0), value=math.inf)
 
 
 def warp(lattice: Tensor, heights: Tensor, widths: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ def warp(lattice: Tensor, heights: Tensor, widths: Tensor) -> Tensor:
     for total in range(2, height + width + 1):
         first, stop = max(1, total - width), min(height, total - 1) + 1
         both, row, column = (first - 1, stop - 1, total - 2), (first - 1, stop - 1, total - 1), (first, stop, total - 1)
-        from_both, from_row, from_column = (cells(lattice, *place) for place in (both, row, column))
+        from_both, from_row, from_column = (cells(lattice, *cell) for cell in (both, row, column))
         takes_both = from_both <= torch.minimum(from_row, from_column)
         takes_column = from_column <= from_row
         before = torch.where(takes_both, from_both, torch.where(takes_column, from_column, from_row))

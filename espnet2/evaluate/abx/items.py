@@ -80,14 +80,14 @@ def find_items(
         max_group: of more items of one context, speaker and phone, those with the lowest hash are kept; None: all.
     """
     dropped: Counter[str] = Counter()
-    found = sorted(
+    candidates = sorted(
         item
         for number, utterance in enumerate(utterances)
         for item in _items_of(number, utterance, phones, frame_rate, seed, dropped)
     )
     kept: list[Item] = []
     firsts: list[int] = []
-    for item in found:
+    for item in candidates:
         if not kept or item[:3] != kept[firsts[-1]][:3]:
             firsts.append(len(kept))
         if max_group is not None and len(kept) - firsts[-1] >= max_group:

@@ -32,10 +32,10 @@ def abx_measures(rows: Sequence[AbxRow]) -> list[Measure]:
     """Angular distance of continuous features: the one that papers report (ZeroSpeech 2021)."""
     measures = []
     for row in rows:
-        found = row.compared
-        if found.features == "continuous" and found.distance == "angular":
-            owner = (KINDS[found.mode], row.system, row.title, row.layer)
-            measures.append(Measure(*owner, found.error_rate, found.low, found.high))
+        compared = row.compared
+        if compared.features == "continuous" and compared.distance == "angular":
+            owner = (KINDS[compared.mode], row.system, row.title, row.layer)
+            measures.append(Measure(*owner, compared.error_rate, compared.low, compared.high))
     return measures
 
 
@@ -58,6 +58,6 @@ def abx_table(rows: Sequence[AbxRow]) -> Markup:
     return table(head, cells, numeric=[1, 5, 6, 7, 8])
 
 
-def read_rows(found: Mapping[str, Any]) -> list[AbxRow]:
+def read_rows(result: Mapping[str, Any]) -> list[AbxRow]:
     """The rows of the content of eval/abx.json."""
-    return [AbxRow.read(row) for row in found.get("rows", [])]
+    return [AbxRow.read(row) for row in result.get("rows", [])]

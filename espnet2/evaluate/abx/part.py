@@ -42,7 +42,7 @@ class Abx(Part):
     """Phones in context, told apart by distances; layers are those whose units are best."""
 
     name = "abx"
-    place = 20
+    order = 20
     title = "ABX"
     summary = "whether sounds of the same phone are close to each other"
     kinds = tuple(KINDS.values())
@@ -73,11 +73,11 @@ class Abx(Part):
         """The time of the units of the same layers, which need the same features, and of the pairs of items."""
         if find_phones(request.valid_set, request.alignments) is None:
             return 0.0
-        found = choose(request)
+        choice = choose(request)
         pairs = 0
-        for comparison in Materials.of(found.items, found.valid.frame_counts, found.cells).comparisons:
+        for comparison in Materials.of(choice.items, choice.valid.frame_counts, choice.cells).comparisons:
             pairs += 2 * comparison.mirrored_tiles.num_pairs + len(request.seeds) * comparison.tiles.num_pairs
-        seconds = pairs * PAIR_SECONDS * sum(extractor.num_layers for extractor in found.extractors)
+        seconds = pairs * PAIR_SECONDS * sum(extractor.num_layers for extractor in choice.extractors)
         for system in request.systems:
             alone = replace(request, systems=(system,), layers=best_layers(request, system) or request.layers)
             seconds += Units().forecast_seconds(alone)
@@ -87,15 +87,15 @@ class Abx(Part):
         """As `evaluate_abx`, with a memory under exp/<name>/eval/.abx of the layers that are done."""
         memory = _Memory(scratch_folder(request.exp, self.name) / "rows.json")
         memory.open(hash_value(self.settings(request)))
-        found = evaluate_abx(request, report, memory)
+        result = evaluate_abx(request, report, memory)
         memory.path.unlink(missing_ok=True)
-        return found
+        return result
 
-    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
-        return abx_measures(read_rows(found))
+    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+        return abx_measures(read_rows(result))
 
-    def layer_tables(self, found: Mapping[str, Any]) -> Markup:
-        return folded("All figures of ABX", abx_table(read_rows(found)))
+    def layer_tables(self, result: Mapping[str, Any]) -> Markup:
+        return folded("All figures of ABX", abx_table(read_rows(result)))
 
 
 @dataclass
@@ -109,18 +109,18 @@ class _Memory:
         self.key = key
         self.rows: dict[str, list[AbxRow]] = {}
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
+            contents = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return
-        if found.get("key") == key:
-            self.rows = {place: [AbxRow.read(row) for row in rows] for place, rows in found["rows"].items()}
+        if contents.get("key") == key:
+            self.rows = {layer_key: [AbxRow.read(row) for row in rows] for layer_key, rows in contents["rows"].items()}
 
     def add(self, system: System, layer: int, rows: list[AbxRow]) -> None:
-        self.rows[self.place(system, layer)] = rows
-        values = {place: [row.as_json() for row in rows] for place, rows in self.rows.items()}
+        self.rows[self.layer_key(system, layer)] = rows
+        values = {layer_key: [row.as_json() for row in rows] for layer_key, rows in self.rows.items()}
         write_json(self.path, {"key": self.key, "rows": values})
 
-    def place(self, system: System, layer: int) -> str:
+    def layer_key(self, system: System, layer: int) -> str:
         return f"{system.kind} {system.title} {layer}"
 
 
@@ -139,18 +139,22 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
     if find_phones(request.valid_set, request.alignments) is None:
         note = f"{missing_phones(request.valid_set, request.alignments)}: no ABX, which compares phones in context"
         return {"rows": [], "notes": [note], **rules}
-    found = choose(request)
-    result = {"notes": [*found.notes, rules["subsampling"], rules["interval"]], "items": summary(found.items), **rules}
-    if not found.cells:
+    choice = choose(request)
+    result = {
+        "notes": [*choice.notes, rules["subsampling"], rules["interval"]],
+        "items": summary(choice.items),
+        **rules,
+    }
+    if not choice.cells:
         return {"rows": [], **result}
-    run = _Run(request, found, Materials.of(found.items, found.valid.frame_counts, found.cells), memory)
+    run = _Run(request, choice, Materials.of(choice.items, choice.valid.frame_counts, choice.cells), memory)
     rows: list[AbxRow] = []
-    for system, extractor in zip(request.systems, found.extractors, strict=True):
+    for system, extractor in zip(request.systems, choice.extractors, strict=True):
         layers = best_layers(request, system) or extractor.layers
-        missing = [layer for layer in layers if memory.place(system, layer) not in memory.rows]
+        missing = [layer for layer in layers if memory.layer_key(system, layer) not in memory.rows]
         if missing:
             run.compare(system, extractor, missing, report)
-        rows += [row for layer in layers for row in memory.rows[memory.place(system, layer)]]
+        rows += [row for layer in layers for row in memory.rows[memory.layer_key(system, layer)]]
         report(f"abx: {system.title}: {len(layers)} layer{'s' * (len(layers) > 1)}, {_best_figures(rows, system)}")
     return {"rows": [row.as_json() for row in rows], **result}
 
@@ -204,7 +208,7 @@ class _Run:
             extractor = extractor.only(layers)
         sets = (self.choice.valid, self.train) if learn else (self.choice.valid,)
         for part in fitting_parts(extractor, sets):
-            features = [collect(each, part, self.request.frame_rate) for each in sets]
+            features = [collect(aligned, part, self.request.frame_rate) for aligned in sets]
             for number, valid, *train in zip(part.layers, *features, strict=True):
                 if number in layers:
                     if isinstance(part, CodeFeatures):
@@ -222,12 +226,15 @@ class _Run:
         continuous = continuous_rows(self.materials, valid.to(self.request.device), name)
         units = unit_rows(self.materials, units_of(valid, centroids(), self.request.device), self.request.device)
         learned = (self.request.num_clusters, self.request.seeds)
-        return [AbxRow(*owner, each) for each in continuous] + [AbxRow(*owner, each, *learned) for each in units]
+        return [AbxRow(*owner, compared) for compared in continuous] + [
+            AbxRow(*owner, compared, *learned) for compared in units
+        ]
 
     def codes(self, system: System, number: int, extractor: CodeFeatures, valid: Tensor) -> list[AbxRow]:
         """A method's own units: (frames, 1) ids."""
-        found = unit_rows(self.materials, [valid[:, 0].long().numpy()], self.request.device)
-        return [AbxRow(system.kind, system.title, number or None, each, extractor.num_codes, ()) for each in found]
+        compared_units = unit_rows(self.materials, [valid[:, 0].long().numpy()], self.request.device)
+        owner = (system.kind, system.title, number or None)
+        return [AbxRow(*owner, compared, extractor.num_codes, ()) for compared in compared_units]
 
 
 def _best_figures(rows: Sequence[AbxRow], system: System) -> str:
@@ -236,9 +243,9 @@ def _best_figures(rows: Sequence[AbxRow], system: System) -> str:
     for row in rows:
         if (row.system, row.title) == (system.kind, system.title):
             mode = row.compared.mode
-            best[mode] = min(best.get(mode, row.compared), row.compared, key=lambda each: each.error_rate)
+            best[mode] = min(best.get(mode, row.compared), row.compared, key=lambda compared: compared.error_rate)
     shown = {
-        mode: with_spread(each.error_rate, half_width(each.low, each.high), as_percent=True)
-        for mode, each in best.items()
+        mode: with_spread(compared.error_rate, half_width(compared.low, compared.high), as_percent=True)
+        for mode, compared in best.items()
     }
-    return ", ".join(f"{mode} {shown[mode]} ({each.distance})" for mode, each in best.items())
+    return ", ".join(f"{mode} {shown[mode]} ({compared.distance})" for mode, compared in best.items())

@@ -49,7 +49,7 @@ class Materials:
         starts = np.cumsum(frame_counts) - frame_counts
         firsts = np.array([starts[item.utterance] + item.first for item in items.items], dtype=np.int64)
         counts = np.array([item.count for item in items.items], dtype=np.int64)
-        return cls(items, firsts, counts, tuple(Comparison.of(items, each) for each in cells))
+        return cls(items, firsts, counts, tuple(Comparison.of(items, mode_cells) for mode_cells in cells))
 
 
 def continuous_rows(materials: Materials, frames: Tensor, name: str) -> list[Compared]:
@@ -79,11 +79,11 @@ def unit_rows(materials: Materials, units: Sequence[np.ndarray], device: str = "
     """
     rows = []
     for comparison in materials.comparisons:
-        found = [
+        pairs_of_seeds = [
             pair_errors(materials, comparison, torch.from_numpy(ids)[:, None].to(device), "equal") for ids in units
         ]
-        mean = PairErrors(found[0].phones, np.mean([each.errors for each in found], axis=0))
-        spread = float(np.ptp([each.error_rate for each in found]))
+        mean = PairErrors(pairs_of_seeds[0].phones, np.mean([pairs.errors for pairs in pairs_of_seeds], axis=0))
+        spread = float(np.ptp([pairs.error_rate for pairs in pairs_of_seeds]))
         rows.append(_row("units", "equal", comparison, mean, spread=spread))
     return rows
 

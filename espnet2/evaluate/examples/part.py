@@ -34,7 +34,7 @@ class Examples(Part):
     """Something to see and hear; its units are learned like those that are measured, on fewer frames."""
 
     name = "examples"
-    place = 40
+    order = 40
     title = "examples"
     summary = "spectrograms and audio of three utterances"
 
@@ -43,7 +43,7 @@ class Examples(Part):
         phones = find_phones(request.valid_set, request.alignments)
         return {
             "systems": [[system.kind, system.title, system.hash] for system in _shown(request)],
-            "sets": [AudioIndex.open(each).hash for each in (request.train_set, request.valid_set)],
+            "sets": [AudioIndex.open(dump_set).hash for dump_set in (request.train_set, request.valid_set)],
             "alignments": phones.hash if phones else None,
             "num_clusters": request.num_clusters,
             "seed": request.seeds[0],
@@ -84,9 +84,9 @@ class Examples(Part):
         notes = [] if phones else [f"no phones are shown: {request.valid_set} has no alignments"]
         return {"rows": [], "notes": notes, "utterances": utterances}
 
-    def section(self, found: Mapping[str, Any] | None, folder: Path) -> Section:
+    def section(self, result: Mapping[str, Any] | None, folder: Path) -> Section:
         """A figure of each utterance."""
-        figures = [utterance_figure(each, folder) for each in (found or {}).get("utterances", [])]
+        figures = [utterance_figure(utterance, folder) for utterance in (result or {}).get("utterances", [])]
         lead = "Held-out utterances. Equal colours are equal units; a click into a picture plays from there."
         body = Markup("").join(figures)
         return Section("examples", "See and hear", body, NOT_EVALUATED, lead if figures else "", short="Examples")
@@ -135,16 +135,16 @@ def _units(
     extractor = open_system(system, index.sample_rate, request.device)
     numbers = list(extractor.layers)
     layer = _best_layer(request.exp, system.kind, numbers)
-    place, rate = numbers.index(layer), extractor.geometry.frame_rate
+    index_of_layer, rate = numbers.index(layer), extractor.geometry.frame_rate
     label: Callable[[torch.Tensor], list[int]]
     if system.kind == "codes":
         title, label = f"own codes, layer {layer}", _codes
     else:
         title = f"units of layer {layer}, K = {request.num_clusters}"
-        label = _learned(extractor, place, request)
+        label = _learned(extractor, index_of_layer, request)
     first = max(0.0, WINDOW_SECONDS / 2 - 0.5 / rate)
     for row, ids in zip(
-        rows, map_features(index, rows, extractor, lambda _, frames: label(frames[place])), strict=True
+        rows, map_features(index, rows, extractor, lambda _, frames: label(frames[index_of_layer])), strict=True
     ):
         yield (
             row,
@@ -169,14 +169,14 @@ def _codes(frames: torch.Tensor) -> list[int]:
 
 
 def _learned(
-    extractor: FeatureExtractor, place: int, request: EvaluationRequest
+    extractor: FeatureExtractor, index_of_layer: int, request: EvaluationRequest
 ) -> Callable[[torch.Tensor], list[int]]:
     """Quick k-means on part of the train set."""
     train = AudioIndex.open(request.train_set)
     total = int(extractor.geometry.output_lengths(np.asarray(train.num_samples)).sum())
     portion = min(1.0, TRAIN_FRAMES / max(total, 1))
     plan = plan_sample(train, extractor.geometry, portion=portion, max_frames=TRAIN_FRAMES, seed=request.seeds[0])
-    parts = map_features(train, plan.rows, extractor, lambda _, frames: frames[place].cpu())
+    parts = map_features(train, plan.rows, extractor, lambda _, frames: frames[index_of_layer].cpu())
     sample = torch.cat(list(parts))
     clusters = min(request.num_clusters, len(sample))
     centroids = fit_kmeans(sample, clusters, seed=request.seeds[0], device=request.device).centroids
@@ -197,10 +197,10 @@ def _write_audio(index: AudioIndex, row: int, path: Path) -> float:
 
 def _phones(alignments: Alignments | None, utt_id: str) -> list[tuple[float, float, str]]:
     """(start s, end s, symbol) of each phone that is heard."""
-    found = alignments.utterances.get(utt_id) if alignments else None
-    if alignments is None or found is None:
+    alignment = alignments.utterances.get(utt_id) if alignments else None
+    if alignments is None or alignment is None:
         return []
-    spans = zip(found.starts.tolist(), found.ends.tolist(), found.phones.tolist(), strict=True)
+    spans = zip(alignment.starts.tolist(), alignment.ends.tolist(), alignment.phones.tolist(), strict=True)
     return [
         (round(a, 4), round(min(b, MAXIMUM_SECONDS), 4), alignments.phones[phone])
         for a, b, phone in spans

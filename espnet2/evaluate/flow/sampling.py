@@ -76,12 +76,12 @@ class FlowSampler:
     """
 
     def __init__(self, model: SSLModel, name: str, *, num_steps: int = 16, guidance: float = 0.0) -> None:
-        found = [each for each in model.objectives.values() if isinstance(each, SpeechFlow)]
-        if not found:
+        objectives = [objective for objective in model.objectives.values() if isinstance(objective, SpeechFlow)]
+        if not objectives:
             raise UserError(f"{name}: trained with {', '.join(model.objectives)}; sampling needs a speechflow loss")
         if model.frontend.mel_norm == "utterance":
             raise UserError(f"{name}: mel_norm is utterance, which cannot be undone; sampling needs mel_norm: corpus")
-        self.model, self.objective, self.frontend = model.eval(), found[0], model.frontend
+        self.model, self.objective, self.frontend = model.eval(), objectives[0], model.frontend
         self.num_steps, self.guidance = num_steps, guidance
         is_corpus = model.frontend.mel_norm == "corpus"
         self.mean = self.frontend.mel_mean if is_corpus else torch.zeros(())
@@ -106,7 +106,7 @@ class FlowSampler:
         noise = self._noise(utt_id, mel[0], num_seeds, seed)
         drawn = self.sample(mel.masked_fill(hidden[:, None], 0).expand_as(noise), noise)
         filled = torch.where(hidden[:, None], drawn, mel)
-        mel, filled = ((each * self.std + self.mean).cpu() for each in (mel[0], filled))
+        mel, filled = ((frames * self.std + self.mean).cpu() for frames in (mel[0], filled))
         decibel = AMPLITUDE_DECIBEL if self.frontend.mel.amplitudes else AMPLITUDE_DECIBEL / 2
         return Filled(utt_id, mel, filled, span, float(self.std.float().mean()), decibel)
 
@@ -183,7 +183,7 @@ def interpolated(mel: Tensor, span: Span) -> Tensor:
 
 def summarise(statistics: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean of each figure over utterances."""
-    return {name: sum(each[name] for each in statistics) / len(statistics) for name in statistics[0]}
+    return {name: sum(figures[name] for figures in statistics) / len(statistics) for name in statistics[0]}
 
 
 def _generator(utt_id: str, stream: int, seed: int, number: int) -> torch.Generator:

@@ -40,20 +40,20 @@ class Cells:
         """
         self.directory, self._shared = directory, shared
 
-    def complete(self, wanted: Sequence[Cell], compute: Callable[[Sequence[Cell], Keep], None]) -> dict[Cell, Figures]:
+    def complete(self, cells: Sequence[Cell], compute: Callable[[Sequence[Cell], Keep], None]) -> dict[Cell, Figures]:
         """The figures of all cells.
 
         Args:
             compute: gets the cells that are missing, if there are any, and what to call with each as it is done.
         """
-        found = {cell: read_json(self._path(cell)) for cell in wanted}
-        done = {cell: figures for cell, figures in found.items() if figures is not None}
+        stored = {cell: read_json(self._path(cell)) for cell in cells}
+        done = {cell: figures for cell, figures in stored.items() if figures is not None}
 
         def keep(cell: Cell, figures: Figures) -> None:
             write_json(self._path(cell), figures)
             done[cell] = figures
 
-        missing = [cell for cell in wanted if cell not in done]
+        missing = [cell for cell in cells if cell not in done]
         if missing:
             compute(missing, keep)
         return done
@@ -73,8 +73,8 @@ def row_of(
 ) -> ProbeRow:
     """Means over the seeds and the spread of each figure; of a single one the lowest and highest, too."""
     names = sorted(figures[0].keys() - {"layer_weights"})
-    values = {name: [each[name] for each in figures] for name in names}
-    weights = np.mean([each["layer_weights"] for each in figures], axis=0).tolist()
+    values = {name: [probe_figures[name] for probe_figures in figures] for name in names}
+    weights = np.mean([probe_figures["layer_weights"] for probe_figures in figures], axis=0).tolist()
     single = values[names[0]] if len(seeds) > 1 and len(names) == 1 else None
     return ProbeRow(
         task=task,
@@ -83,8 +83,8 @@ def row_of(
         layer=layer,
         seeds=tuple(seeds),
         facts=facts,
-        means={name: float(np.mean(found)) for name, found in values.items()},
-        spreads={name: float(np.ptp(found)) for name, found in values.items()},
+        means={name: float(np.mean(of_seeds)) for name, of_seeds in values.items()},
+        spreads={name: float(np.ptp(of_seeds)) for name, of_seeds in values.items()},
         layer_weights=tuple(weights),
         bounds=(min(single), max(single)) if single else None,
     )

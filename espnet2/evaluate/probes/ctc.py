@@ -32,11 +32,11 @@ class SpokenSet(NamedTuple):
         starts = torch.tensor([0, *self.frame_counts]).cumsum(0).tolist()
         batches = [part for part in _grouped(self.frame_counts) if part]
         order = range(len(batches)) if generator is None else torch.randperm(len(batches), generator=generator).tolist()
-        for place in order:
-            members = batches[place]
-            parts = [self.features[:, starts[each] : starts[each + 1]].transpose(0, 1) for each in members]
+        for number in order:
+            members = batches[number]
+            parts = [self.features[:, starts[member] : starts[member + 1]].transpose(0, 1) for member in members]
             padded = nn.utils.rnn.pad_sequence(parts, batch_first=True)
-            lengths = torch.tensor([self.frame_counts[each] for each in members])
+            lengths = torch.tensor([self.frame_counts[member] for member in members])
             yield SpokenBatch(members, padded.permute(2, 0, 1, 3), lengths)
 
 
@@ -50,11 +50,11 @@ class SpokenBatch(NamedTuple):
 
 def _grouped(frame_counts: Sequence[int]) -> Iterator[list[int]]:
     batch: list[int] = []
-    for each in sorted(range(len(frame_counts)), key=lambda each: frame_counts[each]):
-        if batch and (len(batch) + 1) * frame_counts[each] > BATCH_FRAMES:
+    for utterance in sorted(range(len(frame_counts)), key=lambda utterance: frame_counts[utterance]):
+        if batch and (len(batch) + 1) * frame_counts[utterance] > BATCH_FRAMES:
             yield batch
             batch = []
-        batch.append(each)
+        batch.append(utterance)
     yield batch
 
 
@@ -112,7 +112,7 @@ def fit_ctc(
         rate = LINEAR_RATE if linear else LEARNING_RATE
         mixing = {id(parameter) for parameter in probe.mix.parameters()}
         groups = [
-            {"params": [each for each in probe.parameters() if id(each) not in mixing], "rate": rate},
+            {"params": [parameter for parameter in probe.parameters() if id(parameter) not in mixing], "rate": rate},
             {"params": list(probe.mix.parameters()), "rate": MIX_RATE},
         ]
         optimizer = torch.optim.Adam(groups)
@@ -129,9 +129,9 @@ def fit_ctc(
 
 def _loss(probe: CtcProbe, train: SpokenSet, batch: SpokenBatch, device: torch.device | str) -> Tensor:
     """Per token, so that short and long utterances count alike."""
-    targets = [train.targets[each] for each in batch.members]
+    targets = [train.targets[member] for member in batch.members]
     log_probs = probe(batch.features.to(device), batch.lengths)
-    lengths = torch.tensor([len(each) for each in targets])
+    lengths = torch.tensor([len(target) for target in targets])
     total = F.ctc_loss(
         log_probs.transpose(0, 1), torch.cat(targets).to(device), batch.lengths, lengths, BLANK_ID, "sum", True
     )
@@ -141,9 +141,9 @@ def _loss(probe: CtcProbe, train: SpokenSet, batch: SpokenBatch, device: torch.d
 @torch.no_grad()
 def _decode(probe: CtcProbe, test: SpokenSet, device: torch.device | str) -> tuple[tuple[int, ...], ...]:
     probe.eval()
-    found: list[tuple[int, ...]] = [()] * len(test.frame_counts)
+    heard: list[tuple[int, ...]] = [()] * len(test.frame_counts)
     for batch in test.batches():
         best = probe(batch.features.to(device), batch.lengths).argmax(-1).cpu()
-        for place, member in enumerate(batch.members):
-            found[member] = tuple(best[place, : test.frame_counts[member]].tolist())
-    return tuple(found)
+        for row, member in enumerate(batch.members):
+            heard[member] = tuple(best[row, : test.frame_counts[member]].tolist())
+    return tuple(heard)

@@ -40,16 +40,16 @@ class CtcTask:
         """
         self.rules, self.linear, self.frame_rate = rules, linear, request.frame_rate
         sides = ((request.train_set, request.max_train_frames), (request.valid_set, request.max_valid_frames))
-        found = [_chosen(*side, request, extractors, rules) for side in sides]
-        self._sets = [aligned for aligned, _ in found]
-        (train_texts, self.references) = (texts for _, texts in found)
+        chosen = [_chosen(*side, request, extractors, rules) for side in sides]
+        self._sets = [aligned for aligned, _ in chosen]
+        (train_texts, self.references) = (texts for _, texts in chosen)
         if token_list is not None:
             self.tokens = CtcTokens.of_list(token_list, rules, bpe_model)
         else:
             model = scratch_folder(request.exp, "probes") / f"{rules.token_type}.model"
             self.tokens = CtcTokens.of_texts(train_texts, rules, model)
         ids = [self.tokens.encode(text) for text in train_texts]
-        fits = np.array([frames_needed(each) <= n for each, n in zip(ids, self._sets[0].frame_counts, strict=True)])
+        fits = np.array([frames_needed(target) <= n for target, n in zip(ids, self._sets[0].frame_counts, strict=True)])
         if not fits.any():
             raise SkippedTask(f"all transcripts have more {rules.token_type} tokens than their utterances frames")
         self.notes = ()
@@ -59,7 +59,7 @@ class CtcTask:
                 f"tokens than frames (at {request.frame_rate:g} per second) and are left out",
             )
         self._sets[0] = _without(self._sets[0], fits)
-        self._targets = tuple(torch.from_numpy(each) for each, fit in zip(ids, fits, strict=True) if fit)
+        self._targets = tuple(torch.from_numpy(target) for target, fit in zip(ids, fits, strict=True) if fit)
         self.tested_on = str(request.valid_set)
 
     def describe(self) -> TaskFacts:
@@ -76,16 +76,16 @@ class CtcTask:
 
     def spoken(self, extractor: FeatureExtractor) -> tuple[SpokenSet, SpokenSet]:
         """Both sides of one system."""
-        train, test = (collect(each, extractor, self.frame_rate) for each in self._sets)
+        train, test = (collect(aligned, extractor, self.frame_rate) for aligned in self._sets)
         standardise(train, test)
-        counts = [tuple(each.frame_counts.tolist()) for each in self._sets]
+        counts = [tuple(aligned.frame_counts.tolist()) for aligned in self._sets]
         return SpokenSet(train, counts[0], self._targets), SpokenSet(test, counts[1], ())
 
     def score(self, spoken: tuple[SpokenSet, SpokenSet], seed: int, device: str) -> dict[str, object]:
         """Learn and decode once: the error rates, and the weights of the layers."""
-        found = fit_ctc(*spoken, len(self.tokens.symbols), seed=seed, device=device, linear=self.linear)
-        heard = [self.tokens.decode(best) for best in found.best]
-        return error_rates(self.references, heard, self.rules.token_type) | {"layer_weights": found.layer_weights}
+        result = fit_ctc(*spoken, len(self.tokens.symbols), seed=seed, device=device, linear=self.linear)
+        heard = [self.tokens.decode(best) for best in result.best]
+        return error_rates(self.references, heard, self.rules.token_type) | {"layer_weights": result.layer_weights}
 
 
 def _chosen(

@@ -31,7 +31,7 @@ class ProbeLoad:
 
 def forecast(request: EvaluationRequest, systems: Sequence[System], load: ProbeLoad) -> float:
     """Seconds, if every task is possible and nothing is done yet."""
-    indexes = [AudioIndex.open(each) for each in (request.train_set, request.valid_set)]
+    indexes = [AudioIndex.open(dump_set) for dump_set in (request.train_set, request.valid_set)]
     sample_rate = indexes[0].sample_rate
     limits = (request.max_train_frames / request.frame_rate, request.max_valid_frames / request.frame_rate)
     audio = [min(limit, index.total_samples / index.sample_rate) for index, limit in zip(indexes, limits, strict=True)]

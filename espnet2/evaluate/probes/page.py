@@ -67,10 +67,10 @@ def layer_weights(probes: Sequence[Mapping[str, Any]]) -> Markup:
         Series(
             {"ctc": "recognition (CTC)"}.get(row["task"], row["task"]),
             list(enumerate(row["layer_weights"], 1)),
-            f"s{place + 1}",
+            f"s{number + 1}",
             dots=True,
         )
-        for place, row in enumerate(
+        for number, row in enumerate(
             row for row in probes if row.get("system") == "model" and len(row.get("layer_weights") or []) > 1
         )
     ]

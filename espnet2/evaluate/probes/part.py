@@ -70,10 +70,10 @@ def with_baselines(systems: Sequence[System]) -> tuple[System, ...]:
 
     The first model untrained, where none is among the systems: models that are compared share one.
     """
-    models = [each for each in systems if each.kind == "model"]
-    given = {each.kind: each for each in systems if each.kind in BARE}
+    models = [system for system in systems if system.kind == "model"]
+    given = {system.kind: system for system in systems if system.kind in BARE}
     bare = [given.get(name, System(name, title)) for name, title in (("mfcc", "MFCC"), ("logmel", "log-mel"))]
-    untrained = [each for each in systems if each.kind == "untrained"]
+    untrained = [system for system in systems if system.kind == "untrained"]
     if models and not untrained:
         untrained = [System("untrained", "untrained", models[0].files)]
     return (*bare, *untrained, *models)
@@ -83,7 +83,7 @@ class Probes(Part):
     """Small classifiers and recognisers on frozen features."""
 
     name = "probes"
-    place = 30
+    order = 30
     title = "probes"
     summary = "what linear classifiers find in the frozen features"
     kinds = (*ACCURACIES.values(), *ERROR_RATES.values())
@@ -98,7 +98,9 @@ class Probes(Part):
             "per_layer": _per_layer(request),
             "options": options.model_dump(mode="json", exclude={"tasks"}),
             "token_list": [hash_file(path) for path in (options.token_list, options.bpe_model) if path],
-            "sets": [_set_identity(each, request.alignments) for each in (request.train_set, request.valid_set)],
+            "sets": [
+                _set_identity(dump_set, request.alignments) for dump_set in (request.train_set, request.valid_set)
+            ],
             "seeds": list(request.seeds),
             "frame_rate": request.frame_rate,
             "layers": request.layers,
@@ -119,29 +121,29 @@ class Probes(Part):
         settings = self.settings(request)
         sample_rate = AudioIndex.open(request.train_set).sample_rate
         systems = with_baselines(request.systems)
-        opened = {each: open_system(each, sample_rate, request.device, request.layers) for each in systems}
+        opened = {system: open_system(system, sample_rate, request.device, request.layers) for system in systems}
         shared = {key: settings[key] for key in settings.keys() - {"systems", "tasks", "seeds", "per_layer", "options"}}
         cells = Cells(scratch_folder(request.exp, self.name), shared)
         rows: list[ProbeRow] = []
         notes: list[str] = []
         for title, run_task in _plan(request):
             try:
-                found, told = run_task(request, opened, cells, report)
+                task_rows, told = run_task(request, opened, cells, report)
             except SkippedTask as reason:
-                found, told = [], (f"{title}: left out: {reason}",)
+                task_rows, told = [], (f"{title}: left out: {reason}",)
                 report(f"probes: {told[0]}")
-            rows += found
+            rows += task_rows
             notes += [note for note in told if note not in notes]
         return {"rows": [row.as_json() for row in rows], "notes": notes}
 
-    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
-        return probe_measures(found)
+    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+        return probe_measures(result)
 
-    def layer_charts(self, found: Mapping[str, Any]) -> Markup:
-        return layer_weights(found.get("rows", []))
+    def layer_charts(self, result: Mapping[str, Any]) -> Markup:
+        return layer_weights(result.get("rows", []))
 
-    def layer_tables(self, found: Mapping[str, Any]) -> Markup:
-        return folded("All figures of the probes", probe_table(found.get("rows", [])))
+    def layer_tables(self, result: Mapping[str, Any]) -> Markup:
+        return folded("All figures of the probes", probe_table(result.get("rows", [])))
 
 
 TaskRun = Callable[
@@ -165,8 +167,8 @@ def _has_targets(task: str, request: EvaluationRequest) -> bool:
     """Whether both sets have what the task is about, as far as a look at the files tells."""
     sets = (request.train_set, request.valid_set)
     if task == "phone":
-        return all(find_phones(each, request.alignments) for each in sets)
-    return task != "ctc" or all((each / TRANSCRIPT).is_file() for each in sets)
+        return all(find_phones(dump_set, request.alignments) for dump_set in sets)
+    return task != "ctc" or all((dump_set / TRANSCRIPT).is_file() for dump_set in sets)
 
 
 def _per_layer(request: EvaluationRequest) -> list[str]:
@@ -196,27 +198,29 @@ def _run_classes(
         numbers: list[int | None] = [None]
         if name == "phone" and system.kind in _per_layer(request):
             numbers += list(extractor.layers)
-        wanted = [Cell(name, _identity(system), layer, seed) for layer in numbers for seed in request.seeds]
-        figures = cells.complete(wanted, partial(_class_figures, task, extractor, request.device))
+        cells_of_system = [Cell(name, _identity(system), layer, seed) for layer in numbers for seed in request.seeds]
+        figures = cells.complete(cells_of_system, partial(_class_figures, task, extractor, request.device))
         for layer in numbers:
-            own = [figures[cell] for cell in wanted if cell.layer == layer]
-            rows.append(row_of(name, system, layer, request.seeds, own, describe(task)))
+            layer_figures = [figures[cell] for cell in cells_of_system if cell.layer == layer]
+            rows.append(row_of(name, system, layer, request.seeds, layer_figures, describe(task)))
         mixed = rows[-len(numbers)]
         report(f"probes: {name}, {system.title}: {mixed.means['accuracy']:.3f} (majority {mixed.facts.majority:.3f})")
     return rows, task.notes
 
 
 def _class_figures(
-    task: ClassTask, extractor: FeatureExtractor, device: str, wanted: Sequence[Cell], keep: Keep
+    task: ClassTask, extractor: FeatureExtractor, device: str, missing: Sequence[Cell], keep: Keep
 ) -> None:
     train, test = examples_of(task, extractor)
-    for cell in wanted:
+    for cell in missing:
         sides = (train, test)
         if cell.layer is not None:
-            place = extractor.layers.index(cell.layer)
-            sides = tuple(Examples(each.features[place : place + 1], each.classes) for each in sides)
-        found = fit_linear(*sides, task.num_classes, seed=cell.seed, device=device)
-        keep(cell, {"accuracy": found.accuracy, "layer_weights": list(found.layer_weights)})
+            index_of_layer = extractor.layers.index(cell.layer)
+            sides = tuple(
+                Examples(examples.features[index_of_layer : index_of_layer + 1], examples.classes) for examples in sides
+            )
+        result = fit_linear(*sides, task.num_classes, seed=cell.seed, device=device)
+        keep(cell, {"accuracy": result.accuracy, "layer_weights": list(result.layer_weights)})
 
 
 def _run_ctc(
@@ -229,17 +233,19 @@ def _run_ctc(
     name = f"ctc {task.rules} {task.linear} {task.tokens.hash}"
     rows = []
     for system, extractor in opened.items():
-        wanted = [Cell(name, _identity(system), None, seed) for seed in request.seeds]
-        figures = cells.complete(wanted, partial(_ctc_figures, task, extractor, request.device))
-        rows.append(row_of("ctc", system, None, request.seeds, [figures[cell] for cell in wanted], task.describe()))
+        cells_of_system = [Cell(name, _identity(system), None, seed) for seed in request.seeds]
+        figures = cells.complete(cells_of_system, partial(_ctc_figures, task, extractor, request.device))
+        rows.append(
+            row_of("ctc", system, None, request.seeds, [figures[cell] for cell in cells_of_system], task.describe())
+        )
         means = rows[-1].means
         rates = ", ".join(f"{key} {means[key]:.3f}" for key in ("wer", "cer", "per") if key in means)
         report(f"probes: CTC on {token_type}, {system.title}: {rates}")
     return rows, task.notes
 
 
-def _ctc_figures(task: CtcTask, extractor: FeatureExtractor, device: str, wanted: Sequence[Cell], keep: Keep) -> None:
+def _ctc_figures(task: CtcTask, extractor: FeatureExtractor, device: str, missing: Sequence[Cell], keep: Keep) -> None:
     spoken = task.spoken(extractor)
-    for cell in wanted:
-        found = task.score(spoken, cell.seed, device)
-        keep(cell, {**found, "layer_weights": list(found["layer_weights"])})
+    for cell in missing:
+        figures = task.score(spoken, cell.seed, device)
+        keep(cell, {**figures, "layer_weights": list(figures["layer_weights"])})

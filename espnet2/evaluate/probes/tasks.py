@@ -66,15 +66,15 @@ class PhoneTask:
 
     def __init__(self, train: AlignedSet, valid: AlignedSet, frame_rate: float, tested_on: str) -> None:
         self._sets, self.frame_rate, self.tested_on = (train, valid), frame_rate, tested_on
-        self._known = tuple(torch.from_numpy(each.phones != NO_PHONE) for each in (train, valid))
-        ids = [each.phones[known.numpy()] for each, known in zip(self._sets, self._known, strict=True)]
-        number = {train.symbols[phone]: place for place, phone in enumerate(np.unique(ids[0]))}
+        self._known = tuple(torch.from_numpy(aligned.phones != NO_PHONE) for aligned in (train, valid))
+        ids = [aligned.phones[known.numpy()] for aligned, known in zip(self._sets, self._known, strict=True)]
+        number = {train.symbols[phone]: class_id for class_id, phone in enumerate(np.unique(ids[0]))}
         if len(number) < 2 or len(ids[1]) == 0:
             raise SkippedTask(f"phones: {len(number)} different ones in train, {len(ids[1])} frames to test on")
         # The sets number their phones each in its own way: what they share are the symbols.
-        tables = [torch.tensor([number.get(symbol, UNSEEN) for symbol in each.symbols]) for each in self._sets]
+        tables = [torch.tensor([number.get(symbol, UNSEEN) for symbol in aligned.symbols]) for aligned in self._sets]
         self.train_classes, self.test_classes = (
-            table[torch.from_numpy(each)] for table, each in zip(tables, ids, strict=True)
+            table[torch.from_numpy(phones)] for table, phones in zip(tables, ids, strict=True)
         )
         self.num_classes = len(number)
         unseen = int((self.test_classes == UNSEEN).sum())
@@ -83,10 +83,10 @@ class PhoneTask:
 
     def features(self, extractor: FeatureExtractor) -> tuple[Tensor, Tensor]:
         """(layers, frames, dim) of both sets."""
-        found = [collect(each, extractor, self.frame_rate) for each in self._sets]
+        collected = [collect(aligned, extractor, self.frame_rate) for aligned in self._sets]
         return tuple(
             features if known.all() else features[:, known]
-            for features, known in zip(found, self._known, strict=True)
+            for features, known in zip(collected, self._known, strict=True)
         )  # fmt: skip
 
 
@@ -136,20 +136,22 @@ def split_utterances(train: Sequence[Utterance], valid: Sequence[Utterance], wha
     Raises:
         SkippedTask: one class only, or no class has two utterances.
     """
-    counts = Counter(each.label for each in train)
+    counts = Counter(utterance.label for utterance in train)
     if len(counts) < 2:
         raise SkippedTask(f"only one {what} in the train set ({next(iter(counts), 'none')}): nothing to tell apart")
     chosen = set(sorted(counts, key=_key)[:MAX_CLASSES])
-    learned, tested = (_limited([each for each in part if each.label in chosen]) for part in (train, valid))
-    if {each.label for each in valid} <= counts.keys() and len({each.label for each in tested}) > 1:
+    learned, tested = (
+        _limited([utterance for utterance in part if utterance.label in chosen]) for part in (train, valid)
+    )
+    if {utterance.label for utterance in valid} <= counts.keys() and len({utterance.label for utterance in tested}) > 1:
         return UtteranceSplit(learned, tested, False)
     parts: tuple[list[Utterance], list[Utterance]] = ([], [])
     for label in sorted(chosen):
-        own = sorted((each for each in learned if each.label == label), key=lambda each: _key(each.utt_id))
-        held = max(1, round(len(own) / HELD_OUT)) if len(own) > 1 else len(own)
-        parts[1].extend(own[:held] if len(own) > 1 else ())
-        parts[0].extend(own[held:])
-    if len({each.label for each in parts[1]}) < 2:
+        of_class = sorted((utterance for utterance in learned if utterance.label == label), key=_key_of)
+        held = max(1, round(len(of_class) / HELD_OUT)) if len(of_class) > 1 else len(of_class)
+        parts[1].extend(of_class[:held] if len(of_class) > 1 else ())
+        parts[0].extend(of_class[held:])
+    if len({utterance.label for utterance in parts[1]}) < 2:
         raise SkippedTask(f"fewer than two {what}s of the train set have two utterances: none can be held out")
     return UtteranceSplit(*(tuple(sorted(part)) for part in parts), True)
 
@@ -158,15 +160,19 @@ def _limited(utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
     """At most so many of each class."""
     taken: Counter[str] = Counter()
     kept = []
-    for each in sorted(utterances, key=lambda each: _key(each.utt_id)):
-        taken[each.label] += 1
-        if taken[each.label] <= MAX_UTTERANCES:
-            kept.append(each)
+    for utterance in sorted(utterances, key=_key_of):
+        taken[utterance.label] += 1
+        if taken[utterance.label] <= MAX_UTTERANCES:
+            kept.append(utterance)
     return tuple(sorted(kept))
 
 
 def _key(name: Hashable) -> str:
     return hash_bytes(str(name))
+
+
+def _key_of(utterance: Utterance) -> str:
+    return _key(utterance.utt_id)
 
 
 class UtteranceTask:
@@ -175,9 +181,10 @@ class UtteranceTask:
     def __init__(self, name: str, indexes: tuple[AudioIndex, AudioIndex], split: UtteranceSplit) -> None:
         self.name, self._split = name, split
         self._indexes = (indexes[0], indexes[0 if split.is_held_out else 1])
-        number = {label: place for place, label in enumerate(sorted({each.label for each in split.train}))}
+        labels = sorted({utterance.label for utterance in split.train})
+        number = {label: class_id for class_id, label in enumerate(labels)}
         self.train_classes, self.test_classes = (
-            torch.tensor([number[each.label] for each in part]) for part in (split.train, split.test)
+            torch.tensor([number[utterance.label] for utterance in part]) for part in (split.train, split.test)
         )
         self.num_classes = len(number)
         self.tested_on = str(self._indexes[1].directory.parent)
@@ -193,7 +200,10 @@ class UtteranceTask:
         sides = zip(self._indexes, (self._split.train, self._split.test), strict=True)
         return tuple(
             torch.stack(
-                list(map_features(index, [each.row for each in part], extractor, lambda _, x: x.mean(1).cpu())), dim=1
+                list(
+                    map_features(index, [utterance.row for utterance in part], extractor, lambda _, x: x.mean(1).cpu())
+                ),
+                dim=1,
             )
             for index, part in sides
         )

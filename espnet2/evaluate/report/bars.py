@@ -29,13 +29,13 @@ def bar_chart(title: str, bars: Sequence[Bar], *, note: str = "", x_label: str =
     ticks = nice_ticks(0.0, max(max(bar.value, bar.high or 0.0) for bar in bars), 5)
     height = TOP + ROW * len(bars) + BOTTOM
 
-    def place(value: float) -> float:
+    def to_x(value: float) -> float:
         return round(SIDE + value / ticks[-1] * (WIDTH - 2 * SIDE), 1)
 
-    rows = [_row(bar, TOP + ROW * number, place) for number, bar in enumerate(bars)]
+    rows = [_row(bar, TOP + ROW * number, to_x) for number, bar in enumerate(bars)]
     grid = [
         Markup('<path class="grid" d="M{} {}V{}"/>{}').format(
-            place(tick), TOP, height - BOTTOM, x_tick(place(tick), height - BOTTOM + 15, label, WIDTH)
+            to_x(tick), TOP, height - BOTTOM, x_tick(to_x(tick), height - BOTTOM + 15, label, WIDTH)
         )
         for tick, label in zip(ticks, tick_labels(ticks), strict=True)
     ]
@@ -58,13 +58,13 @@ def bar_chart(title: str, bars: Sequence[Bar], *, note: str = "", x_label: str =
     )
 
 
-def _row(bar: Bar, top: float, place: Callable[[float], float]) -> Markup:
+def _row(bar: Bar, top: float, to_x: Callable[[float], float]) -> Markup:
     """Name and value above, the bar below, its interval as a thin line."""
     middle = top + 29
     interval = Markup("")
     if bar.low is not None and bar.high is not None:
         interval = Markup('<path class="interval" d="M{0} {2}H{1}M{0} {3}V{4}M{1} {3}V{4}"/>').format(
-            place(max(bar.low, 0.0)), place(bar.high), middle, middle - 4, middle + 4
+            to_x(max(bar.low, 0.0)), to_x(bar.high), middle, middle - 4, middle + 4
         )
     return Markup(
         '<g class="{}"><text class="name" x="{}" y="{}">{}</text><text class="value" x="{}" y="{}">{}</text>'
@@ -79,6 +79,6 @@ def _row(bar: Bar, top: float, place: Callable[[float], float]) -> Markup:
         bar.text,
         SIDE,
         middle - 6,
-        max(place(bar.value) - SIDE, 1.0),
+        max(to_x(bar.value) - SIDE, 1.0),
         interval,
     )

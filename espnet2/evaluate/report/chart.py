@@ -106,16 +106,16 @@ def line_chart(
         note: what the figure means, in words.
     """
     series = [
-        each if each.band else Series(each.name, thinned(each.points), each.style, each.dots, each.dashed)
-        for each in series
-        if each.points
+        curve if curve.band else Series(curve.name, thinned(curve.points), curve.style, curve.dots, curve.dashed)
+        for curve in series
+        if curve.points
     ]
     if not series:
         return Markup("")
     axes = _axes(series, levels, whole_x)
     curves: list[dict[str, object]]
-    curves = [{"name": each.name, "style": each.style, "points": _rounded(each.points)} for each in series]
-    curves += [{"name": each.name, "style": each.style, "level": each.value} for each in levels]
+    curves = [{"name": curve.name, "style": curve.style, "points": _rounded(curve.points)} for curve in series]
+    curves += [{"name": level.name, "style": level.style, "level": level.value} for level in levels]
     data = {
         "x": x_label,
         "range": axes.x_range,
@@ -125,7 +125,7 @@ def line_chart(
         "series": curves,
     }
     drawn = Markup("").join(
-        [*(_level(each, axes) for each in levels), *(_curve(each, axes) for each in reversed(series))]
+        [*(_level(level, axes) for level in levels), *(_curve(curve, axes) for curve in reversed(series))]
     )
     return Markup(
         '<figure class="chart"><figcaption>{title}{note}</figcaption>'
@@ -149,9 +149,9 @@ def _rounded(points: Sequence[tuple[float, float]]) -> list[list[float]]:
 
 
 def _axes(series: Sequence[Series], levels: Sequence[Level], whole_x: bool) -> Axes:
-    xs = [x for each in series for x, _ in each.points]
-    ys = [y for each in series for _, y in each.points] + [y for each in series for pair in each.band for y in pair]
-    ys += [y for each in levels for y in (each.value, each.low, each.high) if y is not None]
+    xs = [x for curve in series for x, _ in curve.points]
+    ys = [y for curve in series for _, y in curve.points] + [y for curve in series for pair in curve.band for y in pair]
+    ys += [y for level in levels for y in (level.value, level.low, level.high) if y is not None]
     few = whole_x and max(xs) - min(xs) <= X_TICKS + 2
     x_ticks = sorted(set(xs)) if few else nice_ticks(0.0 if min(xs) > 0 else min(xs), max(xs), X_TICKS)
     margin = 0.35 if few and max(xs) - min(xs) < 3 else 0.15 if few else 0.0
@@ -181,8 +181,8 @@ def _frame(axes: Axes, x_label: str) -> Markup:
 def x_tick(x: float, y: float, label: str, width: float) -> Markup:
     """The number below a place of the x axis; where it would leave the chart it ends there."""
     leaves = x + CHARACTER * len(label) / 2 > width
-    place = ("end", width - 1) if leaves else ("x", x)
-    return Markup('<text class="tick {}" x="{}" y="{}">{}</text>').format(*place, y, label)
+    anchor = ("end", width - 1) if leaves else ("x", x)
+    return Markup('<text class="tick {}" x="{}" y="{}">{}</text>').format(*anchor, y, label)
 
 
 def _curve(series: Series, axes: Axes) -> Markup:
@@ -216,8 +216,8 @@ def _legend(series: Sequence[Series], levels: Sequence[Level]) -> Markup:
     """Names with a piece of each line; a single curve needs none."""
     if len(series) + len(levels) < 2:
         return Markup("")
-    entries = [(each.name, each.style, "dashed" if each.dashed else "", each.dots) for each in series]
-    entries += [(each.name, each.style, "level", False) for each in levels]
+    entries = [(curve.name, curve.style, "dashed" if curve.dashed else "", curve.dots) for curve in series]
+    entries += [(level.name, level.style, "level", False) for level in levels]
     items = [
         Markup(
             '<li class="{} {}"><svg viewBox="0 0 24 10" aria-hidden="true"><path class="line" d="M1 5H23"/>{}</svg>'
@@ -230,6 +230,6 @@ def _legend(series: Sequence[Series], levels: Sequence[Level]) -> Markup:
 
 def _description(title: str, series: Sequence[Series], levels: Sequence[Level]) -> str:
     """What somebody who does not see the chart is told."""
-    parts = [f"{each.name} from {each.points[0][1]:.4g} to {each.points[-1][1]:.4g}" for each in series]
-    parts += [f"{each.name} {each.value:.4g}" for each in levels]
+    parts = [f"{curve.name} from {curve.points[0][1]:.4g} to {curve.points[-1][1]:.4g}" for curve in series]
+    parts += [f"{level.name} {level.value:.4g}" for level in levels]
     return f"{title}: {'; '.join(parts)}"

@@ -52,14 +52,14 @@ def titles_of(experiments: Sequence[Experiment]) -> list[str]:
 
 def _figures(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
     """The row of each in RESULTS.md, without columns that nobody has."""
-    rows = [[Cell(title), *row_of(each)[1:]] for title, each in zip(titles, experiments, strict=True)]
-    kept = [place for place in range(len(HEAD)) if any(row[place].text != NONE for row in rows)]
-    head = [*(HEAD[place] for place in kept), "verdict"]
+    rows = [[Cell(title), *row_of(experiment)[1:]] for title, experiment in zip(titles, experiments, strict=True)]
+    kept = [column for column in range(len(HEAD)) if any(row[column].text != NONE for row in rows)]
+    head = [*(HEAD[column] for column in kept), "verdict"]
     cells = [
-        [*(_shown(row[place]) for place in kept), judge(each).title]
-        for row, each in zip(rows, experiments, strict=True)
+        [*(_shown(row[column]) for column in kept), judge(experiment).title]
+        for row, experiment in zip(rows, experiments, strict=True)
     ]
-    shown = table(head, cells, numeric=[place for place, column in enumerate(kept) if column > 1], caption=LEGEND)
+    shown = table(head, cells, numeric=[column for column, column in enumerate(kept) if column > 1], caption=LEGEND)
     measured = {(row[VALID_SET].text, row[CLUSTERS].text) for row in rows if row[CLUSTERS].text != NONE}
     if len(measured) > 1:
         shown += Markup('<p class="missing">{}</p>').format(
@@ -83,38 +83,46 @@ def _layer_chart(kind: Kind, experiments: Sequence[Experiment], titles: Sequence
     """One line for each experiment, and MFCC of the first that has it."""
     scale = 100 if kind.as_percent else 1
     series, levels = [], []
-    for place, (title, experiment) in enumerate(zip(titles, experiments, strict=True)):
-        own = [each for each in experiment.measures if each.kind == kind]
-        layers = sorted((each.layer, scale * each.value) for each in own if each.system == "model" and each.layer)
+    for number, (title, experiment) in enumerate(zip(titles, experiments, strict=True)):
+        of_kind = [measure for measure in experiment.measures if measure.kind == kind]
+        layers = sorted(
+            (measure.layer, scale * measure.value) for measure in of_kind if measure.system == "model" and measure.layer
+        )
         if len(layers) > 1:
-            series.append(Series(title, layers, f"s{place % STEPS + 1}", dots=True))
-        levels += [Level(each.title, scale * each.value, "mfcc") for each in own if each.system == "mfcc"]
+            series.append(Series(title, layers, f"s{number % STEPS + 1}", dots=True))
+        levels += [
+            Level(measure.title, scale * measure.value, "mfcc") for measure in of_kind if measure.system == "mfcc"
+        ]
     unit = ", %" if kind.as_percent else ""
     better = "higher is better" if kind.higher_is_better else "lower is better"
     return line_chart(f"{kind.title}{unit}", series, levels[:1], x_label="layer", note=f"{kind.question}; {better}")
 
 
 def _curves(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
-    histories = {title: each.history for title, each in zip(titles, experiments, strict=True)}
+    histories = {title: experiment.history for title, experiment in zip(titles, experiments, strict=True)}
     valid, train = curves_together(histories, "valid"), curves_together(histories, "train")
     body = Markup("")
     for group, title in GROUPS.items():
-        found = charts(valid.get(group, Markup("")) + train.get(group, Markup("")))
-        if found:
-            body += folded(title, found, is_open=group == "loss")
+        drawn = charts(valid.get(group, Markup("")) + train.get(group, Markup("")))
+        if drawn:
+            body += folded(title, drawn, is_open=group == "loss")
     text = "No two of these experiments have curves of the same figure here."
     lead = "Losses of different methods are not comparable; their shape is."
     return Section("curves", "Training curves", body, text, lead if body else "", short="Curves")
 
 
 def _config(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
-    known = [(title, each) for title, each in zip(titles, experiments, strict=True) if each.config_file.is_file()]
-    settings, notes = settings_of([each.config_file for _, each in known])
+    known = [
+        (title, experiment)
+        for title, experiment in zip(titles, experiments, strict=True)
+        if experiment.config_file.is_file()
+    ]
+    settings, notes = settings_of([experiment.config_file for _, experiment in known])
     notes += [f"{title} has no config.yaml." for title in titles if title not in dict(known)]
     head = ["key", *(title for title, _ in known)]
-    different = [each for each in settings if len(set(each.values)) > 1]
-    shared = [[each.key, *each.values] for each in different if all(each.values)]
-    others = [[each.key, *each.values] for each in different if not all(each.values)]
+    different = [setting for setting in settings if len(set(setting.values)) > 1]
+    shared = [[setting.key, *setting.values] for setting in different if all(setting.values)]
+    others = [[setting.key, *setting.values] for setting in different if not all(setting.values)]
     body = folded("Keys that all have", table(head, shared), css="settings", is_open=True)
     body += folded("Keys that only some have, of other methods or parts", table(head, others), css="settings")
     body += Markup("").join(Markup('<p class="missing">{}</p>').format(note) for note in notes)
@@ -124,8 +132,8 @@ def _config(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section
 def _missing(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
     sentences = [
         Markup("<li><b>{}</b>: {}</li>").format(title, sentence)
-        for title, each in zip(titles, experiments, strict=True)
-        for sentence in [*missing(each), *(f"warning: {warned.text}" for warned in each.log.warnings)]
+        for title, experiment in zip(titles, experiments, strict=True)
+        for sentence in [*missing(experiment), *(f"warning: {warned.text}" for warned in experiment.log.warnings)]
     ]
     body = Markup('<ul class="plain">{}</ul>').format(Markup("").join(sentences)) if sentences else Markup("")
     return Section(

@@ -30,12 +30,12 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
     {'seed': '0', 'loss.hubert.weight': '1'}
     """
     if isinstance(value, Mapping):
-        parts = {f"{prefix}.{key}" if prefix else str(key): each for key, each in value.items()}
+        parts = {f"{prefix}.{key}" if prefix else str(key): section for key, section in value.items()}
     elif prefix == "loss" and isinstance(value, list):
-        parts = {f"loss.{each['name']}": {k: v for k, v in each.items() if k != "name"} for each in value}
+        parts = {f"loss.{entry['name']}": {k: v for k, v in entry.items() if k != "name"} for entry in value}
     else:
         return {prefix: _text(value)}
-    return {key: text for name, each in parts.items() for key, text in flatten(each, name).items()}
+    return {key: text for name, section in parts.items() for key, text in flatten(section, name).items()}
 
 
 def _text(value: Any) -> str:
@@ -63,8 +63,10 @@ def settings_of(files: Sequence[Path]) -> tuple[list[Setting], list[str]]:
         return [], notes
     flat = [flatten(config.model_dump(mode="json")) for config in configs]
     defaults = {key: value for config in configs for key, value in flatten(_defaults(config)).items()}
-    keys = dict.fromkeys(key for each in flat for key in each)
-    return [Setting(key, tuple(each.get(key, "") for each in flat), defaults.get(key, "")) for key in keys], notes
+    keys = dict.fromkeys(key for flat_config in flat for key in flat_config)
+    return [
+        Setting(key, tuple(flat_config.get(key, "") for flat_config in flat), defaults.get(key, "")) for key in keys
+    ], notes
 
 
 def _defaults(config: SSLConfig) -> dict[str, Any]:

@@ -63,14 +63,14 @@ def curve_groups(history: Sequence[HistoryLine], lights: Mapping[str, Any] | Non
     families: dict[str, list[str]] = {}
     for name in names:
         families.setdefault(family(name)[0], []).append(name)
-    found: dict[str, list[Markup]] = {}
+    drawn: dict[str, list[Markup]] = {}
     for base, members in families.items():
         series = _series(history, base, members)
         title = f"{_title(base)}, {series[0].name}" if len(series) == 1 and series[0].dots else _title(base)
         chart = line_chart(title, [*series, *expected.get(base, [])], x_label="update", note=EXPLAINED.get(base, ""))
         if chart and not _is_constant_zero(history, members):
-            found.setdefault(group_of(base), []).append(chart)
-    return {group: Markup("").join(charts) for group, charts in found.items()}
+            drawn.setdefault(group_of(base), []).append(chart)
+    return {group: Markup("").join(charts) for group, charts in drawn.items()}
 
 
 def _title(name: str) -> str:
@@ -88,12 +88,12 @@ def reference_curves(lights: Mapping[str, Any] | None) -> dict[str, list[Series]
     if not lights or not reference:
         return {}
     stretch = lights["subject"]["updates"] / reference["updates"]
-    found = {}
+    curves = {}
     for name, curve in reference["curves"].items():
         line = [(round(update * stretch), mean) for update, mean, _ in curve["points"]]
         band = [(mean - spread, mean + spread) for _, mean, spread in curve["points"]]
-        found[name] = [Series("reference, valid", line, "reference", dashed=True, band=band)]
-    return found
+        curves[name] = [Series("reference, valid", line, "reference", dashed=True, band=band)]
+    return curves
 
 
 def _series(history: Sequence[HistoryLine], base: str, members: Sequence[str]) -> list[Series]:
@@ -105,11 +105,11 @@ def _series(history: Sequence[HistoryLine], base: str, members: Sequence[str]) -
             Series("valid", points(history, "valid", base), "s2", dots=True),
         ]
     numbered = sorted((name for name in members if name != base), key=lambda name: family(name)[1] or 0)
-    for place, name in enumerate(numbered):
-        shade = f"shade{round(place * (STEPS - 1) / max(len(numbered) - 1, 1)) + 1}"
+    for number, name in enumerate(numbered):
+        shade = f"shade{round(number * (STEPS - 1) / max(len(numbered) - 1, 1)) + 1}"
         label = name.removeprefix(base).strip("_").replace("layer", "layer ")
         series.append(Series(f"{label}, train", points(history, "train", name), shade))
-    return [each for each in series if each.points]
+    return [curve for curve in series if curve.points]
 
 
 def curves_together(histories: Mapping[str, Sequence[HistoryLine]], dataset: str) -> dict[str, Markup]:
@@ -123,14 +123,14 @@ def curves_together(histories: Mapping[str, Sequence[HistoryLine]], dataset: str
     for history in histories.values():
         for name in figure_names([line for line in history if line.dataset == dataset]):
             counted[name] = counted.get(name, 0) + 1
-    found: dict[str, list[Markup]] = {}
+    drawn: dict[str, list[Markup]] = {}
     for name in sorted(name for name, count in counted.items() if count > 1 and family(name)[1] is None):
         lines = [
-            Series(title, points(history, dataset, name), f"s{place % STEPS + 1}", dots=dataset == "valid")
-            for place, (title, history) in enumerate(histories.items())
+            Series(title, points(history, dataset, name), f"s{number % STEPS + 1}", dots=dataset == "valid")
+            for number, (title, history) in enumerate(histories.items())
         ]
         if name not in COUNTS and any(value for line in lines for _, value in line.points):
             title = f"{_title(name)} ({dataset})"
             chart = line_chart(title, lines, x_label="update", note=EXPLAINED.get(name, ""))
-            found.setdefault(group_of(name), []).append(chart)
-    return {group: Markup("").join(charts) for group, charts in found.items()}
+            drawn.setdefault(group_of(name), []).append(chart)
+    return {group: Markup("").join(charts) for group, charts in drawn.items()}

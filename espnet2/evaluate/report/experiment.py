@@ -105,7 +105,7 @@ def read_experiment(directory: str | Path) -> Experiment:
 
 
 @contextmanager
-def figures_as_written(place: str | Path) -> Iterator[None]:
+def figures_as_written(source: str | Path) -> Iterator[None]:
     """Make one message of what a page cannot do with the figures in files that were edited or damaged.
 
     Raises:
@@ -115,7 +115,7 @@ def figures_as_written(place: str | Path) -> Iterator[None]:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{place}: a figure in eval/*.json, train.done or traffic_light.json is not what the page expects "
+            f"{source}: a figure in eval/*.json, train.done or traffic_light.json is not what the page expects "
             f"({type(error).__name__}: {error}): was a file edited, or is it of another version? Compute it again: "
             "stage 8, or ssl_evaluate --fresh"
         ) from error
@@ -123,10 +123,10 @@ def figures_as_written(place: str | Path) -> Iterator[None]:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        contents = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return contents if isinstance(contents, dict) else None
 
 
 def _read_log(path: Path) -> TrainingLog:
@@ -137,14 +137,14 @@ def _read_log(path: Path) -> TrainingLog:
     warned: dict[str, Warned] = {}
     times, starts = [], 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = LOG_LINE.match(line)
-        if not found:
+        matched = LOG_LINE.match(line)
+        if not matched:
             continue
-        times.append(found["time"])
-        what, colon, description = found["text"].partition(": ")
-        if found["level"] != "INFO":
-            kind = re.sub(r"[\d.]+", "#", found["text"])
-            warned[kind] = Warned(found["text"], warned[kind].count + 1 if kind in warned else 1)
+        times.append(matched["time"])
+        what, colon, description = matched["text"].partition(": ")
+        if matched["level"] != "INFO":
+            kind = re.sub(r"[\d.]+", "#", matched["text"])
+            warned[kind] = Warned(matched["text"], warned[kind].count + 1 if kind in warned else 1)
         elif colon and not re.search(r"\d", what):
             if what == "model":
                 facts, starts = {}, starts + 1
@@ -159,17 +159,17 @@ def _ends(times: list[str]) -> tuple[str, str]:
 
 def _stages_of(directory: Path) -> list[StageTime]:
     """The last run of each stage before training, and every line of later stages that names this experiment."""
-    found = None
+    table = None
     for folder in list(directory.resolve().parents)[:LEVELS_UP]:
         if (folder / "stages.tsv").is_file():
-            found = folder / "stages.tsv"
+            table = folder / "stages.tsv"
             break
-    if found is None:
+    if table is None:
         return []
     name = re.compile(rf"/{re.escape(directory.resolve().name)}($|[/\s,;])")
     earlier: dict[tuple[str, str], StageTime] = {}
     later = []
-    for stage in read_stages(found):
+    for stage in read_stages(table):
         if not stage.number.isdigit() or int(stage.number) < TRAINING_STAGE:
             earlier[stage.script, stage.number] = stage
         elif name.search(stage.title):

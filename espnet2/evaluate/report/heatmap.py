@@ -23,8 +23,8 @@ def heat_map(title: str, content: Mapping[str, Any]) -> Markup:
     column = min(max(USUAL_WIDTH // len(units), COLUMN_RANGE[0]), COLUMN_RANGE[1])
     width, height = LEFT + max(column * len(units) + 4, LEAST_WIDTH), TOP + ROW * len(phones) + BOTTOM
     names = [
-        Markup('<text class="tick y" x="{}" y="{}">{}</text>').format(LEFT - 6, TOP + ROW * place + 10, phone)
-        for place, phone in enumerate(phones)
+        Markup('<text class="tick y" x="{}" y="{}">{}</text>').format(LEFT - 6, TOP + ROW * row + 10, phone)
+        for row, phone in enumerate(phones)
     ]
     label = f"{title}: share of each of {len(phones)} phones in each of {len(units)} units; a clear diagonal is good"
     data = {

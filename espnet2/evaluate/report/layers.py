@@ -14,12 +14,12 @@ STYLES = {"model": "s1", "untrained": "untrained", "mfcc": "mfcc", "logmel": "lo
 
 def layer_charts(measures: Sequence[Measure]) -> Markup:
     """Lines over the layers where the model was measured on several, else bars."""
-    found = []
+    drawn = []
     for kind in KINDS.values():
-        own = [each for each in measures if each.kind == kind]
-        layers = {each.layer for each in own if each.system == "model" and each.layer}
-        found.append(_lines(kind, own) if len(layers) > 1 else _bars(kind, own))
-    return Markup("").join(found)
+        of_kind = [measure for measure in measures if measure.kind == kind]
+        layers = {measure.layer for measure in of_kind if measure.system == "model" and measure.layer}
+        drawn.append(_lines(kind, of_kind) if len(layers) > 1 else _bars(kind, of_kind))
+    return Markup("").join(drawn)
 
 
 def _direction(kind: Kind) -> str:
@@ -39,26 +39,32 @@ def _bounds(kind: Kind, measure: Measure) -> tuple[float, float] | None:
 
 def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
     series, levels = [], []
-    for system in dict.fromkeys(each.system for each in measures):
-        layered = [(each.layer, each) for each in measures if each.system == system and each.layer]
+    for system in dict.fromkeys(measure.system for measure in measures):
+        layered = [(measure.layer, measure) for measure in measures if measure.system == system and measure.layer]
         layered.sort(key=lambda pair: pair[0])
-        own = [each for _, each in layered]
-        flat = [each for each in measures if each.system == system and not each.layer]
+        of_layers = [measure for _, measure in layered]
+        flat = [measure for measure in measures if measure.system == system and not measure.layer]
         levels += [
-            Level(_name(each), _scaled(kind, each.value), STYLES[system], *(_bounds(kind, each) or (None, None)))
-            for each in flat
+            Level(
+                _name(measure), _scaled(kind, measure.value), STYLES[system], *(_bounds(kind, measure) or (None, None))
+            )
+            for measure in flat
         ]
-        if len(own) > 1 and system != "codes":
-            band = [bounds for each in own if (bounds := _bounds(kind, each)) is not None]
-            curve = [(layer, _scaled(kind, each.value)) for layer, each in layered]
-            whole = band if len(band) == len(own) else ()
+        if len(of_layers) > 1 and system != "codes":
+            band = [bounds for measure in of_layers if (bounds := _bounds(kind, measure)) is not None]
+            curve = [(layer, _scaled(kind, measure.value)) for layer, measure in layered]
+            whole = band if len(band) == len(of_layers) else ()
             series.append(
-                Series(own[0].title, curve, STYLES[system], dots=True, dashed=system == "untrained", band=whole)
+                Series(of_layers[0].title, curve, STYLES[system], dots=True, dashed=system == "untrained", band=whole)
             )
         else:
-            levels += [Level(_name(each), _scaled(kind, each.value), STYLES[system]) for each in own if each.best]
+            levels += [
+                Level(_name(measure), _scaled(kind, measure.value), STYLES[system])
+                for measure in of_layers
+                if measure.best
+            ]
     unit = ", %" if kind.as_percent else ""
-    order = sorted(series, key=lambda each: each.style != "s1")
+    order = sorted(series, key=lambda curve: curve.style != "s1")
     return line_chart(
         f"{kind.title}{unit}", order, levels, x_label="layer", note=f"{kind.question}; {_direction(kind)}"
     )
@@ -72,16 +78,16 @@ def _name(measure: Measure) -> str:
 
 
 def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
-    best = sorted((each for each in measures if each.best), key=lambda each: each.system != "model")
+    best = sorted((measure for measure in measures if measure.best), key=lambda measure: measure.system != "model")
     bars = [
         Bar(
-            _name(each),
-            _scaled(kind, each.value),
-            each.text,
-            STYLES[each.system],
-            *(_bounds(kind, each) or (None, None)),
+            _name(measure),
+            _scaled(kind, measure.value),
+            measure.text,
+            STYLES[measure.system],
+            *(_bounds(kind, measure) or (None, None)),
         )
-        for each in best
+        for measure in best
     ]
     unit = "%" if kind.as_percent else ""
     return bar_chart(kind.title, bars, note=f"{kind.question}; {_direction(kind)}", x_label=unit)

@@ -20,9 +20,9 @@ def _split(page: Path, name: str) -> tuple[str, str, str] | None:
     if not page.exists():
         return None
     begin, end = marks(name)
-    before, found, rest = page.read_text(encoding="utf-8").partition(f"{begin}\n")
+    before, begun, rest = page.read_text(encoding="utf-8").partition(f"{begin}\n")
     between, ended, after = rest.partition(f"{end}\n")
-    if not found or not ended:
+    if not begun or not ended:
         raise UserError(f"{page}: put the lines '{begin}' and '{end}' where the table belongs")
     return before, between, after
 

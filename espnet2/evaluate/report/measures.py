@@ -17,14 +17,18 @@ def measures_of(parts: Mapping[str, Mapping[str, Any]]) -> list[Measure]:
     Args:
         parts: name -> content of exp/<name>/eval/<name>.json.
     """
-    found = [measure for name, part in PARTS.items() if name in parts for measure in part.measures(parts[name])]
-    return _with_best(found, {(each.system, each.title): each.layer for each in found if each.best})
+    measures = [measure for name, part in PARTS.items() if name in parts for measure in part.measures(parts[name])]
+    return _with_best(
+        measures, {(measure.system, measure.title): measure.layer for measure in measures if measure.best}
+    )
 
 
 def headline(measures: Iterable[Measure], kind: str, system: str = "model") -> Measure | None:
     """The figure that speaks for a system."""
-    found = [each for each in measures if each.kind.key == kind and each.system == system and each.best]
-    return found[0] if found else None
+    matching = [
+        measure for measure in measures if measure.kind.key == kind and measure.system == system and measure.best
+    ]
+    return matching[0] if matching else None
 
 
 def comparisons(measures: list[Measure]) -> list[Against]:
@@ -40,13 +44,13 @@ def _with_best(measures: list[Measure], chosen: Mapping[tuple[str, str], int | N
         chosen: (system, title) -> the layer that was chosen on train, as the units are.
     """
 
-    def rank(each: Measure) -> tuple[bool, bool, bool, float]:
-        value = each.value if each.kind.higher_is_better else -each.value
-        return each.best, each.layer is None, each.layer == chosen.get((each.system, each.title)), value
+    def rank(measure: Measure) -> tuple[bool, bool, bool, float]:
+        value = measure.value if measure.kind.higher_is_better else -measure.value
+        return measure.best, measure.layer is None, measure.layer == chosen.get((measure.system, measure.title)), value
 
     first: dict[tuple[str, str, str], int] = {}
-    for place, each in enumerate(measures):
-        key = (each.kind.key, each.system, each.title)
-        if key not in first or rank(each) > rank(measures[first[key]]):
-            first[key] = place
-    return [replace(each, best=place in first.values()) for place, each in enumerate(measures)]
+    for index, measure in enumerate(measures):
+        key = (measure.kind.key, measure.system, measure.title)
+        if key not in first or rank(measure) > rank(measures[first[key]]):
+            first[key] = index
+    return [replace(measure, best=index in first.values()) for index, measure in enumerate(measures)]

@@ -62,8 +62,8 @@ def results_table(
         f"smallest).{rate_note(units)} Differences in PNMI are bold where they exceed both spreads together."
         + (f" The machine was not quiet during the trials of {', '.join(noisy)}." if noisy else ""),
         "",
-        f"| units | layer | phone purity | cluster purity | PNMI | {' | '.join(f'against {each}' for each in titles)} "
-        "| updates | s of audio | valid loss | training |",
+        f"| units | layer | phone purity | cluster purity | PNMI | "
+        f"{' | '.join(f'against {title}' for title in titles)} | updates | s of audio | valid loss | training |",
         f"|---|--:|--:|--:|--:|{'--:|' * len(titles)}--:|--:|--:|--:|",
     ]
     for title, row in rows.items():
@@ -90,7 +90,7 @@ def _difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     if row["title"] == other["title"]:
         return "-"
     difference = row["valid"]["pnmi"] - other["valid"]["pnmi"]
-    clear = abs(difference) > sum(each["valid"]["spread"]["pnmi"] for each in (row, other))
+    clear = abs(difference) > sum(compared["valid"]["spread"]["pnmi"] for compared in (row, other))
     return f"**{difference:+.3f}**" if clear else f"{difference:+.3f}"
 
 
@@ -107,18 +107,18 @@ def _training(experiment: Path | None) -> list[str]:
 
 def _layer_table(units: Mapping[str, Any]) -> list[str]:
     """Mean PNMI over the seeds, on the valid set; MFCC have no layers."""
-    found: dict[str, dict[int, float]] = {}
+    scores: dict[str, dict[int, float]] = {}
     for row in units["rows"]:
         if row["layer"]:
-            found.setdefault(row["title"], {})[row["layer"]] = row["valid"]["pnmi"]
+            scores.setdefault(row["title"], {})[row["layer"]] = row["valid"]["pnmi"]
     lines = [
         "PNMI by layer:",
         "",
-        f"| layer | {' | '.join(_shown(title) for title in found)} |",
-        f"|--:|{'--:|' * len(found)}",
+        f"| layer | {' | '.join(_shown(title) for title in scores)} |",
+        f"|--:|{'--:|' * len(scores)}",
     ]
-    for number in sorted({layer for layers in found.values() for layer in layers}):
-        cells = [f"{layers[number]:.3f}" if number in layers else "-" for layers in found.values()]
+    for number in sorted({layer for layers in scores.values() for layer in layers}):
+        cells = [f"{layers[number]:.3f}" if number in layers else "-" for layers in scores.values()]
         lines.append(f"| {number} | {' | '.join(cells)} |")
     return lines
 

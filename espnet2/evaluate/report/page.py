@@ -54,17 +54,17 @@ def table(
     """
     if not rows:
         return Markup("")
-    lengths = [max(len(str(row[place])) for row in rows) for place in range(len(head))]
+    lengths = [max(len(str(row[column])) for row in rows) for column in range(len(head))]
     styles = [
-        "number" if place in numeric else "words" if length > WORDS_CHARACTERS else ""
-        for place, length in enumerate(lengths)
+        "number" if column in numeric else "words" if length > WORDS_CHARACTERS else ""
+        for column, length in enumerate(lengths)
     ]
     return render("table.html.j2", head=head, rows=rows, styles=styles, caption=caption)
 
 
-def charts(found: Markup) -> Markup:
+def charts(drawn: Markup) -> Markup:
     """Charts beside each other where there is room; empty where there are none."""
-    return Markup('<div class="charts">{}</div>').format(found) if found else Markup("")
+    return Markup('<div class="charts">{}</div>').format(drawn) if drawn else Markup("")
 
 
 def folded(title: str, body: Markup, *, css: str = "", is_open: bool = False) -> Markup:

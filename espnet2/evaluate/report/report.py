@@ -113,9 +113,9 @@ def _summary(experiment: Experiment) -> Markup:
 def _layers(experiment: Experiment) -> Section:
     computed = [(part, experiment.parts[name]) for name, part in PARTS.items() if name in experiment.parts]
     drawn = layer_charts(experiment.measures)
-    drawn += Markup("").join(part.layer_charts(found) for part, found in computed)
+    drawn += Markup("").join(part.layer_charts(result) for part, result in computed)
     lead = "Each layer beside what it has to beat. Low layers are near to the sound, high ones to the training target."
-    body = charts(drawn) + Markup("").join(part.layer_tables(found) for part, found in computed)
+    body = charts(drawn) + Markup("").join(part.layer_tables(result) for part, result in computed)
     return Section("layers", "Layer by layer", body, NOT_EVALUATED, lead if drawn else "", short="Layers")
 
 
@@ -138,7 +138,9 @@ def _config(experiment: Experiment) -> Section:
 
 
 def _settings(settings: list[Setting]) -> Markup:
-    return table(["key", "value", "default"], [[each.key, each.values[0], each.default] for each in settings])
+    return table(
+        ["key", "value", "default"], [[setting.key, setting.values[0], setting.default] for setting in settings]
+    )
 
 
 def _environment(experiment: Experiment) -> Section:

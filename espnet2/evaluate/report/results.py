@@ -44,9 +44,11 @@ def figure_cells(experiment: Experiment) -> list[Cell]:
 def _cell(model: Measure | None, against: Sequence[Against]) -> Cell:
     if model is None:
         return Cell(NONE)
-    beside = {each.baseline.system: each for each in against if each.model is model}
-    found = [beside[system] for system in ("mfcc", "untrained") if system in beside]
-    compared = ", ".join(f"{SIGNS[each.verdict]} {model.kind.text(each.baseline.value)}" for each in found)
+    beside = {comparison.baseline.system: comparison for comparison in against if comparison.model is model}
+    shown = [beside[system] for system in ("mfcc", "untrained") if system in beside]
+    compared = ", ".join(
+        f"{SIGNS[comparison.verdict]} {model.kind.text(comparison.baseline.value)}" for comparison in shown
+    )
     return Cell(model.text, ": ".join(filter(None, [model.where, compared])))
 
 
@@ -65,10 +67,10 @@ def training_cells(experiment: Experiment) -> list[str]:
 def row_of(experiment: Experiment) -> list[Cell]:
     """All cells of HEAD."""
     units = experiment.parts.get("units", {})
-    place = Path(units["valid"]["set"]).name if "valid" in units else NONE
+    valid_set = Path(units["valid"]["set"]).name if "valid" in units else NONE
     clusters = str(units.get("num_clusters", NONE))
     return [
-        *map(Cell, (experiment.name, place, clusters)),
+        *map(Cell, (experiment.name, valid_set, clusters)),
         *figure_cells(experiment),
         *map(Cell, training_cells(experiment)),
     ]
@@ -81,7 +83,7 @@ def write_results(page: Path, experiments: Sequence[Experiment]) -> None:
         UserError: the page has no marks.
     """
     rows = _read_rows(text_between_marks(page, MARKS))
-    rows |= {each.name: dict(zip(HEAD, map(str, row_of(each)), strict=True)) for each in experiments}
+    rows |= {experiment.name: dict(zip(HEAD, map(str, row_of(experiment)), strict=True)) for experiment in experiments}
     head = [name for name in HEAD if any(row.get(name, NONE) != NONE for row in rows.values())]
     lines = [_line(head), f"|---|{'--:|' * (len(head) - 1)}"]
     lines += [_line([row.get(name, NONE) for name in head]) for row in rows.values()]

@@ -22,19 +22,19 @@ def table_of_systems(parts: Mapping[str, Mapping[str, Any]]) -> str:
     Args:
         parts: name -> content of eval/<name>.json.
     """
-    measures = [each for each in measures_of(parts) if each.best]
-    found = {((each.system, each.title), each.kind.key): each for each in measures}
-    kinds = [key for key in KINDS if any(each.kind.key == key for each in measures)]
+    measures = [measure for measure in measures_of(parts) if measure.best]
+    measure_of = {((measure.system, measure.title), measure.kind.key): measure for measure in measures}
+    kinds = [key for key in KINDS if any(measure.kind.key == key for measure in measures)]
     lines = [LEGEND, "", f"| system | {' | '.join(KINDS[key].title for key in kinds)} |", f"|---|{'--:|' * len(kinds)}"]
-    for name in dict.fromkeys((each.system, each.title) for each in measures):
-        cells = [_cell(found.get((name, key)), found.get((REFERENCE, key))) for key in kinds]
+    for name in dict.fromkeys((measure.system, measure.title) for measure in measures):
+        cells = [_cell(measure_of.get((name, key)), measure_of.get((REFERENCE, key))) for key in kinds]
         lines.append(f"| {name[1]} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(own: Measure | None, reference: Measure | None) -> str:
-    if own is None:
+def _cell(measure: Measure | None, reference: Measure | None) -> str:
+    if measure is None:
         return "-"
-    sign = SIGNS[Against(own, reference).verdict] if reference and own is not reference else ""
-    where = f" ({own.where})" if own.where else ""
-    return f"{own.text}{where}{sign}"
+    sign = SIGNS[Against(measure, reference).verdict] if reference and measure is not reference else ""
+    where = f" ({measure.where})" if measure.where else ""
+    return f"{measure.text}{where}{sign}"

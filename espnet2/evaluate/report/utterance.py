@@ -30,11 +30,11 @@ def runs_of(ids: Sequence[int], frame_rate: float, first_seconds: float, end: fl
     [Span(start=0.0, end=0.04, name='7'), Span(start=0.04, end=0.06, name='3')]
     """
     spans, begin = [], 0
-    for place in range(1, len(ids) + 1):
-        if place == len(ids) or ids[place] != ids[begin]:
-            start, stop = (first_seconds + each / frame_rate for each in (begin, place))
+    for position in range(1, len(ids) + 1):
+        if position == len(ids) or ids[position] != ids[begin]:
+            start, stop = (first_seconds + frame / frame_rate for frame in (begin, position))
             spans.append(Span(round(start, 4), round(min(stop, end), 4), str(ids[begin])))
-            begin = place
+            begin = position
     return [span for span in spans if span.end > span.start]
 
 

@@ -35,41 +35,43 @@ class Card:
 
 def judge(experiment: Experiment) -> Verdict:
     """Whether the model is better than what it has to beat."""
-    found = comparisons(experiment.measures)
-    if not found:
+    compared = comparisons(experiment.measures)
+    if not compared:
         return Verdict(
             "unknown", "Not known yet", "No figure of this model can be compared with a baseline: see below."
         )
-    counts = Counter(each.verdict for each in found)
-    won = _names(found, "better")
-    if counts["better"] == len(found):
-        titles = list(dict.fromkeys(each.model.kind.title for each in found))
+    counts = Counter(comparison.verdict for comparison in compared)
+    won = _names(compared, "better")
+    if counts["better"] == len(compared):
+        titles = list(dict.fromkeys(comparison.model.kind.title for comparison in compared))
         where = f"in {titles[0]}, the only measure taken" if len(titles) == 1 else f"in all of {join_words(titles)}"
         return Verdict("good", "Better than all baselines", f"The model clearly beats {won}, {where}.")
     if counts["better"] > counts["worse"]:
         return Verdict(
             "fair",
             "Better than the baselines in part" + ("" if counts["worse"] else ", worse in nothing"),
-            f"Of {len(found)} comparisons with {_names(found)} it wins {counts['better']} clearly, loses "
+            f"Of {len(compared)} comparisons with {_names(compared)} it wins {counts['better']} clearly, loses "
             f"{counts['worse']}, and {counts['equal']} differ by less than the spread.",
         )
     if counts["worse"] > counts["better"]:
         return Verdict(
             "poor",
             "Not better than the baselines",
-            f"Of {len(found)} comparisons with {_names(found)} it loses {counts['worse']} clearly and wins "
+            f"Of {len(compared)} comparisons with {_names(compared)} it loses {counts['worse']} clearly and wins "
             f"{counts['better']}: for these tasks its features are not worth their cost yet.",
         )
     return Verdict(
         "fair",
         "About as good as the baselines",
-        f"Of {len(found)} comparisons with {_names(found)} it wins {counts['better']} and loses {counts['worse']} "
-        "clearly; the others differ by less than the spread.",
+        f"Of {len(compared)} comparisons with {_names(compared)} it wins {counts['better']} and loses "
+        f"{counts['worse']} clearly; the others differ by less than the spread.",
     )
 
 
-def _names(found: Sequence[Against], verdict: str | None = None) -> str:
-    systems = dict.fromkeys(each.baseline.system for each in found if verdict in (None, each.verdict))
+def _names(compared: Sequence[Against], verdict: str | None = None) -> str:
+    systems = dict.fromkeys(
+        comparison.baseline.system for comparison in compared if verdict in (None, comparison.verdict)
+    )
     return join_words([NAMES[system] for system in systems])
 
 
@@ -85,15 +87,17 @@ def cards(experiment: Experiment) -> list[Card]:
     """One for each measure that was taken."""
     measures = experiment.measures
     against = comparisons(measures)
-    found = []
+    shown = []
     for kind in KINDS.values():
         model = headline(measures, kind.key)
         if model:
-            sentences = tuple((each.verdict, _sentence(each)) for each in against if each.model is model)
+            sentences = tuple(
+                (comparison.verdict, _sentence(comparison)) for comparison in against if comparison.model is model
+            )
             where = model.where or ("mix of layers" if kind.mixes_layers else "")
             details = " · ".join(filter(None, [spread_text(model.spread, as_percent=kind.as_percent), where]))
-            found.append(Card(kind.title, kind.question, kind.text(model.value), details, sentences))
-    return found
+            shown.append(Card(kind.title, kind.question, kind.text(model.value), details, sentences))
+    return shown
 
 
 def _sentence(against: Against) -> str:
@@ -120,7 +124,7 @@ def lamps(experiment: Experiment) -> tuple[list[Lamp], str]:
     if not rows or not reference:
         return [], f"No traffic light: {lights.get('reason') or 'no validation lies within the reference curves'}."
     last = max(row["update"] for row in rows)
-    found = [
+    shown = [
         Lamp(
             row["light"],
             f"{row['figure'].replace('_', ' ')} {row['value']:.3f} at update {last:,}, reference "
@@ -131,7 +135,7 @@ def lamps(experiment: Experiment) -> tuple[list[Lamp], str]:
     ]
     runs = len(reference["runs"])
     note = f"Traffic light: against {runs} earlier run{'s' * (runs != 1)} of this config on {reference['corpus']}."
-    return found, note
+    return shown, note
 
 
 def missing(experiment: Experiment) -> list[str]:
@@ -148,9 +152,9 @@ def missing(experiment: Experiment) -> list[str]:
     if lacking:
         sentences.append(f"Not computed: {'; '.join(lacking)}. To have them: {command}.")
     sentences += [f"{path} is no result of an evaluation and was left out." for path in experiment.unreadable]
-    for name, found in experiment.parts.items():
+    for name, result in experiment.parts.items():
         title = PARTS[name].title if name in PARTS else name
-        sentences += [f"In {title}: {note.rstrip('.')}." for note in found.get("notes", [])]
+        sentences += [f"In {title}: {note.rstrip('.')}." for note in result.get("notes", [])]
     return sentences
 
 

@@ -31,9 +31,9 @@ def measure_units(units: np.ndarray, aligned: AlignedSet, num_units: int, frame_
     """
     utterances = aligned.split(units)
     frames = label_statistics(utterances, num_units)
-    runs = label_statistics([run_lengths(each)[0] for each in utterances], num_units)
+    runs = label_statistics([run_lengths(utterance)[0] for utterance in utterances], num_units)
     bits = 1 / math.log(2)
-    found = {
+    figures = {
         "bitrate": frame_rate * frames.entropy_nats * bits,
         "bitrate_deduplicated": frame_rate * runs.num_labels / frames.num_labels * runs.entropy_nats * bits,
         "perplexity": frames.perplexity,
@@ -42,15 +42,15 @@ def measure_units(units: np.ndarray, aligned: AlignedSet, num_units: int, frame_
     }
     if aligned.phones is not None:
         quality = quality_of_counts(joint_counts([(units, aligned.phones)], num_units, aligned.num_phones))
-        found |= {name: getattr(quality, name) for name in PHONE_FIGURES}
-    return found
+        figures |= {name: getattr(quality, name) for name in PHONE_FIGURES}
+    return figures
 
 
 def summarise(figures: Sequence[Mapping[str, float]]) -> SetFigures:
     """The mean of each figure over seeds, and the largest less the smallest."""
-    values = {name: [each[name] for each in figures] for name in figures[0]}
-    means = {name: float(np.mean(found)) for name, found in values.items()}
-    return SetFigures(means, {name: float(np.ptp(found)) for name, found in values.items()})
+    values = {name: [seed_figures[name] for seed_figures in figures] for name in figures[0]}
+    means = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
+    return SetFigures(means, {name: float(np.ptp(of_seeds)) for name, of_seeds in values.items()})
 
 
 def heat_map(units: np.ndarray, aligned: AlignedSet, num_units: int) -> HeatMap:

@@ -54,7 +54,7 @@ class LearnedUnits:
         Args:
             frames: (frames, dim) of the train set; None where `has` is true.
         """
-        found = []
+        centroids = []
         for seed, file in zip(self.request.seeds, self.files([layer]) or [None] * len(self.request.seeds), strict=True):
             known = file and self._read(file)
             if known is None:
@@ -65,20 +65,22 @@ class LearnedUnits:
                 if file:
                     with atomic_write(file, "wb") as stream:
                         np.save(stream, known.numpy(), allow_pickle=False)
-            found.append(known)
-        return found
+            centroids.append(known)
+        return centroids
 
     def _read(self, file: Path) -> Tensor | None:
         try:
-            found = np.load(file, allow_pickle=False)
+            centroids = np.load(file, allow_pickle=False)
         except (OSError, ValueError, EOFError):  # not there, or cut short: as good as none
             return None
-        return torch.from_numpy(found) if found.ndim == 2 and len(found) == self.request.num_clusters else None
+        return (
+            torch.from_numpy(centroids) if centroids.ndim == 2 and len(centroids) == self.request.num_clusters else None
+        )
 
 
 def units_of(frames: Tensor, centroids: Iterable[Tensor], device: str) -> list[np.ndarray]:
     """(frames, dim) -> (frames,) ids for each k-means."""
-    return [assign(frames.to(device), each.to(device)).cpu().numpy() for each in centroids]
+    return [assign(frames.to(device), kmeans.to(device)).cpu().numpy() for kmeans in centroids]
 
 
 def forget_others(exp: Path, used: Iterable[Path]) -> None:

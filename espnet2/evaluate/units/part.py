@@ -56,11 +56,13 @@ def evaluate_units(
     for system, extractor in zip(request.systems, extractors, strict=True):
         learned = LearnedUnits.of(system, sets[0], request, keep=keep)
         used += learned.files(extractor.layers)
-        found = [row for part in fitting_parts(extractor, sets) for row in _rows(system, part, sets, learned)]
-        found, best = _with_best(found)
-        pnmi = f"layer {best.layer or '-'} of {len(found)}, PNMI {best.valid.means['pnmi']:.3f}" if best else "done"
+        system_rows = [row for part in fitting_parts(extractor, sets) for row in _rows(system, part, sets, learned)]
+        system_rows, best = _with_best(system_rows)
+        pnmi = (
+            f"layer {best.layer or '-'} of {len(system_rows)}, PNMI {best.valid.means['pnmi']:.3f}" if best else "done"
+        )
         report(f"units: {system.title}: {pnmi} on {request.valid_set}")
-        rows += found
+        rows += system_rows
     if keep:
         forget_others(request.exp, used)
     return {
@@ -86,21 +88,21 @@ def _open_sets(request: EvaluationRequest, extractors: Sequence[FeatureExtractor
     notes = [*train.notes, *valid.notes]
     without = [
         missing_phones(name, request.alignments)
-        for name, found in ((request.train_set, train), (request.valid_set, valid))
-        if found.phones is None
+        for name, aligned in ((request.train_set, train), (request.valid_set, valid))
+        if aligned.phones is None
     ]
     if without:
         notes.append(
             f"{' and '.join(without)}: purity and PNMI are not computed, only what the units alone tell; "
             "put phones.ctm into the sets, or name a folder with --alignment_phoneme_dir"
         )
-        train, valid = (replace(each, phones=None) for each in (train, valid))
+        train, valid = (replace(aligned, phones=None) for aligned in (train, valid))
     return (train, valid), notes
 
 
 def fitting_parts(extractor: FeatureExtractor, sets: Sets) -> Iterator[FeatureExtractor]:
     """The extractor, or the same with some of its layers at a time, as many as fit into memory."""
-    frames = sum(int(each.frame_counts.sum()) for each in sets)
+    frames = sum(int(aligned.frame_counts.sum()) for aligned in sets)
     together = max(1, GROUP_BYTES // max(1, 4 * frames * extractor.dim))
     if extractor.num_layers <= together or not isinstance(extractor, LayerFeatures):
         yield extractor
@@ -112,7 +114,7 @@ def fitting_parts(extractor: FeatureExtractor, sets: Sets) -> Iterator[FeatureEx
 def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: LearnedUnits) -> list[UnitRow]:
     """One row for each layer."""
     request = learned.request
-    features = [collect(each, extractor, request.frame_rate) for each in sets]
+    features = [collect(aligned, extractor, request.frame_rate) for aligned in sets]
     own_rate = extractor.geometry.frame_rate
     about = (system.kind, system.title, system.model, system.tag, system.hash, request.frame_rate, own_rate)
     rows = []
@@ -126,8 +128,8 @@ def _rows(system: System, extractor: FeatureExtractor, sets: Sets, learned: Lear
             num_units, seeds = request.num_clusters, request.seeds
         rate = min(request.frame_rate, own_rate)
         train_figures, valid_figures = (
-            summarise([measure_units(each, aligned, num_units, rate) for each in found])
-            for found, aligned in zip(units, sets, strict=True)
+            summarise([measure_units(unit_ids, aligned, num_units, rate) for unit_ids in units_of_seeds])
+            for units_of_seeds, aligned in zip(units, sets, strict=True)
         )
         means_phones = sets[1].phones is not None and system.kind in ("model", "codes")
         heatmap = heat_map(units[1][0], sets[1], num_units) if means_phones else None
@@ -170,7 +172,7 @@ class Units(Part):
     """Discrete units of every layer beside phones."""
 
     name = "units"
-    place = 10
+    order = 10
     title = "units"
     summary = "how well discrete units tell phones apart"
     kinds = (PNMI,)
@@ -219,11 +221,11 @@ class Units(Part):
         """As `evaluate_units`."""
         return evaluate_units(request, report, keep=True)
 
-    def measures(self, found: Mapping[str, Any]) -> list[Measure]:
-        return units_measures(found)
+    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+        return units_measures(result)
 
-    def section(self, found: Mapping[str, Any] | None, folder: Path) -> Section:
-        return units_section(found)
+    def section(self, result: Mapping[str, Any] | None, folder: Path) -> Section:
+        return units_section(result)
 
 
 def _pass_seconds(dim: int, request: EvaluationRequest) -> float:

@@ -52,7 +52,7 @@ def best_rows(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     systems: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
         systems.setdefault((row["system"], row["title"]), []).append(row)
-    return [next((row for row in found if row["best"]), found[-1]) for found in systems.values()]
+    return [next((row for row in system_rows if row["best"]), system_rows[-1]) for system_rows in systems.values()]
 
 
 def markdown_table(report: Mapping[str, Any]) -> str:
@@ -87,8 +87,12 @@ def show(figures: Mapping[str, Any], name: str, *, spread: bool = True) -> str:
 def rate_note(report: Mapping[str, Any]) -> str:
     """How rows of another frame rate were compared; empty where there are none."""
     rate, notes, rows = report["frame_rate"], [], best_rows(report["rows"])
-    for own in sorted({row["own_rate"] for row in rows} - {rate}, reverse=True):
-        names = ", ".join(row["title"].replace("_", " ") for row in rows if row["own_rate"] == own)
-        what = f"one frame of {own / rate:g} is kept" if own > rate else f"each frame counts {rate / own:g} times"
-        notes.append(f" {names}: {own:g} frames per second, {what}.")
+    for row_rate in sorted({row["own_rate"] for row in rows} - {rate}, reverse=True):
+        names = ", ".join(row["title"].replace("_", " ") for row in rows if row["own_rate"] == row_rate)
+        what = (
+            f"one frame of {row_rate / rate:g} is kept"
+            if row_rate > rate
+            else f"each frame counts {rate / row_rate:g} times"
+        )
+        notes.append(f" {names}: {row_rate:g} frames per second, {what}.")
     return "".join(notes)

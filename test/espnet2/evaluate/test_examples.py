@@ -63,10 +63,10 @@ def test_the_best_layer_of_the_units_is_shown(request_):
     rows = [{"system": "model", "layer": layer, "best": layer == 2} for layer in (1, 2)]
     path.write_text(json.dumps({"part": "units", "rows": rows}))
     try:
-        found = Examples().run(request_, lambda line: None)
+        result = Examples().run(request_, lambda line: None)
     finally:
         path.unlink()
-    assert found["utterances"][0]["tracks"][0]["title"].startswith("units of layer 2")
+    assert result["utterances"][0]["tracks"][0]["title"].startswith("units of layer 2")
 
 
 def test_long_audio_is_cut_with_its_units_and_phones(request_, monkeypatch):
@@ -87,5 +87,5 @@ def test_speakers_differ_and_phones_come_first(request_):
 
 def test_without_phones_there_is_a_note(request_, tmp_path):
     shutil.copytree(request_.valid_set, tmp_path / "valid", ignore=shutil.ignore_patterns("phones.ctm"))
-    found = Examples().run(replace(request_, valid_set=tmp_path / "valid"), lambda line: None)
-    assert "has no alignments" in found["notes"][0] and found["utterances"][0]["phones"] == []
+    result = Examples().run(replace(request_, valid_set=tmp_path / "valid"), lambda line: None)
+    assert "has no alignments" in result["notes"][0] and result["utterances"][0]["phones"] == []

@@ -37,10 +37,10 @@ def test_names_come_back_in_the_order_of_places() -> None:
 
 
 def test_a_new_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that only its own file knows is in the list, behind those it names a later place than."""
+    """A part that only its own file knows is in the list, behind those of a lower order."""
     source = (
         "from espnet2.evaluate.part import Part\n\n\n"
-        "class Pitch(Part):\n    name, place, title, summary = 'pitch', 25, 'pitch', 'how high'\n\n"
+        "class Pitch(Part):\n    name, order, title, summary = 'pitch', 25, 'pitch', 'how high'\n\n"
         "    def settings(self, request): return {}\n"
         "    def forecast_seconds(self, request): return 0.0\n"
         "    def run(self, request, report): return {'rows': [], 'notes': []}\n"

@@ -81,8 +81,8 @@ def run(request: EvaluationRequest) -> tuple[dict[str, Any], list[str]]:
 
 def test_every_layer_distance_and_mode_has_a_row_with_its_interval(corpus):
     exp = write_experiment(corpus / "exp/tiny", "dinosr")
-    found, _ = run(request_of(corpus, *systems_of(find_model(exp), has_codes=True), exp=exp, seeds=(0, 1)))
-    rows = found["rows"]
+    result, _ = run(request_of(corpus, *systems_of(find_model(exp), has_codes=True), exp=exp, seeds=(0, 1)))
+    rows = result["rows"]
     keys = {(row["system"], row["layer"], row["features"], row["distance"], row["mode"]) for row in rows}
     layers = [("mfcc", None), ("untrained", 1), ("untrained", 2), ("model", 1), ("model", 2)]
     codes = [("codes", layer) for layer in sorted({row["layer"] for row in rows if row["system"] == "codes"})]
@@ -97,8 +97,8 @@ def test_every_layer_distance_and_mode_has_a_row_with_its_interval(corpus):
         assert (row["features"] == "units") == ("spread" in row) == ("K" in row)
     assert {tuple(row["seeds"]) for row in rows if "seeds" in row} == {(0, 1), ()}
     assert len({(row["num_triples"], row["num_phone_pairs"]) for row in rows}) == 2  # the same for all, but by mode
-    assert any("at most 5 speakers" in note for note in found["notes"])
-    assert any("drawn again" in note for note in found["notes"])
+    assert any("at most 5 speakers" in note for note in result["notes"])
+    assert any("drawn again" in note for note in result["notes"])
 
 
 def test_features_that_tell_the_phones_make_no_errors(corpus, monkeypatch):
@@ -108,8 +108,10 @@ def test_features_that_tell_the_phones_make_no_errors(corpus, monkeypatch):
         return torch.nn.functional.one_hot(torch.from_numpy(aligned.phones + 1)).float()[None]
 
     monkeypatch.setattr(abx, "collect", phones_as_features)
-    found, _ = run(request_of(corpus, num_clusters=7))  # a cluster for each phone
-    rates = {(row["features"], row["mode"]): row["error_rate"] for row in found["rows"] if row["distance"] != "angular"}
+    result, _ = run(request_of(corpus, num_clusters=7))  # a cluster for each phone
+    rates = {
+        (row["features"], row["mode"]): row["error_rate"] for row in result["rows"] if row["distance"] != "angular"
+    }
     assert rates == {(features, mode): 0 for features in ("continuous", "units") for mode in ("within", "across")}
 
 
@@ -129,16 +131,16 @@ def test_a_finished_part_and_finished_layers_are_not_computed_again(corpus, monk
     with pytest.raises(KeyboardInterrupt):
         run(request)
     assert not part_file(exp, "abx").exists()
-    found, _ = run(request)
+    result, _ = run(request)
     assert calls == ["MFCC", "tiny, layer 1", "tiny, layer 2", "tiny, layer 2"]
-    assert [row["layer"] for row in found["rows"]] == [None] * 6 + [1] * 6 + [2] * 6
+    assert [row["layer"] for row in result["rows"]] == [None] * 6 + [1] * 6 + [2] * 6
     assert not list(part_file(exp, "abx").parent.glob(".abx/*.json"))
     again, log = run(request)
-    assert again == found and len(calls) == 4 and "unchanged" in log[0]
+    assert again == result and len(calls) == 4 and "unchanged" in log[0]
     run(replace(request, num_clusters=9))
     assert len(calls) == 7
     whole, _ = run(replace(request, exp=corpus / "exp/other"))
-    assert [row["error_rate"] for row in whole["rows"]] == [row["error_rate"] for row in found["rows"]]
+    assert [row["error_rate"] for row in whole["rows"]] == [row["error_rate"] for row in result["rows"]]
 
 
 def test_by_default_the_best_layer_of_the_units_and_in_full_all(corpus):
@@ -149,8 +151,8 @@ def test_by_default_the_best_layer_of_the_units_and_in_full_all(corpus):
     units = {"part": "units", "rows": [row | {"layer": 1, "best": False}, row | {"layer": 2, "best": True}]}
     write_json(part_file(exp, "units"), units)
     assert abx_choice.best_layers(request, model) == (2,)
-    found, _ = run(request)
-    assert {row["layer"] for row in found["rows"]} == {2}
+    result, _ = run(request)
+    assert {row["layer"] for row in result["rows"]} == {2}
     assert abx_choice.best_layers(replace(request, effort="full"), model) is None
     first = replace(request, layers=(1,))
     assert abx_choice.best_layers(first, model) is None  # the best is not asked for
@@ -158,8 +160,8 @@ def test_by_default_the_best_layer_of_the_units_and_in_full_all(corpus):
     units["rows"][1]["teacher_hash"] = "of other weights"
     write_json(part_file(exp, "units"), units)
     assert abx_choice.best_layers(request, model) is None
-    found, log = run(request)  # what ABX rests on has changed
-    assert {row["layer"] for row in found["rows"]} == {1, 2} and not any("unchanged" in line for line in log)
+    result, log = run(request)  # what ABX rests on has changed
+    assert {row["layer"] for row in result["rows"]} == {1, 2} and not any("unchanged" in line for line in log)
 
 
 def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
@@ -187,7 +189,7 @@ def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
     collected = []
     monkeypatch.setattr(abx, "collect", lambda *words: collected.append(words[0].index.directory) or collect(*words))
     log = both(request)
-    assert fits == [0, 1] * 3 and {place.parent.name for place in collected} == {"dev"}
+    assert fits == [0, 1] * 3 and {dump_set.parent.name for dump_set in collected} == {"dev"}
     assert "abx: untrained: units of layers 1, 2 taken from the units part" in log
     assert read_part(exp, "abx")["rows"] == alone["rows"]
     run(replace(request, num_clusters=9))
@@ -203,37 +205,37 @@ def test_units_of_the_same_settings_are_not_learned_again(corpus, monkeypatch):
 
 def test_one_speaker_gives_no_figure_across_speakers_and_says_so(corpus):
     write_tables(corpus / "dump/dev", 1)
-    found, _ = run(request_of(corpus))
-    assert {row["mode"] for row in found["rows"]} == {"within"}
-    assert f"no ABX across speakers: {corpus}/dump/dev has one speaker, s0" in found["notes"]
+    result, _ = run(request_of(corpus))
+    assert {row["mode"] for row in result["rows"]} == {"within"}
+    assert f"no ABX across speakers: {corpus}/dump/dev has one speaker, s0" in result["notes"]
 
 
 def test_every_utterance_a_speaker_is_said(corpus):
     write_tables(corpus / "dump/dev", 1000)
-    found, _ = run(request_of(corpus))
-    assert any("every utterance is a speaker of its own" in note for note in found["notes"])
+    result, _ = run(request_of(corpus))
+    assert any("every utterance is a speaker of its own" in note for note in result["notes"])
 
 
 def test_too_few_contexts_give_no_figure_and_say_so(corpus):
     ctm = corpus / "dump/dev/phones.ctm"
     ctm.write_text("".join(ctm.read_text().splitlines(keepends=True)[:40]))
-    found, _ = run(request_of(corpus))
-    assert found["rows"] == []
-    skipped = [note for note in found["notes"] if note.startswith("no ABX")]
+    result, _ = run(request_of(corpus))
+    assert result["rows"] == []
+    skipped = [note for note in result["notes"] if note.startswith("no ABX")]
     assert len(skipped) == 2 and all("at least 20 are needed" in note or "one speaker" in note for note in skipped)
 
 
 def test_without_alignments_there_is_a_note_and_no_row(corpus):
     (corpus / "dump/dev/phones.ctm").unlink()
-    found, log = run(request_of(corpus))
-    assert found["rows"] == [] and "no phone alignments" in found["notes"][0] and "forecast" in log[0]
+    result, log = run(request_of(corpus))
+    assert result["rows"] == [] and "no phone alignments" in result["notes"][0] and "forecast" in log[0]
 
 
 def test_a_limit_that_is_reached_is_said(corpus, monkeypatch):
     monkeypatch.setitem(abx_choice.MAX_TRIPLES, "default", 500)
-    found, _ = run(request_of(corpus))
-    assert all(row["num_triples"] <= 500 for row in found["rows"])
-    assert any(" left out" in note and "triples" in note for note in found["notes"])
+    result, _ = run(request_of(corpus))
+    assert all(row["num_triples"] <= 500 for row in result["rows"])
+    assert any(" left out" in note and "triples" in note for note in result["notes"])
 
 
 def test_the_limits_are_options(corpus):
@@ -275,10 +277,10 @@ def test_mistakes_are_named(corpus, monkeypatch):
 
 def test_an_unreadable_memory_is_as_good_as_none(corpus):
     request = request_of(corpus)
-    place = part_file(request.exp, "abx").parent / ".abx/rows.json"
-    place.parent.mkdir(parents=True)
-    place.write_text(json.dumps({"key": "of other settings", "rows": {"mfcc MFCC 0": []}}))
+    memory = part_file(request.exp, "abx").parent / ".abx/rows.json"
+    memory.parent.mkdir(parents=True)
+    memory.write_text(json.dumps({"key": "of other settings", "rows": {"mfcc MFCC 0": []}}))
     assert run(request)[0]["rows"]
     part_file(request.exp, "abx").unlink()
-    place.write_text("{")
+    memory.write_text("{")
     assert run(request)[0]["rows"]

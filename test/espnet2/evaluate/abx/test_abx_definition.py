@@ -20,18 +20,18 @@ MODES = ("within", "across")
 def items_of(spoken: list[Spoken], **options) -> Items:
     phones = sorted({phone for utterance in spoken for _, _, phone in utterance.phones})
     utterances = []
-    for each in spoken:
-        starts, ends, names = zip(*each.phones, strict=True)
+    for utterance in spoken:
+        starts, ends, names = zip(*utterance.phones, strict=True)
         alignment = Alignment(np.array(starts), np.array(ends), np.array([phones.index(name) for name in names]))
-        utterances.append(Utterance(each.utt_id, each.speaker, len(each.frames), alignment))
+        utterances.append(Utterance(utterance.utt_id, utterance.speaker, len(utterance.frames), alignment))
     return find_items(utterances, phones, **{"frame_rate": 50.0, "max_group": None} | options)
 
 
 def our_error(spoken: list[Spoken], mode: str, distance: str, **options) -> float:
     items = items_of(spoken, **options)
     cells = make_cells(items, mode, max_x=None, max_triples=None)
-    materials = Materials.of(items, np.array([len(each.frames) for each in spoken]), [cells])
-    frames = torch.tensor([frame for each in spoken for frame in each.frames])
+    materials = Materials.of(items, np.array([len(utterance.frames) for utterance in spoken]), [cells])
+    frames = torch.tensor([frame for utterance in spoken for frame in utterance.frames])
     return pair_errors(materials, materials.comparisons[0], frames, distance).error_rate
 
 
@@ -48,9 +48,9 @@ def test_figures_are_those_of_plain_loops_over_the_definition(mode, distance):
 
 @pytest.mark.parametrize("distance", ["angular", "euclidean"])
 def test_null_vectors_are_far_from_all_others_and_equal_to_each_other(distance):
-    spoken = make_corpus(1, num_speakers=2, num_utterances=12)
-    spoken = [each._replace(frames=[[0.0] * 5 if t % 4 == 0 else frame for t, frame in enumerate(each.frames)])
-              for each in spoken]  # fmt: skip
+    whole = make_corpus(1, num_speakers=2, num_utterances=12)
+    frames = [[[0.0] * 5 if t % 4 == 0 else frame for t, frame in enumerate(utterance.frames)] for utterance in whole]
+    spoken = [utterance._replace(frames=vectors) for utterance, vectors in zip(whole, frames, strict=True)]
     assert our_error(spoken, "across", distance) == pytest.approx(abx_error(spoken, "across", distance), abs=1e-9)
 
 
@@ -84,9 +84,9 @@ def test_an_average_counts_contexts_then_speakers_then_pairs_alike():
     class Keys:
         keys = np.array([[0, 0, 1], [0, 0, 1], [1, 0, 1], [0, 1, 0]])
 
-    found = average(Keys, np.array([0.0, 1.0, 1.0, 0.0]))
-    assert found.phones.tolist() == [[0, 1], [1, 0]]
-    assert found.errors.tolist() == [0.75, 0.0] and found.error_rate == 0.375
+    pairs = average(Keys, np.array([0.0, 1.0, 1.0, 0.0]))
+    assert pairs.phones.tolist() == [[0, 1], [1, 0]]
+    assert pairs.errors.tolist() == [0.75, 0.0] and pairs.error_rate == 0.375
 
 
 def test_a_path_is_normalised_by_the_cells_that_it_passes():
@@ -121,8 +121,8 @@ def test_mirrored_distances_are_those_of_all_pairs(mode):
     spoken = make_corpus(3, num_speakers=3, num_utterances=15)
     items = items_of(spoken)
     cells = make_cells(items, mode, max_x=None, max_triples=None)
-    materials = Materials.of(items, np.array([len(each.frames) for each in spoken]), [cells])
-    frames = torch.tensor([frame for each in spoken for frame in each.frames])
+    materials = Materials.of(items, np.array([len(utterance.frames) for utterance in spoken]), [cells])
+    frames = torch.tensor([frame for utterance in spoken for frame in utterance.frames])
     stored = ItemFrames(frames, materials.firsts, materials.counts)
     whole, half = (make_tiles(items, cells, mirror=mirror) for mirror in (False, True))
     assert half.num_pairs < whole.num_pairs

@@ -105,7 +105,7 @@ def test_the_model_does_not_see_the_span():
     wav = 0.1 * noise(16000)
     other = wav.clone()
     other[24 * 160 : 46 * 160] = 0.5  # heard by frames 20 to 46 alone
-    first, second = (flow.fill("u", each, Span(20, 50), num_seeds=1, seed=0).samples for each in (wav, other))
+    first, second = (flow.fill("u", samples, Span(20, 50), num_seeds=1, seed=0).samples for samples in (wav, other))
     assert torch.equal(first, second)
 
 

@@ -18,10 +18,10 @@ def _one_thread():
 def edit_distance(reference: list[str], hypothesis: list[str]) -> int:
     """By the definition: substitutions, deletions and insertions (Levenshtein 1966)."""
     row = list(range(len(hypothesis) + 1))
-    for i, wanted in enumerate(reference, 1):
+    for i, expected in enumerate(reference, 1):
         diagonal, row[0] = row[0], i
-        for j, found in enumerate(hypothesis, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (wanted != found))
+        for j, heard in enumerate(hypothesis, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (expected != heard))
     return row[-1]
 
 
@@ -29,7 +29,7 @@ def spoken(num_utterances: int, seed: int) -> SpokenSet:
     """Two layers of which the second spells out symbols 1 to 4, three frames each, with one frame of rest between."""
     random = np.random.default_rng(seed)
     targets = tuple(torch.from_numpy(random.integers(1, 5, random.integers(3, 7))) for _ in range(num_utterances))
-    parts = [torch.nn.functional.one_hot(each, 6).float().repeat_interleave(4, dim=0) for each in targets]
+    parts = [torch.nn.functional.one_hot(target, 6).float().repeat_interleave(4, dim=0) for target in targets]
     for part in parts:
         part[3::4] = 0
     told = torch.cat(parts)
@@ -42,12 +42,12 @@ def spoken(num_utterances: int, seed: int) -> SpokenSet:
 def test_learns_a_toy_mapping_and_which_layer_tells(linear, monkeypatch):
     monkeypatch.setattr(ctc_probe, "BATCH_FRAMES", 300)
     train, test = spoken(50, 0), spoken(20, 1)
-    found = fit_ctc(train, test, 5, seed=0, linear=linear, passes=60 if linear else 20)
+    result = fit_ctc(train, test, 5, seed=0, linear=linear, passes=60 if linear else 20)
     tokens = CtcTokens(["b", "c", "d"], str.split, "phn")  # ids 2 to 4; 1 is <unk>
-    heard = [tokens.decode(best) for best in found.best]
-    said = [" ".join(tokens.symbols[number] for number in each.tolist()) for each in test.targets]
+    heard = [tokens.decode(best) for best in result.best]
+    said = [" ".join(tokens.symbols[number] for number in target.tolist()) for target in test.targets]
     assert error_rates(said, heard, "phn")["per"] < 0.02
-    assert found.layer_weights[1] > 0.6
+    assert result.layer_weights[1] > 0.6
 
 
 def test_a_seed_decides_all_and_the_global_generator_is_left_alone():
@@ -63,7 +63,7 @@ def test_order_and_padding_of_utterances_do_not_matter_for_decoding():
     turned = list(reversed(range(9)))
     parts = torch.split(test.features, list(test.frame_counts), dim=1)
     other = SpokenSet(torch.cat([parts[i] for i in turned], dim=1), tuple(test.frame_counts[i] for i in turned), ())
-    first, second = (fit_ctc(spoken(12, 0), each, 5, seed=0, passes=2) for each in (test, other))
+    first, second = (fit_ctc(spoken(12, 0), order, 5, seed=0, passes=2) for order in (test, other))
     assert first.best == tuple(reversed(second.best))
 
 
@@ -98,7 +98,7 @@ def test_bpe_goes_there_and_back(tmp_path):
     texts = ["the cat sat on the mat", "the hat on the cat", "a cat and a hat"]
     tokens = CtcTokens.of_texts(texts, TextRules("bpe", nbpe=18), tmp_path / "bpe.model")
     ids = tokens.encode(texts[0])
-    frames = [number for each in ids.tolist() for number in (each, 0)]
+    frames = [number for piece in ids.tolist() for number in (piece, 0)]
     assert tokens.decode(frames) == texts[0]
 
 
@@ -109,7 +109,7 @@ def test_a_token_list_of_stage_5_is_taken(tmp_path):
 
 
 def test_frames_that_a_target_needs():
-    assert [frames_needed(np.array(each, dtype=int)) for each in ([], [3], [3, 3], [3, 4, 3, 3, 3])] == [0, 1, 3, 7]
+    assert [frames_needed(np.array(target, dtype=int)) for target in ([], [3], [3, 3], [3, 4, 3, 3, 3])] == [0, 1, 3, 7]
 
 
 def test_plain_text_keeps_letters_of_any_script():

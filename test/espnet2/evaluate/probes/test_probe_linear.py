@@ -40,26 +40,26 @@ def test_separable_classes_are_all_told():
 def test_random_classes_give_the_share_of_the_most_frequent():
     train, test = both_sides([0.05])
     random = torch.Generator().manual_seed(1)
-    shuffled = [each.classes[torch.randperm(len(each.classes), generator=random)] for each in (train, test)]
-    train, test = (Examples(each.features, classes) for each, classes in zip((train, test), shuffled, strict=True))
+    shuffled = [side.classes[torch.randperm(len(side.classes), generator=random)] for side in (train, test)]
+    train, test = (Examples(side.features, classes) for side, classes in zip((train, test), shuffled, strict=True))
     majority = majority_share(train.classes, test.classes)
     assert majority == pytest.approx(0.5, abs=0.04)
     assert fit_linear(train, test, NUM_CLASSES, seed=0).accuracy == pytest.approx(majority, abs=0.03)
 
 
 def test_the_mix_finds_the_layer_that_tells():
-    found = fit_linear(*both_sides([30.0, 0.1, 30.0]), NUM_CLASSES, seed=0)
-    assert found.layer_weights[1] > 0.9 and sum(found.layer_weights) == pytest.approx(1)
-    assert found.accuracy == 1.0
+    result = fit_linear(*both_sides([30.0, 0.1, 30.0]), NUM_CLASSES, seed=0)
+    assert result.layer_weights[1] > 0.9 and sum(result.layer_weights) == pytest.approx(1)
+    assert result.accuracy == 1.0
 
 
 def test_the_mix_uses_two_layers_that_tell_different_things():
     train, test = both_sides([0.1, 0.1])
-    for each in (train, test):  # the first layer hides classes 2 and 3, the second 0 and 1
-        each.features[0, :, 2:] = 0
-        each.features[1, :, :2] = 0
-    found = fit_linear(train, test, NUM_CLASSES, seed=0)
-    assert min(found.layer_weights) > 0.2 and found.accuracy > 0.99
+    for side in (train, test):  # the first layer hides classes 2 and 3, the second 0 and 1
+        side.features[0, :, 2:] = 0
+        side.features[1, :, :2] = 0
+    result = fit_linear(train, test, NUM_CLASSES, seed=0)
+    assert min(result.layer_weights) > 0.2 and result.accuracy > 0.99
 
 
 def test_agrees_with_scikit_learn():

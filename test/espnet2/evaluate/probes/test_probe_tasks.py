@@ -29,7 +29,7 @@ def test_valid_utterances_of_the_same_classes_are_the_test():
     train, valid = utterances({"a": 6, "b": 6}), utterances({"a": 2, "b": 1}, 100)
     split = split_utterances(train, valid, "speaker")
     assert not split.is_held_out and len(split.train) == 12
-    assert [each.row for each in split.test] == [100, 101, 102]
+    assert [utterance.row for utterance in split.test] == [100, 101, 102]
 
 
 @pytest.mark.parametrize("valid", [{"c": 3, "d": 3}, {"a": 3, "c": 3}, {"a": 4}, {}])
@@ -37,8 +37,8 @@ def test_other_classes_or_one_only_hold_a_fifth_of_train_out(valid):
     train = utterances({"a": 10, "b": 5, "alone": 1})
     split = split_utterances(train, utterances(valid, 100), "speaker")
     assert split.is_held_out
-    assert {label: sum(each.label == label for each in split.test) for label in "ab"} == {"a": 2, "b": 1}
-    assert {each.label for each in (*split.train, *split.test)} == {"a", "b"}
+    assert {label: sum(utterance.label == label for utterance in split.test) for label in "ab"} == {"a": 2, "b": 1}
+    assert {utterance.label for utterance in (*split.train, *split.test)} == {"a", "b"}
     assert not set(split.train) & set(split.test) and len(split.train) + len(split.test) == 15
     assert split == split_utterances(list(reversed(train)), utterances(valid, 100), "speaker")
 
@@ -46,7 +46,7 @@ def test_other_classes_or_one_only_hold_a_fifth_of_train_out(valid):
 def test_large_sets_are_limited():
     many = utterances({f"s{number}": MAX_UTTERANCES + 5 for number in range(MAX_CLASSES + 5)})
     split = split_utterances(many, [], "speaker")
-    labels = [each.label for each in (*split.train, *split.test)]
+    labels = [utterance.label for utterance in (*split.train, *split.test)]
     assert len(set(labels)) == MAX_CLASSES and len(labels) == MAX_CLASSES * MAX_UTTERANCES
 
 

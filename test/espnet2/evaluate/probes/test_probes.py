@@ -71,37 +71,37 @@ def evaluate(request: EvaluationRequest) -> dict:
 
 
 def test_by_default_a_phone_probe_with_every_baseline_beside(request_for):
-    found = evaluate(request_for())
-    mixed = [row for row in found["rows"] if row["layer"] is None]
+    result = evaluate(request_for())
+    mixed = [row for row in result["rows"] if row["layer"] is None]
     assert [row["system"] for row in mixed] == FIRST
-    assert {row["task"] for row in found["rows"]} == {"phone"} and found["notes"] == []
-    assert [row["layer"] for row in found["rows"] if row["layer"]] == [1, 2]
-    assert len({(row["num_train"], row["num_valid"], row["majority"]) for row in found["rows"]}) == 1
-    assert all(sum(row["layer_weights"]) == pytest.approx(1) for row in found["rows"])
+    assert {row["task"] for row in result["rows"]} == {"phone"} and result["notes"] == []
+    assert [row["layer"] for row in result["rows"] if row["layer"]] == [1, 2]
+    assert len({(row["num_train"], row["num_valid"], row["majority"]) for row in result["rows"]}) == 1
+    assert all(sum(row["layer_weights"]) == pytest.approx(1) for row in result["rows"])
     assert [len(row["layer_weights"]) for row in mixed] == [1, 1, 2, 2]
-    assert found["rows"] == evaluate(request_for(seeds=(0,)))["rows"]
+    assert result["rows"] == evaluate(request_for(seeds=(0,)))["rows"]
 
 
 def test_full_asks_everything_and_says_what_it_cannot_ask(request_for):
-    found = evaluate(request_for(effort="full", seeds=(0, 1)))
-    tasks = [(row["task"], row.get("token_type"), row["system"]) for row in found["rows"] if row["layer"] is None]
+    result = evaluate(request_for(effort="full", seeds=(0, 1)))
+    tasks = [(row["task"], row.get("token_type"), row["system"]) for row in result["rows"] if row["layer"] is None]
     asked = (("phone", None), ("speaker", None), ("ctc", "char"), ("ctc", "phn"))
     assert tasks == [(task, kind, system) for task, kind in asked for system in FIRST]
-    assert [note for note in found["notes"] if "language" in note] == [
+    assert [note for note in result["notes"] if "language" in note] == [
         f"language probe: left out: no utt2lang in {request_for().train_set}"
     ]
-    for row in found["rows"]:
+    for row in result["rows"]:
         assert row["seeds"] == [0, 1] and ("wer" in row or row["low"] <= row["high"])
         assert row["task"] == "ctc" or 0 < row["majority"] < 1
-    char, phn = (next(row for row in found["rows"] if row.get("token_type") == kind) for kind in ("char", "phn"))
+    char, phn = (next(row for row in result["rows"] if row.get("token_type") == kind) for kind in ("char", "phn"))
     assert {"wer", "cer"} <= char.keys() and "per" in phn and char["num_valid"] == 4
     assert char["num_tokens"] == 2 + len(set("a cab 01234567"))
 
 
 def test_sets_without_anything_give_notes_and_no_rows(request_for):
-    found = evaluate(request_for("bare", "bare", effort="full"))
-    assert found["rows"] == []
-    left_out = " ".join(found["notes"])
+    result = evaluate(request_for("bare", "bare", effort="full"))
+    assert result["rows"] == []
+    left_out = " ".join(result["notes"])
     for reason in ("no phone alignments", "only one speaker", "no utt2lang", "transcript", "no g2p is chosen"):
         assert reason in left_out
 
@@ -135,12 +135,12 @@ def test_features_that_spell_phones_out_give_100_percent_on_the_layer_that_does(
     noise = torch.Generator().manual_seed(0)
 
     def cheating(self, wavs):
-        found = extract(self, wavs)
-        for features in found:
+        layers = extract(self, wavs)
+        for features in layers:
             phone = torch.tensor([int((i / 50 + 0.0125) * 10) % 3 for i in range(features.shape[1])])
             features[0] = torch.randn(features[0].shape, generator=noise)
             features[1] = 5 * torch.nn.functional.one_hot(phone, self.dim)
-        return found
+        return layers
 
     monkeypatch.setattr(LayerFeatures, "extract", cheating)
     rows = evaluate(request_for())["rows"]
@@ -171,11 +171,11 @@ def test_settings_follow_what_figures_depend_on(request_for, corpus):
 def test_baselines_are_added_once(tmp_path):
     model = find_model(write_empty(tmp_path / "m"))
     given = [System("model", "m", model), System("mfcc", "mine"), System("codes", "c", model)]
-    assert [(each.kind, each.title) for each in with_baselines(given)] == [
+    assert [(system.kind, system.title) for system in with_baselines(given)] == [
         ("mfcc", "mine"), ("logmel", "log-mel"), ("untrained", "untrained"), ("model", "m")
     ]  # fmt: skip
     two = [System("model", name, find_model(write_empty(tmp_path / name))) for name in "ab"]
-    assert [each.kind for each in with_baselines(two)] == ["mfcc", "logmel", "untrained", "model", "model"]
+    assert [system.kind for system in with_baselines(two)] == ["mfcc", "logmel", "untrained", "model", "model"]
 
 
 def test_unknown_options_are_refused(request_for):
@@ -189,8 +189,8 @@ def test_the_forecast_counts_seeds_and_tasks(request_for, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(probe_forecast, "_timed", lambda action: 0.01)
     one, three, full = (
-        Probes().forecast_seconds(each)
-        for each in (request_for(), request_for(seeds=(0, 1, 2)), request_for(effort="full"))
+        Probes().forecast_seconds(request)
+        for request in (request_for(), request_for(seeds=(0, 1, 2)), request_for(effort="full"))
     )
     assert 0 < one < three < 3 * one and full > 2 * one
     assert Probes().forecast_seconds(request_for(valid="bare")) == 0.0  # no phones there: nothing to do

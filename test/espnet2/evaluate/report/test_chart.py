@@ -11,8 +11,8 @@ from espnet2.evaluate.report.utterance import runs_of
 
 
 def path_of(chart, style):
-    found = re.search(rf'<g class="{style}">.*?class="line" d="M([^"]*)"', chart).group(1)
-    return [tuple(map(float, pair.split())) for pair in found.split("L")]
+    path = re.search(rf'<g class="{style}">.*?class="line" d="M([^"]*)"', chart).group(1)
+    return [tuple(map(float, pair.split())) for pair in path.split("L")]
 
 
 def test_points_lie_where_their_ticks_are():
@@ -46,9 +46,9 @@ def test_a_single_point_and_a_constant_are_drawn():
 
 def test_thinning_keeps_the_mean_and_the_end():
     points = [(update, float(update % 7)) for update in range(100_001)]
-    found = thinned(points)
-    assert len(found) <= MAXIMUM_POINTS + 1 and found[-1] == points[-1]
-    assert sum(value for _, value in found) / len(found) == pytest.approx(3.0, abs=0.05)
+    thin = thinned(points)
+    assert len(thin) <= MAXIMUM_POINTS + 1 and thin[-1] == points[-1]
+    assert sum(value for _, value in thin) / len(thin) == pytest.approx(3.0, abs=0.05)
 
 
 def test_bars_are_in_proportion():

@@ -12,14 +12,14 @@ from espnet2.utils.errors import UserError
 
 def rows_of(title: str, system: str, pnmi: float, spread: float, layers=(1, 2), rate: float = 50) -> list[dict]:
     """Each layer is worse than the one before by 0.1."""
-    found = []
+    rows = []
     for number, layer in enumerate(layers):
         spreads = {"phone_purity": 0.01, "cluster_purity": 0.01, "pnmi": spread}
         valid = {"phone_purity": 0.5, "cluster_purity": 0.3, "pnmi": pnmi - number / 10, "spread": spreads}
         valid["used_clusters"] = 7.0
         common = {"system": system, "title": title, "own_rate": rate, "layer": layer, "best": number == 0}
-        found.append(common | {"valid": valid, "train": valid})
-    return found
+        rows.append(common | {"valid": valid, "train": valid})
+    return rows
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ def parts(**changes):
 def test_the_layer_that_was_chosen_on_train_speaks_for_its_system():
     units = units_part()
     units["rows"][4]["valid"] = {**units["rows"][4]["valid"], "pnmi": 0.9}  # better on valid, but not chosen
-    found = headline(measures_of(parts(units=units)), "pnmi")
-    assert (found.layer, found.value, found.text) == (1, 0.65, "0.650 ± 0.004")
+    measure = headline(measures_of(parts(units=units)), "pnmi")
+    assert (measure.layer, measure.value, measure.text) == (1, 0.65, "0.650 ± 0.004")
 
 
 def test_abx_is_angular_and_continuous_and_one_for_each_mode():
@@ -24,16 +24,16 @@ def test_abx_is_angular_and_continuous_and_one_for_each_mode():
         row["error_rate"] += 0.2 * (row["distance"] != "angular")
     measures = measures_of({"abx": part})
     assert len(measures) == 4
-    found = headline(measures, "abx_across")
-    assert found.value == 0.08 and found.text == "8.0 % ± 1.0"
+    measure = headline(measures, "abx_across")
+    assert measure.value == 0.08 and measure.text == "8.0 % ± 1.0"
     for row in part["rows"]:
         row["low"] = 0.05
     assert headline(measures_of({"abx": part}), "abx_within").text == "8.0 % ± 2.0"
 
 
 def test_a_learned_mix_of_layers_stands_before_single_layers():
-    found = headline(measures_of(parts()), "probe_phone")
-    assert found.layer is None and found.value == 0.7 and found.text == "70.0 %"  # one seed has no spread
+    measure = headline(measures_of(parts()), "probe_phone")
+    assert measure.layer is None and measure.value == 0.7 and measure.text == "70.0 %"  # one seed has no spread
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,9 @@ def test_a_difference_is_clear_beyond_both_spreads(other, verdict):
 
 
 def test_a_lower_error_is_better():
-    found = {each.baseline.system: each for each in comparisons(measures_of({"abx": abx_part(model=0.2, mfcc=0.1)}))}
-    assert found["mfcc"].verdict == "worse" and found["mfcc"].gain == pytest.approx(-0.1)
+    measures = measures_of({"abx": abx_part(model=0.2, mfcc=0.1)})
+    comparison_with = {comparison.baseline.system: comparison for comparison in comparisons(measures)}
+    assert comparison_with["mfcc"].verdict == "worse" and comparison_with["mfcc"].gain == pytest.approx(-0.1)
 
 
 def test_without_spread_a_stated_margin_decides():
@@ -56,7 +57,7 @@ def test_without_spread_a_stated_margin_decides():
         row["seeds"] = [0]
     measures = measures_of({"units": part})
     assert headline(measures, "pnmi").low is None
-    assert [each.verdict for each in comparisons(measures)] == ["equal", "better"]
+    assert [comparison.verdict for comparison in comparisons(measures)] == ["equal", "better"]
 
 
 def test_without_phones_there_is_no_figure():

@@ -31,8 +31,8 @@ def judged(folder, **parts):
     ],
 )
 def test_each_answer(tmp_path, figures, level, title):
-    found = judged(tmp_path / "exp", units=units_part(**figures))
-    assert (found.level, found.title) == (level, title)
+    verdict = judged(tmp_path / "exp", units=units_part(**figures))
+    assert (verdict.level, verdict.title) == (level, title)
 
 
 def test_one_measure_is_called_one_measure(tmp_path):
@@ -93,7 +93,7 @@ def test_notes_of_parts_and_damaged_files_are_said(tmp_path):
     (folder / "eval/extra.json").write_text("{")
     sentences = missing(read_experiment(folder))
     assert "In probes: speaker probe: left out: one speaker." in sentences
-    assert any("extra.json is no result of an evaluation" in each for each in sentences)
+    assert any("extra.json is no result of an evaluation" in sentence for sentence in sentences)
 
 
 def test_the_traffic_light_is_that_of_the_last_validation(tmp_path):
