@@ -64,13 +64,13 @@ def read_set(dump_set: Path) -> tuple[list[Utterance], tuple[str, ...]]:
     """The utterances of a set, and id -> phone."""
     index, alignments = AudioIndex.open(dump_set), read_alignments(dump_set / "phones.ctm")
     speakers = read_table(dump_set / "utt2spk")
-    found = []
+    utterances = []
     for row in range(len(index)):
         utt_id = index.utt_id(row)
         if utt_id in alignments.utterances:
             num_frames = int(index.num_samples[row] / index.sample_rate * FRAME_RATE)
-            found.append(Utterance(utt_id, speakers[utt_id], num_frames, alignments.utterances[utt_id]))
-    return found, alignments.phones
+            utterances.append(Utterance(utt_id, speakers[utt_id], num_frames, alignments.utterances[utt_id]))
+    return utterances, alignments.phones
 
 
 def make_set(arguments: argparse.Namespace) -> tuple[list[Utterance], tuple[str, ...]]:
@@ -79,17 +79,17 @@ def make_set(arguments: argparse.Namespace) -> tuple[list[Utterance], tuple[str,
     words = [generator.integers(0, NUM_PHONES, generator.integers(2, 7)) for _ in range(NUM_WORDS)]
     shares = 1 / np.arange(1, NUM_WORDS + 1)
     shares /= shares.sum()
-    found: list[Utterance] = []
+    utterances: list[Utterance] = []
     seconds = 0.0
     while seconds < 60 * arguments.minutes:
         ids = np.concatenate([words[word] for word in generator.choice(NUM_WORDS, 10, p=shares)])
         ends = np.cumsum(generator.uniform(*PHONE_SECONDS, len(ids)))
         alignment = Alignment(np.append(0, ends[:-1]), ends, ids)
-        number = len(found)
+        number = len(utterances)
         name = f"u{number:05d}"
-        found.append(Utterance(name, f"s{number % arguments.speakers}", int(ends[-1] * FRAME_RATE), alignment))
+        utterances.append(Utterance(name, f"s{number % arguments.speakers}", int(ends[-1] * FRAME_RATE), alignment))
         seconds += float(ends[-1])
-    return found, tuple(f"p{number}" for number in range(NUM_PHONES))
+    return utterances, tuple(f"p{number}" for number in range(NUM_PHONES))
 
 
 def measure(materials: Materials, distance: str, dim: int, device: str) -> str:

@@ -92,7 +92,7 @@ def _time_backends(mask: str, size: Size, frames: int, device: torch.device, dty
         attend_to[0, ..., frames - frames // 4 :] = False
     elif mask == "bias":
         attend_to = torch.randn(1, size.num_heads, frames, frames, device=device, dtype=dtype, requires_grad=True)
-    wanted = leaves if mask != "bias" else [*leaves, attend_to]
+    inputs = leaves if mask != "bias" else [*leaves, attend_to]
 
     def attend() -> Tensor:
         return F.scaled_dot_product_attention(*leaves, attn_mask=attend_to, dropout_p=DROPOUT)
@@ -101,10 +101,10 @@ def _time_backends(mask: str, size: Size, frames: int, device: torch.device, dty
     for name, backend in BACKENDS.items():
         try:
             if backend is None:
-                times = forward_and_backward_ms(attend, wanted, device)
+                times = forward_and_backward_ms(attend, inputs, device)
             else:
                 with sdpa_kernel(backend):
-                    times = forward_and_backward_ms(attend, wanted, device)
+                    times = forward_and_backward_ms(attend, inputs, device)
             rows.append(KernelTime(mask, name, *times))
         except RuntimeError as error:
             rows.append(KernelTime(mask, name, error=first_line(error)))

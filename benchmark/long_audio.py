@@ -63,8 +63,8 @@ def main() -> None:
     aligned = phones.frames(whole.size(1), extractor().geometry.frame_rate)
 
     def pnmi(units: list[np.ndarray]) -> str:
-        counts = (joint_counts([(each, aligned)], NUM_UNITS, num_phones) for each in units)
-        return ", ".join(f"{quality_of_counts(each).pnmi:.3f}" for each in counts)
+        counts = (joint_counts([(layer_units, aligned)], NUM_UNITS, num_phones) for layer_units in units)
+        return ", ".join(f"{quality_of_counts(layer_counts).pnmi:.3f}" for layer_counts in counts)
 
     print(
         f"{arguments.model}, {len(wav) / model.frontend.geometry.sample_rate:.0f} s, {arguments.num_threads} threads\n"
@@ -80,11 +80,11 @@ def main() -> None:
         began = time.monotonic()
         cut = torch.cat(list(way.stream(wav)), dim=1)
         elapsed = time.monotonic() - began
-        found = units_of(cut, centroids)
-        equal = ", ".join(f"{100 * np.mean(ours == theirs):.1f}" for ours, theirs in zip(found, expected, strict=True))
+        units = units_of(cut, centroids)
+        equal = ", ".join(f"{100 * np.mean(ours == theirs):.1f}" for ours, theirs in zip(units, expected, strict=True))
         pairs = zip(cut, whole, strict=True)
         largest = ", ".join(f"{float((ours - theirs).abs().max() / theirs.abs().max()):.1g}" for ours, theirs in pairs)
-        print(f"| {name} | {equal} | {largest} | {pnmi(found)} | {elapsed:.0f} |", flush=True)
+        print(f"| {name} | {equal} | {largest} | {pnmi(units)} | {elapsed:.0f} |", flush=True)
 
 
 @contextmanager
@@ -121,7 +121,9 @@ def join(dump_set: Path, seconds: float, normalize: bool) -> tuple[Tensor, Align
 
 def units_of(layers: Tensor, centroids: list[Tensor]) -> list[np.ndarray]:
     """(layers, frames, dim) -> the unit of each frame, layer by layer."""
-    return [assign(layer.cpu(), each).numpy() for layer, each in zip(layers, centroids, strict=True)]
+    return [
+        assign(layer.cpu(), layer_centroids).numpy() for layer, layer_centroids in zip(layers, centroids, strict=True)
+    ]
 
 
 if __name__ == "__main__":

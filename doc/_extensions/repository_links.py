@@ -44,7 +44,7 @@ def find_links(app: Sphinx, document: nodes.document) -> None:
                 link.replace_self(reference(link, f"{up}{app.env.path2doc(str(page))}.html"))
         else:
             copy = copied_name(page.relative_to(root))
-            wanted(app)[copy] = page
+            copied_files(app)[copy] = page
             link.replace_self(reference(link, f"{up}{FOLDER}/{copy}"))
 
 
@@ -64,7 +64,7 @@ def copied_name(path: Path) -> str:
     return path.as_posix() if path.suffix in AS_THEY_ARE else f"{path.as_posix()}.txt"
 
 
-def wanted(app: Sphinx) -> dict[str, Path]:
+def copied_files(app: Sphinx) -> dict[str, Path]:
     """Name of the copy -> file; kept between builds with Sphinx's own environment."""
     if not hasattr(app.env, "repository_files"):
         app.env.repository_files = {}
@@ -83,7 +83,7 @@ def finish(app: Sphinx, failure: Exception | None) -> None:
     """Copy the files, and let index.html lead to the first page."""
     if failure is not None or app.builder.format != "html":
         return
-    for name, path in sorted(wanted(app).items()):
+    for name, path in sorted(copied_files(app).items()):
         copy = Path(app.outdir) / FOLDER / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

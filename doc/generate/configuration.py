@@ -54,11 +54,11 @@ def kind(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(kind(each) for each in arguments if each is not type(None)))
+        return " or ".join(dict.fromkeys(kind(argument) for argument in arguments if argument is not type(None)))
     if origin in (tuple, list):
         if arguments[-1] is ... or origin is list:
             return f"list of: {kind(arguments[0])}"
-        return f"[{', '.join(kind(each) for each in arguments)}]"
+        return f"[{', '.join(kind(argument) for argument in arguments)}]"
     if origin is dict:
         return "section"
     if isinstance(annotation, type) and hasattr(annotation, "_fields"):  # a NamedTuple
@@ -69,9 +69,9 @@ def kind(annotation: Any) -> str:
 def values_of(field: FieldInfo) -> str:
     """What values a key takes: "number > 0, ≤ 1, or none"."""
     rules = [(sign, getattr(rule, name, None)) for rule in field.metadata for name, sign in SIGNS.items()]
-    found = ", ".join(f"{sign} {limit:g}" for sign, limit in rules if limit is not None)
+    limits = ", ".join(f"{sign} {limit:g}" for sign, limit in rules if limit is not None)
     none = ", or none" if type(None) in get_args(field.annotation) else ""
-    return f"{kind(field.annotation)} {found}".rstrip() + none
+    return f"{kind(field.annotation)} {limits}".rstrip() + none
 
 
 def plain(value: Any) -> str:
@@ -85,7 +85,7 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{', '.join(plain(each) for each in value)}]"
+        return f"[{', '.join(plain(item) for item in value)}]"
     if isinstance(value, Enum):
         return str(value.value)
     return "" if value is None else "{}" if value == {} else str(value)
@@ -109,14 +109,14 @@ def is_inherited(name: str, field: FieldInfo, base: type[Config] | None) -> bool
 
 def groups(config: type[Config]) -> dict[str, str]:
     """Key -> the comment line above its group in the source of the class ("# batches")."""
-    found, group = {}, ""
+    group_of_key, group = {}, ""
     for line in inspect.getsource(config).splitlines():
         comment, key = re.match(r"    # (.*)", line), re.match(r"    (\w+): ", line)
         if comment:
             group = comment[1]
         elif key:
-            found[key[1]] = group
-    return found
+            group_of_key[key[1]] = group
+    return group_of_key
 
 
 def table(section: Section) -> list[str]:
@@ -138,9 +138,9 @@ def table(section: Section) -> list[str]:
         lines.append(row(f"`{name}`", values_of(field), default_of(field), escaped(text) + tags))
         path = f"{section.path}{name}"
         if not name.endswith("conf"):  # another key names their class: each of these has a table of its own
-            inner += [Section(path, each, path=f"{path}.") for each in sections_in(field.annotation)]
-    for each in inner:
-        lines += ["", f"### {each.title}", "", *first_paragraph(each.config), *table(each)]
+            inner += [Section(path, inner_config, path=f"{path}.") for inner_config in sections_in(field.annotation)]
+    for inner_section in inner:
+        lines += ["", f"### {inner_section.title}", "", *first_paragraph(inner_section.config), *table(inner_section)]
     return lines
 
 
@@ -148,7 +148,7 @@ def sections_in(annotation: Any) -> Iterable[type[Config]]:
     """The Config classes in a type, but for those that have a page of their own."""
     if isinstance(annotation, type) and not get_args(annotation):
         return [annotation] if issubclass(annotation, Config) else []
-    return [found for each in get_args(annotation) for found in sections_in(each)]
+    return [config for argument in get_args(annotation) for config in sections_in(argument)]
 
 
 def first_paragraph(config: type[Config]) -> list[str]:

@@ -92,7 +92,7 @@ class CtcObjective(Objective):
 
     def _feature_parameters(self) -> list[nn.Parameter]:
         """Of the frontend, below the projection to the encoder's width."""
-        return [each for name, each in self.frontend.named_parameters() if not name.startswith(TUNED_PARTS)]
+        return [parameter for name, parameter in self.frontend.named_parameters() if not name.startswith(TUNED_PARTS)]
 
 
 def _tokens(batch: Batch) -> Tensor:

@@ -38,13 +38,13 @@ class Texts:
             UserError: a set has none.
         """
         index = open_indexes(dump_sets)
-        found: dict[str, str] = {}
+        texts: dict[str, str] = {}
         try:
             for name in dump_sets:
-                found |= read_texts(Path(name), rules, None)
+                texts |= read_texts(Path(name), rules, None)
         except SkippedTask as reason:
             raise UserError(f"fine-tuning needs transcripts: {reason}") from None
-        return cls(index, tuple(found.get(index.utt_id(row), "").strip() for row in range(len(index))))
+        return cls(index, tuple(texts.get(index.utt_id(row), "").strip() for row in range(len(index))))
 
     @property
     def hash(self) -> str:
@@ -60,7 +60,7 @@ class Targets:
 
     def fitting(self, num_frames: np.ndarray) -> np.ndarray:
         """(rows,) bool: there is a text, and frames enough to spell it."""
-        needed = np.array([frames_needed(each) for each in self.ids])
+        needed = np.array([frames_needed(ids) for ids in self.ids])
         return (needed > 0) & (needed <= num_frames)
 
 
@@ -92,7 +92,10 @@ def make_tuning_data(
             )
     targets = [Targets(tuple(tokens.encode(text) for text in part.texts)) for part in (train, valid)]
     lengths = [np.asarray(part.index.num_samples) for part in (train, valid)]
-    fits = [each.fitting(geometry.output_lengths(samples)) for each, samples in zip(targets, lengths, strict=True)]
+    fits = [
+        part_targets.fitting(geometry.output_lengths(samples))
+        for part_targets, samples in zip(targets, lengths, strict=True)
+    ]
     fits[0] &= lengths[0] <= round(config.max_seconds * geometry.sample_rate)
     fits[0] &= lengths[0] >= round(config.min_seconds * geometry.sample_rate)
     notes = []
@@ -129,4 +132,4 @@ def _valid_samples(config: FinetuneConfig, sample_rate: int) -> int:
 
 def shards_of(lengths: np.ndarray, rows: np.ndarray, shard_samples: int) -> list[MicroBatch]:
     """Batches of some rows of an index, whole and sorted by length."""
-    return [replace(each, rows=rows[each.rows]) for each in sequential_shards(lengths[rows], shard_samples)]
+    return [replace(shard, rows=rows[shard.rows]) for shard in sequential_shards(lengths[rows], shard_samples)]

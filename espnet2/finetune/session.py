@@ -133,8 +133,9 @@ def _tokens(config: FinetuneConfig, train: Texts, bpe_model: Path) -> CtcTokens:
 
 def _tuned_model(config: FinetuneConfig, loaded: LoadedModel, num_symbols: int, max_update: int) -> SSLModel:
     """The trained frontend and encoder under a new output layer."""
-    wanted = config.freeze_encoder_updates
-    encoder_updates = round(FREEZE_SHARE * max_update) if wanted is None else wanted
+    encoder_updates = config.freeze_encoder_updates
+    if encoder_updates is None:
+        encoder_updates = round(FREEZE_SHARE * max_update)
     freezing = Freezing(encoder_updates, config.freeze_frontend_updates)
     objective = CtcObjective(loaded.model.first, num_symbols, freezing, config.dropout)
     model = SSLModel(loaded.model.frontend, loaded.model.encoder, {ENTRY: objective}, {ENTRY: 1.0})
@@ -148,7 +149,7 @@ def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, token
         float(np.sum(np.asarray(index.num_samples)[rows], dtype=np.int64)) / rate / 60
         for index, rows in (
             (data.train.index, data.sampler.rows),
-            (data.valid.index, np.concatenate([each.rows for each in data.valid_shards])),
+            (data.valid.index, np.concatenate([shard.rows for shard in data.valid_shards])),
         )
     ]
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -185,8 +186,8 @@ def _test(
     for name, texts in (("hyp", heard), ("ref", dict(enumerate(valid.texts)))):
         write_table(run_dir / name, ((valid.index.utt_id(row), texts[row]) for row in order))
     references = [valid.texts[row] for row in order]
-    found = error_rates(references, [heard[row] for row in order], tokens.token_type)
-    return {**found, "num_utterances": len(order)}
+    rates = error_rates(references, [heard[row] for row in order], tokens.token_type)
+    return {**rates, "num_utterances": len(order)}
 
 
 def write_encoder(loaded: LoadedModel, teachers: set[str], output_dir: Path) -> None:

@@ -62,4 +62,4 @@ def _names(base: str) -> list[str]:
 
 
 def _bases(source: str) -> set[str]:
-    return {base.strip() for found in _CLASS.finditer(source) for base in found["bases"].split(",")}
+    return {base.strip() for match in _CLASS.finditer(source) for base in match["bases"].split(",")}

@@ -29,7 +29,7 @@ class Format(ABC):
 class Reader(Format):
     """A form whose models are imported."""
 
-    place: ClassVar[int]  # the smallest is asked first whose file it is
+    order: ClassVar[int]  # the smallest is asked first whose file it is
 
     @abstractmethod
     def read(self, path: Path) -> Foreign:

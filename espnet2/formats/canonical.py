@@ -28,7 +28,7 @@ def rename(state: Mapping[str, Tensor], table: Mapping[str, str]) -> tuple[dict[
     rules = [(re.compile(re.escape(old).replace(r"\*", r"(\d+)") + r"(?=\.|$)"), new) for old, new in table.items()]
     renamed, left = {}, []
     for name, value in state.items():
-        match, new = next(((found, new) for rule, new in rules if (found := rule.match(name))), (None, ""))
+        match, new = next(((hit, new) for rule, new in rules if (hit := rule.match(name))), (None, ""))
         if match is None:
             left.append(name)
             continue
@@ -121,8 +121,8 @@ def _split(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`qkv` as its three parts."""
     parts: dict[str, Tensor] = {}
     for name, value in state.items():
-        before, found, after = name.partition(".attention.qkv.")
-        if found:
+        before, separator, after = name.partition(".attention.qkv.")
+        if separator:
             chunks = value.chunk(len(QKV))
             parts |= {f"{before}.attention.{part}.{after}": chunk for part, chunk in zip(QKV, chunks, strict=True)}
         else:
@@ -134,8 +134,8 @@ def _join(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The three parts as `qkv`."""
     joined = {}
     for name, value in state.items():
-        before, found, after = name.partition(".attention.query.")
-        if found:
+        before, separator, after = name.partition(".attention.query.")
+        if separator:
             others = [state[f"{before}.attention.{part}.{after}"] for part in QKV[1:]]
             joined[f"{before}.attention.qkv.{after}"] = torch.cat([value, *others])
         elif not re.search(r"\.attention\.(key|value)\.", name):

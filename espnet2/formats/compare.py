@@ -31,15 +31,15 @@ def sounds(model: SSLModel) -> list[Tensor]:
     """Sounds of different lengths that nothing random outside decides: harmonics whose pitch glides, and noise."""
     geometry = model.frontend.geometry
     generator = torch.Generator().manual_seed(SEED)
-    found = []
+    wavs = []
     for number, seconds in enumerate(SECONDS):
         samples = max(round(seconds * geometry.sample_rate), geometry.num_samples(3))
         time = torch.arange(samples, dtype=torch.float64) / geometry.sample_rate
         pitch = 2 * math.pi * (110.0 * (number + 1) * time + 20 * time.square())
         voice = sum(torch.sin(harmonic * pitch) / harmonic for harmonic in range(1, 6))
         noise = torch.randn(samples, generator=generator, dtype=torch.float64)
-        found.append((0.1 * voice + 0.03 * noise).float())
-    return found
+        wavs.append((0.1 * voice + 0.03 * noise).float())
+    return wavs
 
 
 def normalised(model: SSLModel, wav: Tensor) -> Tensor:

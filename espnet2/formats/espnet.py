@@ -71,8 +71,10 @@ def _load(path: Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
 def _files(path: Path) -> tuple[Path, dict[str, Any]]:
     """The weights, and what the config.yaml beside them says."""
     if path.is_dir():
-        found = [path / name for name in ("valid.loss.best.pth", "valid.loss.ave.pth", "latest.pth", "checkpoint.pth")]
-        files = [file for file in found if file.is_file()] or sorted(path.glob("*.pth"))
+        candidates = [
+            path / name for name in ("valid.loss.best.pth", "valid.loss.ave.pth", "latest.pth", "checkpoint.pth")
+        ]
+        files = [file for file in candidates if file.is_file()] or sorted(path.glob("*.pth"))
         if not files:
             raise UserError(f"{path}: no .pth file in there")
         path = files[0]
@@ -97,7 +99,7 @@ class Espnet(Reader):
         "inference_encode()[1][l - 1] is layer l, and [0] has the norm after the last block where there is one"
     )
     other_side = "hubert1: torchaudio.models, whose HuBERT is inside ESPnet's; ssl1: its forward pass in plain torch"
-    place = 40
+    order = 40
 
     def read(self, path: Path) -> Foreign:
         """A model .pth (or the folder of `--output_dir` with valid.loss.best.pth or latest.pth) and its config.yaml.

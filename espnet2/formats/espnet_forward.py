@@ -83,12 +83,12 @@ def hidden_states(state: Mapping[str, Tensor], settings: Mapping[str, Any], wav:
     first = encoder.below("embed.1")
     x = x if first.get("weight") is None else first.norm(x, TORCH_EPS)
     block = {"transformer": _transformer, "e_branchformer": _e_branchformer, "conformer": _conformer}[conf["encoder"]]
-    found: dict[int | str, Tensor] = {0: x}
+    layers: dict[int | str, Tensor] = {0: x}
     for number in range(conf["num_blocks"]):
         x = block(encoder.below(f"encoders.{number}"), conf, x, offsets)
-        found[number + 1] = x
+        layers[number + 1] = x
     after = encoder.below("after_norm")
-    return found | {"last": x if after.get("weight") is None else after.norm(x)}
+    return layers | {"last": x if after.get("weight") is None else after.norm(x)}
 
 
 def _frontend(part: Part, settings: Mapping[str, Any], wav: Tensor) -> Tensor:
@@ -116,8 +116,8 @@ def _positions(part: Part, x: Tensor) -> Tensor:
         lengths, directions = (part.need(f"parametrizations.weight.original{number}") for number in (0, 1))
     weight = directions * (lengths / directions.square().sum((0, 1), keepdim=True).sqrt())
     dim, width, kernel = weight.shape
-    found = F.conv1d(x.T[None], weight, part.get("bias"), padding=kernel // 2, groups=dim // width)[0].T
-    return F.gelu(found[: len(x)])
+    positions = F.conv1d(x.T[None], weight, part.get("bias"), padding=kernel // 2, groups=dim // width)[0].T
+    return F.gelu(positions[: len(x)])
 
 
 def _transformer(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor | None) -> Tensor:

@@ -99,15 +99,15 @@ def settings_of(config: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
         if not isinstance(section, Mapping):
             raise UserError(f"{where}: config.yaml: {key} is {str(section)[:80]}; expected 'key: value' lines")
     defaults = {"frontend_conf": FRONTEND, "encoder_conf": ENCODERS.get(str(config.get("encoder")), {})}
-    found = {key: config.get(key) for key in ("input_size", "frontend", "normalize", "preencoder", "encoder")}
+    settings = {key: config.get(key) for key in ("input_size", "frontend", "normalize", "preencoder", "encoder")}
     for key, section in sections.items():
-        found |= {f"{key}.{name}": value for name, value in {**defaults.get(key, {}), **section}.items()}
-    needed = ["preencoder_conf.output_size"] if found["preencoder"] == "linear" else []
-    needed += [f"frontend_conf.{name}" for name in ("norm_mode", "bias") if found["frontend"] == "wav2vec_cnn"]
-    absent = [key for key in needed if key not in found]
+        settings |= {f"{key}.{name}": value for name, value in {**defaults.get(key, {}), **section}.items()}
+    needed = ["preencoder_conf.output_size"] if settings["preencoder"] == "linear" else []
+    needed += [f"frontend_conf.{name}" for name in ("norm_mode", "bias") if settings["frontend"] == "wav2vec_cnn"]
+    absent = [key for key in needed if key not in settings]
     if absent:
         raise UserError(f"{where}: config.yaml does not say {', '.join(absent)}; ESPnet has no default for it")
-    return found
+    return settings
 
 
 def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Path) -> Foreign:
@@ -164,8 +164,8 @@ def _positions_without_form(settings: Mapping[str, Any], kind: str) -> list[str]
     attention, relative = settings[key], settings["encoder_conf.rel_pos_type"]
     if (attention, position) == ("selfattn", "conv") or _is_relative(settings):
         return []
-    found = f"{key}: {attention} with pos_enc_layer_type: {position}, rel_pos_type: {relative}"
-    return [f"{found} (expected selfattn with conv, or rel_selfattn with rel_pos, latest)"]
+    combination = f"{key}: {attention} with pos_enc_layer_type: {position}, rel_pos_type: {relative}"
+    return [f"{combination} (expected selfattn with conv, or rel_selfattn with rel_pos, latest)"]
 
 
 def convolves(settings: Mapping[str, Any]) -> bool:

@@ -21,8 +21,8 @@ NAMES = {"data2vec": "data2vec_audio", "data2vec2": "data2vec_multi"}
 
 def _lacks_bias(frontend: Any, encoder: Any) -> list[str]:
     """The audio encoder of data2vec 2.0 has convolutions without bias, and writes its width as a ratio."""
-    found = ["frontend_conf: bias: true"] if frontend.bias else []
-    return found + lacks_small_kernels(frontend, encoder)
+    missing = ["frontend_conf: bias: true"] if frontend.bias else []
+    return missing + lacks_small_kernels(frontend, encoder)
 
 
 FORMS = {
@@ -56,7 +56,7 @@ class Fairseq(Reader, Writer):
     title = "fairseq"
     layers = "output_layer=l of extract_features is layer l, from 1"
     other_side = "the file read back: in torchaudio for wav2vec 2.0, HuBERT and WavLM, in this toolkit for data2vec"
-    place = 30
+    order = 30
 
     def write(self, source: Source, folder: Path) -> list[str]:
         """model.pt: plain dicts and tensors; for HuBERT also dict.km.txt, which its task reads.

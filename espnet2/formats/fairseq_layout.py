@@ -37,8 +37,8 @@ def lacks_projection(frontend: Any, encoder: Any) -> list[str]:
 
 def lacks_small_kernels(frontend: Any, encoder: Any) -> list[str]:
     """A stack of positions is given by its whole width there, in at least two convolutions of at least 3 frames."""
-    found = [] if encoder.position_kernel >= 3 else [f"encoder_conf: position_kernel: {encoder.position_kernel}"]
-    return found + ([] if encoder.position_depth > 1 else ["encoder_conf: position_depth: 1"])
+    missing = [] if encoder.position_kernel >= 3 else [f"encoder_conf: position_kernel: {encoder.position_kernel}"]
+    return missing + ([] if encoder.position_depth > 1 else ["encoder_conf: position_depth: 1"])
 
 
 def to_layout(source: Source, form: str) -> Layout:

@@ -144,7 +144,7 @@ def parse_layers(text: str, where: str | Path) -> list[tuple[int, int, int]]:
         if isinstance(node, ast.Constant) and type(node.value) is int:
             return node.value
         if isinstance(node, ast.List | ast.Tuple):
-            return [value(each) for each in node.elts]
+            return [value(element) for element in node.elts]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return list(value(node.left)) + list(value(node.right))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and value(node.right) <= MAXIMUM_LAYERS:

@@ -74,7 +74,7 @@ def guess_origin(path: str | Path) -> str:
     content = None if path.is_dir() else load_foreign(path)
     keys = {str(key) for key in content} if isinstance(content, Mapping) else set()
     readers = {name: find_reader(name) for name in reader_names()}
-    for name, reader in sorted(readers.items(), key=lambda item: item[1].place):
+    for name, reader in sorted(readers.items(), key=lambda item: item[1].order):
         if reader.recognises(path, keys):
             return name
     known = ", ".join(readers)

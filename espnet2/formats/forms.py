@@ -115,9 +115,11 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
 
 def _unusual(config: Config, usual: Mapping[str, Any], section: str) -> list[str]:
     """The keys of a section that are set to what this toolkit shares with ESPnet's ssl1 only."""
-    found = {key: getattr(config, key, value) for key, value in usual.items()}
+    values = {key: getattr(config, key, value) for key, value in usual.items()}
     return [
-        f"{section}: {key}: {json.dumps(value)}".replace('"', "") for key, value in found.items() if value != usual[key]
+        f"{section}: {key}: {json.dumps(value)}".replace('"', "")
+        for key, value in values.items()
+        if value != usual[key]
     ]
 
 
@@ -150,11 +152,11 @@ def library(name: str, install: str) -> ModuleType:
 
 def lacks_data2vec(frontend: Any, encoder: Any) -> list[str]:
     """Data2VecAudioModel has LayerNorm convolutions and post-LN blocks only."""
-    found = [] if frontend.norm == "layer" else ["frontend_conf: norm: group"]
-    return found + (["encoder_conf: norm: pre"] if is_pre_norm(encoder) else [])
+    missing = [] if frontend.norm == "layer" else ["frontend_conf: norm: group"]
+    return missing + (["encoder_conf: norm: pre"] if is_pre_norm(encoder) else [])
 
 
 def lacks_conformer(frontend: Any, encoder: Any) -> list[str]:
     """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions."""
-    found = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
-    return found + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])
+    missing = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
+    return missing + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])

@@ -192,7 +192,7 @@ def _weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Weights of the bare model, without a prefix, and of heads around it."""
     state = read_state(path)
     prefixes = ("hubert.", "wav2vec2.", "wavlm.", "data2vec_audio.", "wav2vec2_conformer.")
-    prefix = next((each for each in prefixes if any(name.startswith(each) for name in state)), "")
+    prefix = next((candidate for candidate in prefixes if any(name.startswith(candidate) for name in state)), "")
     body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     return body, {name: value for name, value in state.items() if not name.startswith(prefix)}
 
@@ -205,7 +205,7 @@ class HuggingFace(Reader, Writer):
         "hidden_states[l] is layer l; 0 is the encoder's input after positions; last_hidden_state has the final norm"
     )
     other_side = "transformers.AutoModel and AutoFeatureExtractor, loaded from the folder"
-    place = 50
+    order = 50
 
     def write(self, source: Source, folder: Path) -> list[str]:
         """config.json, model.safetensors, preprocessor_config.json.

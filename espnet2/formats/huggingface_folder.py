@@ -46,7 +46,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {**DEFAULTS, **read_object(path / CONFIG)}
     for name, default in DEFAULTS.items():
         values = settings[name] if isinstance(default, list) else [settings[name]]
-        if not isinstance(values, list) or not values or not all(type(each) is int and each > 0 for each in values):
+        if not isinstance(values, list) or not values or not all(type(size) is int and size > 0 for size in values):
             raise UserError(f"{path / CONFIG}: {name}: {settings[name]!r}; expected positive numbers as {default}")
     lengths = {name: len(settings[name]) for name in ("conv_dim", "conv_kernel", "conv_stride")}
     if len(set(lengths.values())) != 1:
@@ -95,16 +95,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _sharded(path: Path, index: Path) -> Iterator[tuple[str, Tensor]]:
-    places = read_object(index).get("weight_map")
-    if not isinstance(places, Mapping) or not places or not all(isinstance(each, str) for each in places.values()):
+    weight_map = read_object(index).get("weight_map")
+    if (
+        not isinstance(weight_map, Mapping)
+        or not weight_map
+        or not all(isinstance(file, str) for file in weight_map.values())
+    ):
         raise UserError(f"{index}: no weight_map from names to files")
-    for file in sorted(set(places.values())):
+    for file in sorted(set(weight_map.values())):
         if Path(file).name != file:
             raise UserError(f"{index}: {file!r} is no file of this folder; refused")
         if not (path / file).is_file():
             raise UserError(f"{index}: {file} is missing; fetch all files of the model")
         state = only_tensors(load_foreign(path / file), path / file)
-        for name in (name for name, place in places.items() if place == file):
+        for name in (name for name, listed in weight_map.items() if listed == file):
             if name not in state:
                 raise UserError(f"{path / file}: {name} is missing, which {index.name} says is there")
             yield name, state[name]

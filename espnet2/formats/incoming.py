@@ -103,13 +103,13 @@ def build_imported(foreign: Foreign, where: str | Path) -> Imported:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(NEW_WEIGHTS_SEED)
         model = build(config)
-    own = model.state_dict()
+    state = model.state_dict()
     entry = next(iter(config.entries()))
-    shapes = {name: value.shape for name, value in own.items()}
+    shapes = {name: value.shape for name, value in state.items()}
     weights = {name: value.float() for name, value in from_canonical(foreign.weights, shapes, entry).items()}
-    weights = {name: value for name, value in weights.items() if name in own or not name.startswith("objectives.")}
-    missing = sorted(own.keys() - weights.keys() - _may_lack(own))
-    unknown = sorted(weights.keys() - own.keys())
+    weights = {name: value for name, value in weights.items() if name in state or not name.startswith("objectives.")}
+    missing = sorted(state.keys() - weights.keys() - _may_lack(state))
+    unknown = sorted(weights.keys() - state.keys())
     if missing or unknown:
         name = (missing or unknown)[0]
         what = "is not in there" if missing else "has no place in this architecture"
@@ -119,7 +119,7 @@ def build_imported(foreign: Foreign, where: str | Path) -> Imported:
     except RuntimeError as error:
         raise UserError(f"{where}: {str(error).splitlines()[-1].strip()}") from None
     model.weights_loaded(weights.keys())
-    return Imported(model.eval(), config, sorted(own.keys() - weights.keys() - teacher_names(model)))
+    return Imported(model.eval(), config, sorted(state.keys() - weights.keys() - teacher_names(model)))
 
 
 def _may_lack(names: Collection[str]) -> set[str]:
@@ -127,15 +127,15 @@ def _may_lack(names: Collection[str]) -> set[str]:
     return {name for name in names if name.startswith("objectives.") or name.endswith("num_batches_tracked")}
 
 
-def require(settings: Mapping[str, Any], wanted: Mapping[str, Any], where: str | Path) -> None:
+def require(settings: Mapping[str, Any], supported: Mapping[str, Any], where: str | Path) -> None:
     """Refuse settings of a foreign model that this architecture does not have.
 
     Args:
-        wanted: key -> the only value with a form here; a key that is absent has it.
+        supported: key -> the only value with a form here; a key that is absent has it.
 
     Raises:
         UserError: a value differs.
     """
-    wrong = [f"{key}: {settings[key]}" for key, value in wanted.items() if settings.get(key, value) != value]
+    wrong = [f"{key}: {settings[key]}" for key, value in supported.items() if settings.get(key, value) != value]
     if wrong:
         raise UserError(f"{where}: no form here for {', '.join(wrong)}")

@@ -74,7 +74,7 @@ class Onnx(Writer):
 
         def states(wav: Tensor) -> States:
             layers, last = session.run(None, {"wavs": wav[None].numpy()})
-            found: dict[int | str, Tensor] = {number: torch.from_numpy(layer[0]) for number, layer in enumerate(layers)}
-            return {**found, "last": torch.from_numpy(last[0])}
+            numbered = {number: torch.from_numpy(layer[0]) for number, layer in enumerate(layers)}
+            return {**numbered, "last": torch.from_numpy(last[0])}
 
         return OtherSide(states, lambda wav: wav, scales=True)

@@ -25,7 +25,7 @@ class S3prl(Reader, Writer):
     title = "s3prl"
     layers = "hidden_states[l] is layer l, 0 is the encoder's input after positions; the last one has the final norm"
     other_side = "the file read back: in torchaudio for wav2vec 2.0, HuBERT and WavLM, in this toolkit for data2vec"
-    place = 20
+    order = 20
 
     def write(self, source: Source, folder: Path) -> list[str]:
         """model.pt, for `UpstreamExpert(ckpt)` of s3prl.upstream.{hubert,wav2vec2,wavlm,data2vec}.expert.

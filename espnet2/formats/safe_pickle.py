@@ -164,9 +164,9 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
 def plain(value: Any) -> Any:
     """Configs as dicts: argparse's Namespace and OmegaConf's nodes lose their classes; other records stay."""
     if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     if isinstance(value, Record):
         if "_content" in value.state:
             return plain(value.state["_content"])
@@ -184,10 +184,10 @@ def only_tensors(value: Any, where: str | Path) -> dict[str, Tensor]:
         UserError: it is no mapping, or holds no tensor.
     """
     entries = value.items() if isinstance(value, Mapping) else ()
-    found = {name: each for name, each in entries if isinstance(each, Tensor)}
-    if not found:
+    tensors = {name: entry for name, entry in entries if isinstance(entry, Tensor)}
+    if not tensors:
         raise UserError(f"{where}: no weights in there; expected names with tensors")
-    return found
+    return tensors
 
 
 def _first_line(error: Exception) -> str:

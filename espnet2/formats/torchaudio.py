@@ -33,7 +33,7 @@ def weights_of(source: Source, factory: str) -> tuple[dict[str, Tensor], list[st
 def arguments(source: Source, factory: str) -> dict[str, Any]:
     """Of `torchaudio.models.wav2vec2_model` or `wavlm_model`."""
     frontend, encoder = source.frontend, source.encoder
-    found = {
+    keywords = {
         "extractor_mode": f"{frontend.norm}_norm",
         "extractor_conv_layer_config": conv_layers(frontend),
         "extractor_conv_bias": frontend.bias,
@@ -52,8 +52,8 @@ def arguments(source: Source, factory: str) -> dict[str, Any]:
         "aux_num_out": None,
     }
     if factory == "wavlm_model":
-        found |= {"encoder_num_buckets": encoder.num_buckets, "encoder_max_distance": encoder.max_distance}
-    return found
+        keywords |= {"encoder_num_buckets": encoder.num_buckets, "encoder_max_distance": encoder.max_distance}
+    return keywords
 
 
 def other_side(factory: str, kwargs: dict[str, Any], state: dict[str, Tensor], *, normalize: bool) -> OtherSide:
@@ -116,7 +116,7 @@ class Torchaudio(Reader, Writer):
     title = "torchaudio.models"
     layers = "extract_features(wav)[0][l - 1] is layer l; the model's own output has the final norm of pre-LN models"
     other_side = "torchaudio.models, built from kwargs.json"
-    place = 10
+    order = 10
 
     def write(self, source: Source, folder: Path) -> list[str]:
         """model.pt, a state dict without any object of a class, and kwargs.json.

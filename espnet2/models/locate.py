@@ -75,8 +75,8 @@ def fetch_repository(repository: str, *, revision: str | None = None) -> Path:
 
     def fetch(files: tuple[str, ...]) -> Path:
         others = [f"{name}/*" for name in reader_names()]  # forms that ssl_pack put beside ours
-        found = hub.snapshot_download(repository, revision=revision, allow_patterns=list(files), ignore_patterns=others)
-        return Path(found)
+        local = hub.snapshot_download(repository, revision=revision, allow_patterns=list(files), ignore_patterns=others)
+        return Path(local)
 
     folder = hub_call(lambda: fetch(HUB_FILES), f"{HUB}{repository}")
     if not any(folder.rglob("*.safetensors")):
@@ -90,7 +90,7 @@ def _imported(path: Path, name: str, origin: str | None = None) -> Path:
     if path.is_file():
         files = [path, settings] if settings.is_file() else [path]
     else:
-        files = sorted(each for each in path.glob("*") if each.is_file())
+        files = sorted(file for file in path.glob("*") if file.is_file())
     if not files:
         raise UserError(f"{path}: no such file or folder")
 
@@ -100,8 +100,8 @@ def _imported(path: Path, name: str, origin: str | None = None) -> Path:
 
         import_model(path, origin or guess_origin(path), folder, name=name)
 
-    place = hash_bytes(str(IMPORT_VERSION), origin or "", *(hash_file(file) for file in files))
-    return _once(cache_folder() / "imported" / place, make)
+    key = hash_bytes(str(IMPORT_VERSION), origin or "", *(hash_file(file) for file in files))
+    return _once(cache_folder() / "imported" / key, make)
 
 
 def _is_foreign(path: Path) -> bool:

@@ -63,6 +63,6 @@ def _listed(folder: Path, where: Path) -> dict[str, str] | None:
     if isinstance(card, dict) and card and not {"files", "format_version"} & card.keys():
         return None
     files = card.get("files") if isinstance(card, dict) else None
-    if not isinstance(files, dict) or not files or not all(isinstance(each, str) for each in files.values()):
+    if not isinstance(files, dict) or not files or not all(isinstance(file_hash, str) for file_hash in files.values()):
         raise UserError(f"{where}: {CARD} lists no files; {REMEDY}")
     return files

@@ -40,7 +40,7 @@ def describe_model(loaded: LoadedModel) -> dict[str, Any]:
         "checkpoint": weights.parent.name if weights.parent.parent.name == "checkpoints" else loaded.files.tag,
         "weights_hash": loaded.hash,
         "updates": _updates(weights),
-        "initialised_from": [_name(each) for each in (config.init_from, *config.init_param) if each],
+        "initialised_from": [_name(source) for source in (config.init_from, *config.init_param) if source],
     }
 
 
@@ -70,7 +70,7 @@ def describe_data(train_sets: Sequence[str | Path]) -> dict[str, Any]:
         hours = index.total_samples / index.sample_rate / HOUR_SECONDS
         sets.append({"name": Path(path).name, "utterances": len(index), "hours": round(hours, 3)})
         languages |= set(index.languages) - {UNKNOWN_LANGUAGE}
-    return {"sets": sets, "hours": round(sum(each["hours"] for each in sets), 3), "languages": sorted(languages)}
+    return {"sets": sets, "hours": round(sum(part["hours"] for part in sets), 3), "languages": sorted(languages)}
 
 
 def read_results(experiment: str | Path) -> list[dict[str, Any]]:
@@ -78,8 +78,8 @@ def read_results(experiment: str | Path) -> list[dict[str, Any]]:
     rows = []
     for path in sorted((Path(experiment) / "eval").glob("*.json")):
         content = _read_json(path)
-        found = content.get("rows", []) if isinstance(content, dict) else []
-        for row in (each for each in found if isinstance(each, dict)):
+        listed = content.get("rows", []) if isinstance(content, dict) else []
+        for row in (row for row in listed if isinstance(row, dict)):
             figures = row | row.get("valid", {})  # some parts measure on both sets
             numbers = {key: value for key, value in figures.items() if isinstance(value, int | float) and key != "seed"}
             system = row.get("system") or row.get("name") or row.get("kind") or ""
@@ -126,13 +126,13 @@ def _summary(card: Mapping[str, Any]) -> str:
 
 def _data(card: Mapping[str, Any]) -> str:
     sets = [
-        f"* {each['name']}: {each['utterances']:,} utterances, {each['hours']:.2f} hours"
-        for each in card["data"]["sets"]
+        f"* {part['name']}: {part['utterances']:,} utterances, {part['hours']:.2f} hours"
+        for part in card["data"]["sets"]
     ]
     lines = sets or ["Not stated."]
-    for each in card["kmeans"]:
-        role = "units of this model" if each["own"] else "training targets"
-        lines.append(f"* kmeans/{each['name']} ({role}): {each['num_clusters']} clusters of {each['of']}")
+    for kmeans in card["kmeans"]:
+        role = "units of this model" if kmeans["own"] else "training targets"
+        lines.append(f"* kmeans/{kmeans['name']} ({role}): {kmeans['num_clusters']} clusters of {kmeans['of']}")
     return "\n".join(lines)
 
 

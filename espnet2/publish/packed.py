@@ -51,7 +51,7 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
     loaded = load_model(experiment)
     if options.targets is not None:
         _check_targets(options.targets, loaded)
-    own = _own_kmeans(experiment, options.kmeans)
+    kmeans = _own_kmeans(experiment, options.kmeans)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
         folder = Path(scratch) / output.name
@@ -65,7 +65,7 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
             "licence": options.licence,
             "data": describe_data(options.train_sets),
             "results": read_results(experiment.name),
-            "kmeans": _copy_kmeans(folder, own, options.targets),
+            "kmeans": _copy_kmeans(folder, kmeans, options.targets),
             "formats": {name: _add_format(loaded, name, folder) for name in options.formats},
         }
         tokens = options.token_list or (options.targets and options.targets / "tokens.txt")
@@ -87,10 +87,10 @@ def _check_targets(targets: Path, loaded: LoadedModel) -> None:
     if card is None:
         raise UserError(f"{targets}: no finished k-means there")
     confs = [entry.conf for entry in loaded.config.loss]
-    wanted = {conf.num_classes for conf in confs if isinstance(conf, LabelledConfig) and conf.num_classes}
-    if wanted and card.num_clusters not in wanted:
+    classes = {conf.num_classes for conf in confs if isinstance(conf, LabelledConfig) and conf.num_classes}
+    if classes and card.num_clusters not in classes:
         raise UserError(
-            f"{targets}: has {card.num_clusters} clusters, but the model was trained on {sorted(wanted)[0]} classes; "
+            f"{targets}: has {card.num_clusters} clusters, but the model was trained on {sorted(classes)[0]} classes; "
             "give the k-means of its labels"
         )
 
@@ -101,7 +101,7 @@ def _own_kmeans(experiment: ModelFiles, folders: Sequence[Path]) -> dict[str, Pa
     Raises:
         UserError: a k-means that was named itself is of another model.
     """
-    hashes, found = model_hashes(experiment), carried_kmeans(experiment)
+    hashes, kmeans = model_hashes(experiment), carried_kmeans(experiment)
     for folder in folders:
         card = read_card(folder)
         if card is not None and not is_of(card, hashes):
@@ -110,23 +110,23 @@ def _own_kmeans(experiment: ModelFiles, folders: Sequence[Path]) -> dict[str, Pa
                 f"the model has {' from '.join(hashes)}: its units are not of this model"
             )
         inside = {path: read_card(path) for path in ([folder] if card else sorted(folder.glob("*/")))}
-        found |= {path.name: path for path, each in inside.items() if each is not None and is_of(each, hashes)}
-    return found
+        kmeans |= {path.name: path for path, card in inside.items() if card is not None and is_of(card, hashes)}
+    return kmeans
 
 
-def _copy_kmeans(folder: Path, own: dict[str, Path], targets: Path | None) -> list[dict[str, Any]]:
+def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Path | None) -> list[dict[str, Any]]:
     """Write the k-means into the packed folder, without paths of this machine; what the card says of them."""
-    chosen = {**({targets.resolve().name: targets} if targets is not None else {}), **own}
+    chosen = {**({targets.resolve().name: targets} if targets is not None else {}), **kmeans}
     described = []
     for name, path in chosen.items():
         centroids, card = load_kmeans(path)
         portable = KMeansCard(**without_paths(asdict(card)))
-        portable = replace(portable, train_sets=tuple(Path(each).name for each in portable.train_sets))
+        portable = replace(portable, train_sets=tuple(Path(train_set).name for train_set in portable.train_sets))
         written = save_kmeans(folder / FOLDER / name, centroids, replace(portable, model=Path(card.model).name))
         assert written.hash == card.hash  # labels made with it elsewhere stay labels of this k-means
         of = written.source.describe()
         described.append(
-            {"name": name, "own": name in own, "num_clusters": card.num_clusters, "of": of, "hash": card.hash}
+            {"name": name, "own": name in kmeans, "num_clusters": card.num_clusters, "of": of, "hash": card.hash}
         )
     return described
 

@@ -139,9 +139,9 @@ class SpeechEncoder(nn.Module):
             UserError: another rate, no float samples, no such layer, audio shorter than one frame.
         """
         wavs, lengths = self._prepared(wavs, lengths, sample_rate)
-        wanted = range(self.num_layers + 1) if layers is None else layers
-        found, frames = self.model.first.extract(wavs, lengths, tuple(wanted))
-        return LayerOutput([layer.float() for layer in found], frames)
+        chosen = range(self.num_layers + 1) if layers is None else layers
+        hidden, frames = self.model.first.extract(wavs, lengths, tuple(chosen))
+        return LayerOutput([layer.float() for layer in hidden], frames)
 
     @property
     def unit_sources(self) -> tuple[str, ...]:
@@ -186,8 +186,8 @@ class SpeechEncoder(nn.Module):
             (features,), frames = self.model.first.extract(wavs, lengths, (card.layer,))
             ids = assign(features.flatten(0, 1).float(), centroids).unflatten(0, features.shape[:2])
         else:
-            found = self.model.first.codes(wavs, lengths)
-            ids, frames = found.codes[int(source.removeprefix(CODES))], found.lengths
+            codes = self.model.first.codes(wavs, lengths)
+            ids, frames = codes.codes[int(source.removeprefix(CODES))], codes.lengths
         valid = valid_frames(frames, ids.size(1))
         return Units(ids if valid is None else ids.masked_fill(~valid, NO_UNIT), frames, source)
 

@@ -35,8 +35,8 @@ def test_layouts_give_the_same_values_and_gradients(shape: Convolution, layout: 
     torch.testing.assert_close(output, expected)
     assert expected.abs().max() > 1
     gradient = torch.randn_like(expected)
-    wanted = [values, weight] if shape.wants_input else [weight]
-    gradients = torch.autograd.grad(expected, wanted, gradient)
+    inputs = [values, weight] if shape.wants_input else [weight]
+    gradients = torch.autograd.grad(expected, inputs, gradient)
     for ours, theirs in zip(torch.autograd.grad(output, leaves, gradient), gradients, strict=True):
         if ours.shape != theirs.shape:
             ours = ours.squeeze(2) if ours.dim() == 4 else ours.transpose(1, 2)

@@ -73,10 +73,10 @@ def tune(corpus: Path, model: Path, output: Path, *options: object) -> dict:
 
 def test_learns_to_spell(corpus, tmp_path):
     """An fbank model, all of it tuned: letters are tones, so few updates do."""
-    own = write_experiment(tmp_path / "exp/fbank")
+    experiment = write_experiment(tmp_path / "exp/fbank")
     options = ["--max_update", 100, "--optim_conf", "lr=0.01", "--scheduler", "linear", "--log_interval_updates", 50]
     options += ["--valid_interval_updates", 100, "--save_interval_updates", 1000, "--dropout", 0]
-    figures = tune(corpus, own, tmp_path / "exp/tuned", *options)
+    figures = tune(corpus, experiment, tmp_path / "exp/tuned", *options)
     assert figures["cer"] < 0.3 and figures["num_utterances"] == 8
     said, heard = ((tmp_path / "exp/tuned/ctc" / name).read_text().splitlines() for name in ("ref", "hyp"))
     assert len(said) == len(heard) == 8 and set(said[0].split()[1]) <= set("abc")

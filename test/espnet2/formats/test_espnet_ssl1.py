@@ -54,8 +54,8 @@ def test_the_numbers_are_espnets(tmp_path, case):
     encoder = load_path(tmp_path / "out").model
     with torch.no_grad():
         hidden = encoder.encoder(encoder.frontend(wav[None], None).projected, None, layers=[1, LAYERS])
-    for found, expected in zip((hidden.last, hidden.layers[1]), EXPECTED[case], strict=True):
-        torch.testing.assert_close(found[0, 5, :4], torch.tensor(expected), atol=5e-5, rtol=1e-4)
+    for hidden_layer, expected in zip((hidden.last, hidden.layers[1]), EXPECTED[case], strict=True):
+        torch.testing.assert_close(hidden_layer[0, 5, :4], torch.tensor(expected), atol=5e-5, rtol=1e-4)
 
 
 def test_layer_numbers_and_the_norm_after_the_last(tmp_path):
@@ -76,8 +76,8 @@ def test_the_mask_vector_comes_along(tmp_path):
     """Where frames are scaled before relative positions, it is, too."""
     for case, factor in (("post", 1.0), ("e_branchformer", DIM**0.5)):
         import_model(write_ssl1(tmp_path / case, case), "espnet", tmp_path / f"{case}_out")
-        found = load_path(tmp_path / f"{case}_out").model.first.mask_embedding
-        torch.testing.assert_close(found, ssl1_state(case)["util_modules.mask.mask_embedding"] * factor)
+        mask_embedding = load_path(tmp_path / f"{case}_out").model.first.mask_embedding
+        torch.testing.assert_close(mask_embedding, ssl1_state(case)["util_modules.mask.mask_embedding"] * factor)
 
 
 def test_the_file_alone_says_whose_it_is(tmp_path):
@@ -85,8 +85,8 @@ def test_the_file_alone_says_whose_it_is(tmp_path):
     file = write_ssl1(tmp_path / "model", "xeus", name="xeus_checkpoint_new.pth")
     assert guess_origin(file) == "espnet"
     expected = SpeechEncoder.from_pretrained(f"espnet:{file}")(sound()[None], torch.tensor([4000]), sample_rate=16000)
-    found = SpeechEncoder.from_pretrained(file)(sound()[None], torch.tensor([4000]), sample_rate=16000)
-    assert len(found.layers) == LAYERS + 1 and torch.equal(found.layers[LAYERS], expected.layers[LAYERS])
+    output = SpeechEncoder.from_pretrained(file)(sound()[None], torch.tensor([4000]), sample_rate=16000)
+    assert len(output.layers) == LAYERS + 1 and torch.equal(output.layers[LAYERS], expected.layers[LAYERS])
 
 
 def test_another_config_beside_it_imports_again(tmp_path):

@@ -54,12 +54,12 @@ def test_nothing_in_a_pickle_is_run(tmp_path, zipped):
         "args": argparse.Namespace(layers=3, inner=[argparse.Namespace(deep=True)]), "half": torch.ones(2).bfloat16(),
     }  # fmt: skip
     torch.save(value, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
-    found = load_foreign(tmp_path / "x.pt")
+    loaded = load_foreign(tmp_path / "x.pt")
     assert not (tmp_path / "made").exists()
-    assert isinstance(found["bad"], Record) and "mkdir" in repr(found["bad"])
-    assert torch.equal(found["weights"], value["weights"]) and torch.equal(found["trainable"], torch.ones(2))
-    assert found["half"].dtype == torch.bfloat16
-    assert plain(found["args"]) == {"layers": 3, "inner": [{"deep": True}]}
+    assert isinstance(loaded["bad"], Record) and "mkdir" in repr(loaded["bad"])
+    assert torch.equal(loaded["weights"], value["weights"]) and torch.equal(loaded["trainable"], torch.ones(2))
+    assert loaded["half"].dtype == torch.bfloat16
+    assert plain(loaded["args"]) == {"layers": 3, "inner": [{"deep": True}]}
     torch.load(tmp_path / "x.pt", weights_only=False)
     assert (tmp_path / "made").exists(), "the same file does run under Python's own unpickler"
 
@@ -130,8 +130,8 @@ def test_a_model_of_espnets_hubert1(tmp_path):
     wavs = 0.1 * torch.randn(1, 8000)
     with torch.no_grad():
         expected, _ = model.wav2vec2.extract_features(wavs)
-    found, _ = ours.first.extract(wavs, torch.tensor([8000]), [1, 2])
-    for one, other in zip(found, expected, strict=True):
+    layers, _ = ours.first.extract(wavs, torch.tensor([8000]), [1, 2])
+    for one, other in zip(layers, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     assert torch.equal(ours.first.head.label_embeddings, model.logit_generator.label_embeddings)
     import_model(tmp_path / "exp", "espnet", tmp_path / "from_folder")

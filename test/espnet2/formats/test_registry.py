@@ -27,8 +27,8 @@ def test_what_the_text_of_a_file_says_is_what_its_class_is() -> None:
 
 
 def test_every_reader_has_a_place_of_its_own() -> None:
-    places = [find_reader(name).place for name in READERS]
-    assert len(set(places)) == len(places)
+    orders = [find_reader(name).order for name in READERS]
+    assert len(set(orders)) == len(orders)
 
 
 def test_a_new_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

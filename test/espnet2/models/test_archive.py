@@ -98,7 +98,7 @@ def test_members_that_do_not_belong_there(tmp_path, name, suffix):
         assert name in zipfile.ZipFile(path).namelist()
     with pytest.raises(UserError, match=NAMES[name]):
         unpack(path, tmp_path / "inner/out")
-    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [path]
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
 
 
 @pytest.mark.parametrize(

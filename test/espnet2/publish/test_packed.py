@@ -45,7 +45,7 @@ def test_an_archive_gives_the_features_of_the_experiment(tmp_path, objective):
 
 
 def test_what_is_packed_names_no_path_and_holds_no_pickle(tmp_path, corpus_of_cards):
-    experiment, kmeans, own = corpus_of_cards
+    experiment, targets, kmeans_of_model = corpus_of_cards
     config = experiment / "config.yaml"
     config.write_text(
         config.read_text().replace("init_param: []", "init_param: [/data/exp/teacher, exp/other:encoder]")
@@ -53,7 +53,7 @@ def test_what_is_packed_names_no_path_and_holds_no_pickle(tmp_path, corpus_of_ca
     (experiment / "eval").mkdir()
     rows = [{"system": "/data/exp/a", "layer": 2, "pnmi": 0.5, "seeds": [0]}]
     (experiment / "eval/units.json").write_text(json.dumps({"part": "units", "rows": rows}))
-    words = ["--targets", kmeans, "--kmeans", own, "--license", "cc-by-4.0"]
+    words = ["--targets", targets, "--kmeans", kmeans_of_model, "--license", "cc-by-4.0"]
     archive = pack(experiment, tmp_path / "packed/tiny", *words)
     folder = tmp_path / "packed/tiny"
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -70,15 +70,15 @@ def test_what_is_packed_names_no_path_and_holds_no_pickle(tmp_path, corpus_of_ca
     card = json.loads((folder / "card.json").read_text())
     assert (card["updates"], card["licence"], card["initialised_from"]) == (1, "cc-by-4.0", ["teacher", "other"])
     assert card["results"] == [{"part": "units", "system": "a", "layer": 2, "pnmi": 0.5}]
-    assert [(each["name"], each["own"]) for each in card["kmeans"]] == [("targets", False), ("own", True)]
+    assert [(entry["name"], entry["own"]) for entry in card["kmeans"]] == [("targets", False), ("own", True)]
     readme = (folder / "README.md").read_text()
     for text in ("license: cc-by-4.0", "1 updates", "| a | units | 2 | 0.5 |", "SpeechEncoder.from_pretrained"):
         assert text in readme, text
     encoder = SpeechEncoder.from_pretrained(archive)
     assert encoder.unit_sources == ("own",)
-    original = SpeechEncoder.from_pretrained(experiment, kmeans=own)
+    original = SpeechEncoder.from_pretrained(experiment, kmeans=kmeans_of_model)
     assert torch.equal(encoder.units(wavs()).ids, original.units(wavs()).ids)
-    assert load_kmeans(folder / "kmeans/targets")[1].hash == load_kmeans(kmeans)[1].hash
+    assert load_kmeans(folder / "kmeans/targets")[1].hash == load_kmeans(targets)[1].hash
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def corpus_of_cards(tmp_path) -> tuple[Path, Path, Path]:
 
 
 def test_units_of_another_model_are_refused_and_those_in_a_folder_are_chosen(tmp_path, corpus_of_cards):
-    experiment, targets, own = corpus_of_cards
+    experiment, targets, kmeans = corpus_of_cards
     with pytest.raises(UserError, match="its units are not of this model"):
         pack(experiment, tmp_path / "p", "--kmeans", targets)
-    write_kmeans(own.parent / "foreign", experiment, teacher_hash="0")
-    pack(experiment, tmp_path / "p", "--kmeans", own.parent)
+    write_kmeans(kmeans.parent / "foreign", experiment, teacher_hash="0")
+    pack(experiment, tmp_path / "p", "--kmeans", kmeans.parent)
     assert [path.name for path in (tmp_path / "p/kmeans").iterdir()] == ["own"]
 
 
@@ -106,8 +106,8 @@ def test_targets_of_another_size_are_refused(tmp_path):
 
 
 def test_half_precision_keeps_the_units_and_the_origin(tmp_path, corpus_of_cards):
-    experiment, _, own = corpus_of_cards
-    archive = pack(experiment, tmp_path / "p", "--dtype", "fp16", "--kmeans", own)
+    experiment, _, kmeans = corpus_of_cards
+    archive = pack(experiment, tmp_path / "p", "--dtype", "fp16", "--kmeans", kmeans)
     assert SpeechEncoder.from_pretrained(archive).unit_sources == ("own",)
     again = pack(archive, tmp_path / "q")  # a packed model is a model: its units go along
     assert SpeechEncoder.from_pretrained(again).unit_sources == ("own",)

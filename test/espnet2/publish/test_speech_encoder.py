@@ -30,10 +30,10 @@ def test_all_layers_are_those_of_extract(tmp_path, objective):
     wavs = noise().masked_fill(torch.arange(12000) >= LENGTHS[:, None], 0)
     expected, frames = load_path(experiment).model.first.extract(wavs, LENGTHS, [0, 1, 2])
     assert torch.equal(output.lengths, frames)
-    for found, layer in zip(output.layers, expected, strict=True):
+    for layer_output, layer in zip(output.layers, expected, strict=True):
         for row, count in enumerate(frames.tolist()):
-            assert found.shape[2] == encoder.dim and found.dtype == torch.float32
-            torch.testing.assert_close(found[row, :count], layer[row, :count])
+            assert layer_output.shape[2] == encoder.dim and layer_output.dtype == torch.float32
+            torch.testing.assert_close(layer_output[row, :count], layer[row, :count])
     (top,) = encoder(noise(), LENGTHS, layers=[2]).layers
     torch.testing.assert_close(top, output.layers[2])
     assert not top.requires_grad
@@ -97,8 +97,8 @@ def test_kmeans_of_another_model_is_refused(tmp_path):
     other = write_kmeans(tmp_path / "km", experiment, teacher_hash="0123")
     with pytest.raises(UserError, match=r"was learned on layer 2 .* with weights 0123, but .*exp has"):
         SpeechEncoder.from_pretrained(experiment, kmeans=other)
-    own = write_kmeans(tmp_path / "own", experiment)
-    assert SpeechEncoder.from_pretrained(experiment, kmeans=own).unit_sources == ("own",)
+    kmeans = write_kmeans(tmp_path / "own", experiment)
+    assert SpeechEncoder.from_pretrained(experiment, kmeans=kmeans).unit_sources == ("own",)
 
 
 @pytest.mark.parametrize("objective", ["dinosr", "wav2vec2"])

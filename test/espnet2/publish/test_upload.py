@@ -49,8 +49,8 @@ def test_an_uploaded_model_can_be_loaded_by_its_name(tmp_path, packed, hub):
     done = upload(tmp_path, packed, hub=hub, HF_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr
     assert f"uploaded: {hub.address}/user/tiny/commit/" in done.stdout
-    found = hub.repositories["user/tiny"]
-    assert {name: found[name] for name in contents(packed)} == contents(packed)
+    repository = hub.repositories["user/tiny"]
+    assert {name: repository[name] for name in contents(packed)} == contents(packed)
     program = (
         "import torch; from espnet2.ssl import SpeechEncoder; torch.set_num_threads(1)\n"
         f"names = 'user/tiny', {str(packed)!r}\n"
