@@ -7,12 +7,22 @@ from pathlib import Path
 from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 
-SAMPLE_OPTION = "--dump_sets"  # of ssl_sample_features, which had this program's name once
+EPILOG = """\
+The second form is ssl_sample_features, which had this name once: a sample of the frames of training sets, from which
+k-means learns. Its options: %(prog)s --dump_sets SETS --help
+"""
+
+
+def make_sample_parser() -> argparse.ArgumentParser:
+    """What tells the second form; the parser of ssl_sample_features reads all of it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--dump_sets", nargs="?", const="")
+    return parser
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """The command line of the first form; usage and help tell both."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG)
     parser.add_argument("--model", required=True, help="exp/<name>, a packed model, hf:<user>/<name>, or a foreign one")
     parser.add_argument("--checkpoint", default="latest", help="of exp/<name> (%(default)s)")
     parser.add_argument("--layers", default="", help="'6', '3 6 9' or 'all', from 1; the last by default")
@@ -36,12 +46,15 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("data_dir", type=Path, help="data/<set> (pipes and segments too) or dump/<set>")
     parser.add_argument("output_dir", type=Path, help="gets feats.scp, or units.txt; several layers: layer_<l>/")
+    first = parser.format_usage().removeprefix("usage: ").rstrip()
+    parser.usage = f"{first}\n       %(prog)s --dump_sets SETS --output_dir OUTPUT_DIR [...]"
     return parser
 
 
 def main() -> None:
     """Entry point."""
-    if any(word.split("=")[0] == SAMPLE_OPTION for word in sys.argv[1:]):
+    options, _ = make_sample_parser().parse_known_args()
+    if options.dump_sets is not None:
         from espnet2.bin.ssl_sample_features import main as sample
 
         sample()
