@@ -62,6 +62,26 @@ def stop_status(number: int) -> int:
     return REQUEUE_EXIT_CODE if number in REQUEUED else SIGNAL_STATUS + number
 
 
+def run_node_until_stopped(options: NodeOptions, command: Sequence[str], *, follows_stdin: bool = False) -> int:
+    """As `run_node`, from its first moment on: a signal at any time ends it with a status that says which.
+
+    Args:
+        follows_stdin: lines on standard input are signals, and its end is one.
+    """
+    for number in HANDLED:
+        signal.signal(number, raise_stopped)
+    if follows_stdin:
+        from espnet2.launch.ssh_nodes import follow_stdin
+
+        follow_stdin()
+    try:
+        return run_node(options, command)
+    except Stopped as stopped:
+        return stop_status(stopped.args[0])
+    finally:
+        ignore_requeued()
+
+
 def run_node(options: NodeOptions, command: Sequence[str]) -> int:
     """Run the processes of this node, again after a crash while restarts are left; their exit status."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_cores() // options.num_processes)))
