@@ -1,6 +1,6 @@
 """The description of a micro-batch in, the Batch out: audio cropped at frame multiples, labels, and all draws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Loaded(NamedTuple):
     num_samples: int  # valid samples in it, padding not counted
 
 
-class _Crop(NamedTuple):
+class Crop(NamedTuple):
     """One row of a micro-batch, before its audio is read."""
 
     row: int  # of the index
@@ -84,7 +84,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
             name: draw(wav_lengths, utt_ids, self._generator(item.number, entry))
             for entry, (name, draw) in enumerate(self.draws.items())
         }
-        labels = self._labels(item, crops, wav_lengths)
+        labels = self.make_labels(item, crops, wav_lengths)
         mixes = self.augment is not None and self.augment.config.mixing is not None
         batch = Batch(torch.from_numpy(wavs), wav_lengths, labels, utt_ids, draws, mixed=mixed if mixes else None)
         return Loaded(batch, item.number, int(wav_lengths.sum()))
@@ -92,7 +92,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     def _generator(self, number: int, entry: int) -> torch.Generator:
         return torch.Generator().manual_seed(seed_for(self.seed, self.stream, number, entry))
 
-    def _crops(self, item: MicroBatch) -> list[_Crop]:
+    def _crops(self, item: MicroBatch) -> list[Crop]:
         """Where each clip lies in its utterance; starts are multiples of the frame hop, so that labels stay aligned."""
         lengths = np.asarray(self.index.num_samples[item.rows]).astype(np.int64)
         randoms = [self._random(item.number, int(row)) if self.augment else None for row in item.rows]
@@ -104,7 +104,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         needed = [source_samples(count, speed) for count, speed in zip(played, speeds, strict=True)]
         starts = self._crop_starts(lengths - needed, item.number)
         columns = zip(item.rows.tolist(), starts.tolist(), played, speeds, randoms, strict=True)
-        return [_Crop(*column) for column in columns]
+        return [Crop(*column) for column in columns]
 
     def _random(self, number: int, row: int) -> np.random.Generator:
         """Of the augmentation of one clip."""
@@ -117,7 +117,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         uniform = torch.rand(len(surplus), generator=self._generator(number, CROP_ENTRY), dtype=torch.float64)
         return np.minimum((uniform.numpy() * choices).astype(np.int64), choices - 1) * hop
 
-    def _clip(self, crop: _Crop) -> Clip:
+    def _clip(self, crop: Crop) -> Clip:
         """The audio of a crop, augmented, then normalised."""
         wav = self._read(crop.row, crop.start, crop.source_samples)
         if self.augment is None or crop.random is None:
@@ -162,8 +162,14 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         normalized: Wave = (wav - mean) * np.float32(1.0 / np.sqrt(variance + VARIANCE_FLOOR))
         return normalized
 
-    def _labels(self, item: MicroBatch, crops: list[_Crop], wav_lengths: Tensor) -> Tensor | None:
-        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended. None without labels."""
+    def make_labels(self, item: MicroBatch, crops: Sequence[Crop], wav_lengths: Tensor) -> Tensor | None:
+        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended. None without labels.
+
+        Other targets: override it.
+
+        Args:
+            wav_lengths: (batch,) samples of the clips.
+        """
         given = self.labels
         if given is None:
             return None
@@ -172,7 +178,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]
         return torch.where(valid, labels, NO_LABEL)
 
-    def _crop_labels(self, given: PackedLabels | JoinedLabels, crop: _Crop, num_frames: int) -> NDArray[np.int64]:
+    def _crop_labels(self, given: PackedLabels | JoinedLabels, crop: Crop, num_frames: int) -> NDArray[np.int64]:
         """(num_frames,) labels of one clip."""
         align = frame_labels if crop.speed == 1.0 else partial(labels_at_speed, speed=crop.speed)
         return align(

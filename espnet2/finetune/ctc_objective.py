@@ -66,8 +66,8 @@ class CtcObjective(Objective):
 
     def log_probs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(batch, frames, symbols) log probabilities in float32, (batch,) valid frames."""
-        every = (self.encoder.num_layers,)
-        hidden, lengths = self.origin._extract(batch.wavs, batch.wav_lengths, every, None)
+        last = (self.encoder.num_layers,)
+        hidden, lengths = self.origin.encode_whole(batch.wavs, batch.wav_lengths, last)
         scores: Tensor = self.output(self.dropout(hidden.output))
         return scores.float().log_softmax(-1), lengths
 

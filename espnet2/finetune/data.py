@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from espnet2.data.augment.augment import open_augmenter
-from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
+from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, Crop, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.packed import NO_LABEL
 from espnet2.data.sampler import MicroBatch, Sampler, sequential_shards
@@ -70,7 +70,7 @@ class TranscribedDataset(SpeechDataset):
 
     targets: Targets = field(default=Targets(()))  # of each row of the index
 
-    def _labels(self, item: MicroBatch, crops: Sequence[object], wav_lengths: Tensor) -> Tensor:
+    def make_labels(self, item: MicroBatch, crops: Sequence[Crop], wav_lengths: Tensor) -> Tensor:
         rows = [torch.from_numpy(self.targets.ids[row]) for row in item.rows.tolist()]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=NO_LABEL)
 

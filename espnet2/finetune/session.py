@@ -23,14 +23,12 @@ from espnet2.tasks.config import dump_config
 from espnet2.tasks.portable import portable_config
 from espnet2.text.ctc import CtcTokens, error_rates, require_jiwer
 from espnet2.text.token_list import write_token_list
-from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.data import TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
-from espnet2.train.identity import describe_run
-from espnet2.train.reporter import FolderReporter, Reporter
-from espnet2.train.run import default_threads, describe_progress, seed_all, total_updates
-from espnet2.train.trainer import Trainer
+from espnet2.train.prepared_run import PreparedRun, finish_run
+from espnet2.train.run import default_threads, seed_all, total_updates
+from espnet2.train.state import TrainState
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.files import atomic_write, write_json
 from espnet2.utils.kaldi_table import write_table
@@ -74,44 +72,59 @@ def finetune(
     data, notes = make_tuning_data(config, train, valid, tokens, loaded.model.frontend, steps)
     max_update = total_updates(config, data.sampler, steps)
     model = _tuned_model(config, loaded, len(tokens.symbols), max_update).to(ranks.device)
-    reporter: Reporter = FolderReporter(run_dir) if ranks.is_first else Reporter()
-    try:
-        division = {"shard_samples": steps.shard_samples, "micro_batches": steps.micro_batches}
-        hashes = {"model": loaded.hash, "train": train.hash, "valid": valid.hash, "tokens": tokens.hash}
-        trainer = Trainer(
-            model,
-            data,
-            config,
-            steps=steps,
-            max_update=max_update,
-            folder=CheckpointFolder(run_dir / "checkpoints", tell=reporter.warn),
-            identity=describe_run(config, hashes, division),
-            ranks=ranks,
-            reporter=reporter,
-            stop=stop,
-        )
-        resumed = trainer.resume()
-        if ranks.is_first:
-            write_token_list(run_dir / "tokens.txt", tokens.symbols, specials=True)
-        lines = [*_describe(request, model, data, tokens), *notes]
-        lines += [describe_progress(trainer.state.update, max_update)] if resumed else []
-        reporter.start(lines, update=trainer.state.update, max_update=max_update)
-        if not trainer.run():
-            reporter.warn(f"{stop.received}: saved at update {trainer.state.update}; the same command goes on")
-            return False
-        if ranks.is_first:
-            figures = _test(model, data, valid, tokens, ranks.device, run_dir)
-            about = {
-                "model": request.model.name,
-                "valid_sets": list(request.valid_sets),
-                "token_type": config.token_type,
-            }
-            write_encoder(loaded, teachers, request.output_dir)
-            write_json(request.output_dir / "wer.json", {**about, "updates": trainer.state.update, **figures})
-            reporter.say(f"done in {format_seconds(trainer.state.train_seconds)}: {describe_result(request, figures)}")
-        return True
-    finally:
-        reporter.close()
+    run = Tuning(
+        config=config,
+        model=model,
+        data=data,
+        steps=steps,
+        max_update=max_update,
+        hashes={"model": loaded.hash, "train": train.hash, "valid": valid.hash, "tokens": tokens.hash},
+        directory=run_dir,
+        request=request,
+        loaded=loaded,
+        teachers=teachers,
+        valid=valid,
+        tokens=tokens,
+        notes=notes,
+        device=ranks.device,
+    )
+    return finish_run(run, ranks, stop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning(PreparedRun):
+    """A training of `ssl_finetune`, which the same command goes on with."""
+
+    config: FinetuneConfig
+    request: TuningRequest
+    loaded: LoadedModel  # that is tuned
+    teachers: set[str]  # names of its weights that are no part of the result
+    valid: Texts
+    tokens: CtcTokens
+    notes: Sequence[str]  # about the data, for the log
+    device: torch.device
+
+    def begin(self, update: int) -> None:
+        write_token_list(self.directory / "tokens.txt", self.tokens.symbols, specials=True)
+
+    def describe(self) -> list[str]:
+        return [*_describe(self.request, self.model, self.data, self.tokens), *self.notes]
+
+    def describe_stop(self, update: int, seconds: float) -> str:
+        return f"saved at update {update}; the same command goes on"
+
+    def finish(self, state: TrainState) -> str:
+        """Write the tuned model and the error rates."""
+        figures = _test(self.model, self.data, self.valid, self.tokens, self.device, self.directory)
+        about = {
+            "model": self.request.model.name,
+            "valid_sets": list(self.request.valid_sets),
+            "token_type": self.config.token_type,
+        }
+        output_dir = self.request.output_dir
+        write_encoder(self.loaded, self.teachers, output_dir)
+        write_json(output_dir / "wer.json", {**about, "updates": state.update, **figures})
+        return f"done in {format_seconds(state.train_seconds)}: {describe_result(self.request, figures)}"
 
 
 def describe_result(request: TuningRequest, figures: Mapping[str, float]) -> str:

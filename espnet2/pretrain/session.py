@@ -1,8 +1,7 @@
 """The run of a training, from its checks to a finished (or interrupted) exp/<name>."""
 
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,12 @@ from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.data import StepPlan, TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
-from espnet2.train.identity import describe_run
 from espnet2.train.meter import tally
+from espnet2.train.prepared_run import CHECKPOINTS, PreparedRun, finish_run
 from espnet2.train.progress import count_restarts, is_restart
-from espnet2.train.reporter import FolderReporter, Reporter
-from espnet2.train.run import default_threads, describe_progress, seed_all, total_updates
-from espnet2.train.trainer import NUM_RESUMABLE, Trainer
+from espnet2.train.run import default_threads, seed_all, total_updates
+from espnet2.train.state import TrainState
+from espnet2.train.trainer import NUM_RESUMABLE
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
@@ -58,8 +57,7 @@ def train(
     """
     inputs = open_inputs(config, paths)
     config = with_num_classes(config, inputs.train_labels.num_classes if inputs.train_labels else None)
-    folder = CheckpointFolder(output_dir / "checkpoints")
-    if failure := ranks.from_first(refuse_restart(output_dir, folder) if ranks.is_first and is_restart() else None):
+    if failure := ranks.from_first(refuse_restart(output_dir) if ranks.is_first and is_restart() else None):
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     steps = plan_steps(config, ranks.world_size)
@@ -78,61 +76,69 @@ def train(
     check_criteria(config, model, data, ranks.device, probe)
     subject = describe_subject(config, inputs, max_update)
     lights = TrafficLight.open(output_dir, subject, config.reference, reference) if ranks.is_first else None
-    reporter: Reporter = FolderReporter(output_dir) if ranks.is_first else Reporter()
-    folder.tell = reporter.warn
-    try:
-        division = {"shard_samples": steps.shard_samples, "micro_batches": steps.micro_batches}
-        trainer = Trainer(
-            model,
-            data,
-            config,
-            steps=steps,
-            max_update=max_update,
-            folder=folder,
-            identity=describe_run(config, inputs.hashes(), division),
-            ranks=ranks,
-            reporter=reporter,
-            stop=stop,
-            probe=probe,
-            lights=lights,
+    run = Pretraining(
+        config=config,
+        model=model,
+        data=data,
+        steps=steps,
+        max_update=max_update,
+        hashes=inputs.hashes(),
+        directory=output_dir,
+        probe=probe,
+        lights=lights,
+        inputs=inputs,
+        ranks=ranks,
+        judgements=[probe_line, *([lights.describe()] if lights else [])],
+        on_start=on_start,
+    )
+    return finish_run(run, ranks, stop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining(PreparedRun):
+    """A training of `ssl_train`, which its run.sh goes on with."""
+
+    config: SSLConfig
+    inputs: Inputs
+    ranks: Ranks
+    judgements: Sequence[str]  # lines about probe and traffic light
+    on_start: Callable[[], object]
+
+    def begin(self, update: int) -> None:
+        if not is_restart():  # by hand: a new attempt
+            count_restarts(self.directory, update)
+        self.on_start()
+        (self.directory / "train.done").unlink(missing_ok=True)
+        with atomic_write(self.directory / "config.yaml") as stream:
+            stream.write(dump_config(self.config))
+
+    def describe(self) -> list[str]:
+        described = describe(self.config, self.inputs, self.data, self.steps, self.ranks, self.model)
+        return [*described, *self.judgements]
+
+    def describe_stop(self, update: int, seconds: float) -> str:
+        return f"saved at update {update} after {format_seconds(seconds)}; to go on: {self.directory}/run.sh"
+
+    def finish(self, state: TrainState) -> str:
+        """Mark the run as complete: train.done, with its last figures."""
+        last = state.validations[-1]
+        write_json(
+            self.directory / "train.done",
+            {
+                "updates": state.update,
+                "skipped_updates": state.skipped,
+                "wall_seconds": round(state.train_seconds, 1),
+                "train": last.train,
+                "valid": last.valid,
+            },
         )
-        resumed = trainer.resume()
-        if ranks.is_first:
-            begin_folder(output_dir, config, trainer.state.update, on_start)
-        lines = [*describe(config, inputs, data, steps, ranks, model), probe_line]
-        lines += [lights.describe()] if lights else []
-        if resumed:
-            lines.append(describe_progress(trainer.state.update, max_update))
-        reporter.start(lines, update=trainer.state.update, max_update=max_update)
-        started = time.monotonic()
-        complete = trainer.run()
-        if complete and ranks.is_first:
-            write_done(output_dir, trainer)
-            reporter.say(f"done: {trainer.state.update} updates in {format_seconds(trainer.state.train_seconds)}")
-        elif ranks.is_first:
-            reporter.warn(
-                f"{stop.received}: saved at update {trainer.state.update} after "
-                f"{format_seconds(time.monotonic() - started)}; to go on: {output_dir}/run.sh"
-            )
-        return complete
-    finally:
-        reporter.close()
+        return f"done: {state.update} updates in {format_seconds(state.train_seconds)}"
 
 
-def begin_folder(output_dir: Path, config: SSLConfig, update: int, on_start: Callable[[], object]) -> None:
-    """Change exp/<name>, once the run is known to fit what is there."""
-    if not is_restart():  # by hand: a new attempt
-        count_restarts(output_dir, update)
-    on_start()
-    (output_dir / "train.done").unlink(missing_ok=True)
-    with atomic_write(output_dir / "config.yaml") as stream:
-        stream.write(dump_config(config))
-
-
-def refuse_restart(output_dir: Path, folder: CheckpointFolder) -> str | None:
+def refuse_restart(output_dir: Path) -> str | None:
     """Why this run, which a queue started again, must not go on; None if it may."""
     try:
-        count_restarts(output_dir, max(folder.updates(), default=0))
+        count_restarts(output_dir, max(CheckpointFolder(output_dir / CHECKPOINTS).updates(), default=0))
     except UserError as error:
         return str(error)
     return None
@@ -156,21 +162,6 @@ def check_criteria(
     for stat in stats:
         if stat not in known:
             raise UserError(f"best_model_criterion: there is no figure '{stat}'; known are {', '.join(known)}")
-
-
-def write_done(output_dir: Path, trainer: Trainer) -> None:
-    """Mark the run as complete: train.done, with its last figures."""
-    last = trainer.state.validations[-1]
-    write_json(
-        output_dir / "train.done",
-        {
-            "updates": trainer.state.update,
-            "skipped_updates": trainer.state.skipped,
-            "wall_seconds": round(trainer.state.train_seconds, 1),
-            "train": last.train,
-            "valid": last.valid,
-        },
-    )
 
 
 def mean_update_seconds(data: TrainingData, steps: StepPlan) -> float:

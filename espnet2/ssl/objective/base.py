@@ -194,16 +194,20 @@ class Objective(nn.Module, ABC):
         self.frontend.eval()
         self.encoder.eval()
         try:
-            output, frame_lengths = self._extract(wavs, lengths, tuple(layers), branch)
+            output, frame_lengths = self.encode_whole(wavs, lengths, tuple(layers), branch=branch)
         finally:
             self.frontend.train(training)
             self.encoder.train(training)
         return [output.layers[layer] for layer in layers], frame_lengths
 
-    def _extract(
-        self, wavs: Tensor, lengths: Tensor, layers: tuple[int, ...], branch: str | None
+    def encode_whole(
+        self, wavs: Tensor, lengths: Tensor, layers: tuple[int, ...], *, branch: str | None = None
     ) -> tuple[Hidden, Tensor]:
-        """Encode for `extract`: what the encoder returns, and the valid frames. Other inputs: override it."""
+        """The pass of `extract`, with gradients and in the model's present mode. Other inputs: override it.
+
+        Returns:
+            What the encoder gives, and (batch,) valid frames.
+        """
         frames = self.frontend(wavs, lengths)
         frame_lengths = self.frontend.geometry.output_lengths(lengths)
         return self.encoder(frames.inputs, frames.lengths, layers=layers, branch=branch), frame_lengths

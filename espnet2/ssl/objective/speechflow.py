@@ -209,8 +209,8 @@ class SpeechFlow(Objective):
             )
         return warnings
 
-    def _extract(
-        self, wavs: Tensor, lengths: Tensor, layers: tuple[int, ...], branch: str | None
+    def encode_whole(
+        self, wavs: Tensor, lengths: Tensor, layers: tuple[int, ...], *, branch: str | None = None
     ) -> tuple[Hidden, Tensor]:
         """The whole clean mel is shown, or nothing. x_t is the path at `extract_time` with noise that is the same for
         every utterance; at time 1, the default, it is the clean mel itself."""

@@ -1,0 +1,108 @@
+"""A prepared run in, an exp/<name> that is finished, or saved after a stop signal, out: what every training shares."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet2.launch.signals import StopSignals
+from espnet2.ssl.model import SSLModel
+from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.config import TrainConfig
+from espnet2.train.data import StepPlan, TrainingData
+from espnet2.train.distributed import Ranks
+from espnet2.train.identity import describe_run
+from espnet2.train.observers import Judge, Probe
+from espnet2.train.reporter import FolderReporter, Reporter
+from espnet2.train.run import describe_progress
+from espnet2.train.state import TrainState
+from espnet2.train.trainer import Trainer
+
+CHECKPOINTS = "checkpoints"  # folder of a run
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedRun(ABC):
+    """What is trained, on what, how long and where; a subclass says what is written before and after it."""
+
+    config: TrainConfig
+    model: SSLModel  # on its device
+    data: TrainingData
+    steps: StepPlan
+    max_update: int
+    hashes: Mapping[str, object]  # of all that a resumed run must find unchanged
+    directory: Path  # of log, history and checkpoints
+    probe: Probe | None = None
+    lights: Judge | None = None
+
+    @abstractmethod
+    def begin(self, update: int) -> None:
+        """On the first rank, once the run is known to fit the checkpoints in its folder, and before its first update.
+
+        Args:
+            update: where the run stands.
+        """
+
+    @abstractmethod
+    def describe(self) -> Sequence[str]:
+        """The first lines of the log; asked for after a checkpoint has set the number of threads."""
+
+    @abstractmethod
+    def describe_stop(self, update: int, seconds: float) -> str:
+        """Where a stop signal ended the run, and how to go on.
+
+        Args:
+            update: that was saved.
+            seconds: of wall time since this start.
+        """
+
+    @abstractmethod
+    def finish(self, state: TrainState) -> str:
+        """On the first rank: write the results of the complete run; the last line of the log."""
+
+
+def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
+    """Train, or go on training; True when the run is complete, False when a signal ended it early.
+
+    Raises:
+        UserError: see `Trainer.resume` and `Trainer.run`.
+    """
+    reporter: Reporter = FolderReporter(run.directory) if ranks.is_first else Reporter()
+    try:
+        trainer = _trainer(run, ranks, stop, reporter)
+        resumed = trainer.resume()
+        if ranks.is_first:
+            run.begin(trainer.state.update)
+        lines = [*run.describe()]
+        if resumed:
+            lines.append(describe_progress(trainer.state.update, run.max_update))
+        reporter.start(lines, update=trainer.state.update, max_update=run.max_update)
+        started = time.monotonic()
+        if not trainer.run():
+            where = run.describe_stop(trainer.state.update, time.monotonic() - started)
+            reporter.warn(f"{stop.received}: {where}")
+            return False
+        if ranks.is_first:
+            reporter.say(run.finish(trainer.state))
+        return True
+    finally:
+        reporter.close()
+
+
+def _trainer(run: PreparedRun, ranks: Ranks, stop: StopSignals, reporter: Reporter) -> Trainer:
+    division = {"shard_samples": run.steps.shard_samples, "micro_batches": run.steps.micro_batches}
+    return Trainer(
+        run.model,
+        run.data,
+        run.config,
+        steps=run.steps,
+        max_update=run.max_update,
+        folder=CheckpointFolder(run.directory / CHECKPOINTS, tell=reporter.warn),
+        identity=describe_run(run.config, run.hashes, division),
+        ranks=ranks,
+        reporter=reporter,
+        stop=stop,
+        probe=run.probe,
+        lights=run.lights,
+    )
