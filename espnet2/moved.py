@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as `typing` has it, which every program would load for this one word
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
 else:  # importlib.abc loads a third of what a small program loads; its classes only say what methods there are

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from espnet2.utils.errors import UserError, run_main
-from espnet2.utils.files import require_json
 
 DTYPES = ("fp32", "fp16")
 
@@ -38,6 +37,7 @@ def main() -> None:
     from espnet2.models.find import find_model
     from espnet2.models.packed_files import CARD, check_all_files
     from espnet2.publish.packed import PackOptions, pack_experiment
+    from espnet2.utils.files import require_json
 
     if arguments.unpack is not None:
         unpack(arguments.unpack, arguments.output, check=check_all_files)

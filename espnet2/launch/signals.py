@@ -1,9 +1,9 @@
 """The flag that SIGTERM and SIGUSR1 raise and the trainer reads between updates."""
 
+import _thread
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +44,8 @@ class StopSignals:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
-            threading.Thread(target=self._end_standstill, args=(time.monotonic(),), daemon=True).start()
+            # What `threading` makes of it; every training would load that module before it tells its --help.
+            _thread.start_new_thread(self._end_standstill, (time.monotonic(),))
         self.received = signal.Signals(number).name
 
     def _end_standstill(self, signalled_at: float) -> None:

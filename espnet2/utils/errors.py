@@ -25,17 +25,18 @@ REMEDIES = {
     errno.EPERM: _RIGHTS,
     errno.EROFS: "this file system may only be read: choose another folder",
 }
-# What PyTorch and Python say where they give no number: words -> remedy.
+# What PyTorch and Python say where they give no number: words -> remedy. Compiled when there is an error to explain:
+# every program starts with this module.
 SPOKEN = (
-    (re.compile(r"out of memory|can't allocate memory|cannot allocate memory|bad_?alloc|alloc_cpu", re.I), _MEMORY),
-    (re.compile(r"can't start new thread|thread creation failed|resource temporarily unavailable", re.I), _THREADS),
+    (r"out of memory|can't allocate memory|cannot allocate memory|bad_?alloc|alloc_cpu", _MEMORY),
+    (r"can't start new thread|thread creation failed|resource temporarily unavailable", _THREADS),
     (
-        re.compile(r"shared memory|/torch_\d+|shm_open|bus error", re.I),
+        r"shared memory|/torch_\d+|shm_open|bus error",
         "too little shared memory (/dev/shm): enlarge it (docker run --shm-size 8g), lower num_workers or batch_bins, "
         "or load in the training process with num_workers: 0",
     ),
 )
-LOST_LOADER = re.compile(r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)")  # PyTorch's words
+LOST_LOADER = r"DataLoader worker \(pid.*\) (is killed by signal|exited unexpectedly)"  # PyTorch's words
 SHOWN_CHARACTERS = 400  # of an error that may quote its input
 
 
@@ -74,14 +75,14 @@ def run_main(main: Callable[[], object]) -> None:
 def explain(error: Exception) -> str | None:
     """What the machine refused, in one line with what to do about it; None for anything else."""
     said = " ".join(str(error).split())
-    if isinstance(error, RuntimeError) and LOST_LOADER.search(said) and "shared memory" not in said:
+    if isinstance(error, RuntimeError) and re.search(LOST_LOADER, said) and "shared memory" not in said:
         return (
             f"a process that loads audio was killed, most often for want of memory ({said}): lower "
             "num_workers or batch_bins, or ask the queue for more memory; start the same command again"
         )
     if isinstance(error, MemoryError):
         return f"{said}; {_MEMORY}" if said else _MEMORY
-    spoken = next((remedy for words, remedy in SPOKEN if words.search(said)), None)
+    spoken = next((remedy for words, remedy in SPOKEN if re.search(words, said, re.IGNORECASE)), None)
     if isinstance(error, OSError) and (error.errno is not None or error.filename is not None):
         remedy = REMEDIES.get(error.errno or 0, spoken)
         return f"{said}; {remedy}" if remedy else said
