@@ -38,7 +38,7 @@ def channels_first(shape: Convolution, values: Tensor, weight: Tensor) -> tuple[
     """A forward and its leaves, from (batch, inputs, frames) and (outputs, inputs of a group, kernel)."""
     values, weight = _leaves(shape, values, weight)
     options = {"stride": shape.stride, "padding": shape.padding, "groups": shape.groups}
-    return lambda: F.conv1d(values, weight, **options), _wanted(shape, values, weight)
+    return lambda: F.conv1d(values, weight, **options), _differentiated(shape, values, weight)
 
 
 def channels_last(shape: Convolution, values: Tensor, weight: Tensor) -> tuple[Callable[[], Tensor], list[Tensor]]:
@@ -47,16 +47,18 @@ def channels_last(shape: Convolution, values: Tensor, weight: Tensor) -> tuple[C
     kernels = weight[:, :, None].contiguous(memory_format=torch.channels_last)
     planes, kernels = _leaves(shape, planes, kernels)
     options = {"stride": (1, shape.stride), "padding": (0, shape.padding), "groups": shape.groups}
-    return lambda: F.conv2d(planes, kernels, **options), _wanted(shape, planes, kernels)
+    return lambda: F.conv2d(planes, kernels, **options), _differentiated(shape, planes, kernels)
 
 
 def products(shape: Convolution, values: Tensor, weight: Tensor) -> tuple[Callable[[], Tensor], list[Tensor]]:
     """The same as matrix products; its output is (batch, frames, outputs)."""
     rows, weight = _leaves(shape, values.transpose(1, 2).contiguous(), weight)
     if shape.groups == 1:
-        return lambda: strided_product(rows, weight, shape.stride), _wanted(shape, rows, weight)
+        return lambda: strided_product(rows, weight, shape.stride), _differentiated(shape, rows, weight)
     frames = shape.frames + 2 * shape.padding - shape.kernel + 1
-    return lambda: banded_product(rows, weight, shape.groups, shape.padding, frames), _wanted(shape, rows, weight)
+    return lambda: banded_product(rows, weight, shape.groups, shape.padding, frames), _differentiated(
+        shape, rows, weight
+    )
 
 
 # Layout, and what brings its output to (batch, channels, frames).
@@ -71,5 +73,5 @@ def _leaves(shape: Convolution, values: Tensor, weight: Tensor) -> tuple[Tensor,
     return values.detach().requires_grad_(shape.wants_input), weight.detach().requires_grad_()
 
 
-def _wanted(shape: Convolution, values: Tensor, weight: Tensor) -> list[Tensor]:
+def _differentiated(shape: Convolution, values: Tensor, weight: Tensor) -> list[Tensor]:
     return [values, weight] if shape.wants_input else [weight]

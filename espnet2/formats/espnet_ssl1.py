@@ -46,7 +46,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 ATTENTION_KEYS = {"e_branchformer": "attention_layer_type", "conformer": "selfattention_layer_type"}
 # The values with a form here; a key that is absent has one of them.
-WANTED: dict[str, Sequence[Any]] = {
+SUPPORTED: dict[str, Sequence[Any]] = {
     "input_size": (None,),
     "frontend": ("wav2vec_cnn",),
     "normalize": (None,),
@@ -60,7 +60,7 @@ WANTED: dict[str, Sequence[Any]] = {
     "encoder_conf.positionwise_layer_type": ("linear",),
     "encoder_conf.interctc_use_conditioning": (False,),
 }
-WANTED_OF: dict[str, dict[str, Sequence[Any]]] = {
+SUPPORTED_BY_ENCODER: dict[str, dict[str, Sequence[Any]]] = {
     "transformer": {"encoder_conf.input_layer": ("wav2vec", None)},
     "e_branchformer": {
         # The branch that XEUS was trained with knows wav2vec, too: positions, and dropout after them.
@@ -134,7 +134,7 @@ def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Pa
     if _is_relative(settings):
         weights |= _scaled(weights, math.sqrt(settings["encoder_conf.output_size"]))
     position = _position(weights, where) if convolves(settings) else {"position": "none"}
-    encoder = _every_encoder(settings) | position | _OWN[kind](settings)
+    encoder = _every_encoder(settings) | position | _SPECIFIC[kind](settings)
     return Foreign(
         model_values(_frontend(settings, where), encoder, "hubert", weights, kind=kind), weights, left + counters
     )
@@ -143,7 +143,7 @@ def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Pa
 def _without_form(settings: Mapping[str, Any]) -> list[str]:
     """Every key in the way, with its value and what is expected."""
     kind, wrong = str(settings["encoder"]), []
-    for key, values in {**WANTED, **WANTED_OF.get(kind, {})}.items():
+    for key, values in {**SUPPORTED, **SUPPORTED_BY_ENCODER.get(kind, {})}.items():
         if settings.get(key, values[0]) not in values:
             wrong.append(f"{key}: {settings[key]} (expected {' or '.join(map(str, values))})")
     if kind in ENCODERS:
@@ -253,4 +253,4 @@ def _conformer(settings: Mapping[str, Any]) -> dict[str, Any]:
     return _macaron(settings) | {"conv_kernel": kernel, "conv_norm": "batch", "conv_bias": True}
 
 
-_OWN = {"transformer": _transformer, "e_branchformer": _e_branchformer, "conformer": _conformer}
+_SPECIFIC = {"transformer": _transformer, "e_branchformer": _e_branchformer, "conformer": _conformer}

@@ -74,7 +74,7 @@ class Onnx(Writer):
 
         def states(wav: Tensor) -> States:
             layers, last = session.run(None, {"wavs": wav[None].numpy()})
-            numbered = {number: torch.from_numpy(layer[0]) for number, layer in enumerate(layers)}
-            return {**numbered, "last": torch.from_numpy(last[0])}
+            numbered: dict[int | str, Tensor] = dict(enumerate(torch.from_numpy(layer[0]) for layer in layers))
+            return numbered | {"last": torch.from_numpy(last[0])}
 
         return OtherSide(states, lambda wav: wav, scales=True)
