@@ -7,6 +7,7 @@ from pathlib import Path
 from espnet2.data.index import AudioIndex
 from espnet2.units.card import check_card, require_card
 from espnet2.units.labelling import LabelFiles, check_teacher_and_rate, label_part, labels_done, merge_labels
+from espnet2.units.source import parse_layer
 from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 
@@ -19,7 +20,7 @@ def main() -> int:
     parser.add_argument("--num_jobs", type=int, default=1, help="how many shards")
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda: where features are computed")
     parser.add_argument("--num_clusters", type=int, help="refuse a k-means of another size")
-    parser.add_argument("--layer", type=int, help="refuse a k-means of another layer")
+    parser.add_argument("--layer", type=parse_layer, help="refuse a k-means of another layer, or of other joined ones")
     parser.add_argument(
         "--check",
         action="store_true",

@@ -3,7 +3,9 @@
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from espnet2.units.card import KMeansCard, check_card, read_card, save_kmeans
 from espnet2.units.request import (
@@ -14,11 +16,14 @@ from espnet2.units.request import (
     require_disk,
     require_memory,
 )
-from espnet2.units.sampling import Sample
+from espnet2.units.sampling import TO_FIT, Sample
 from espnet2.units.source import make_extractor
 from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.show import format_bytes
+
+if TYPE_CHECKING:  # torch is loaded late
+    from espnet2.units.frame_transform import Projection
 
 NOT_THERE = 3  # exit status of --check
 
@@ -72,32 +77,39 @@ def _forecast(request: SampleRequest, arguments: argparse.Namespace) -> None:
     if request.source.model and (teacher / "config.yaml").exists() and not (teacher / "train.done").exists():
         print(f"warning: the training of {teacher} is not finished; its last checkpoint is used", file=sys.stderr)
     extractor = make_extractor(request.source, request.index.sample_rate, device="meta")
-    plan = request.plan(extractor.geometry)
-    require_disk(arguments.output_dir, FLOAT_BYTES * plan.num_frames * extractor.dim)
-    needed = forecast_fit_bytes(plan.num_frames, extractor.dim, arguments.num_clusters)
+    plan, width = request.plan(extractor.geometry), extractor.num_layers * extractor.dim
+    request.transform.check_width(width, request.source.describe())
+    require_disk(arguments.output_dir, request.disk_bytes(plan, width))
+    needed = forecast_fit_bytes(plan.num_frames, request.transform.projected_dim or width, arguments.num_clusters)
     print(
-        f"{request.describe(plan, extractor.dim)}; k-means with {arguments.num_clusters} clusters "
+        f"{request.describe(plan, width)}; k-means with {arguments.num_clusters} clusters "
         f"takes {format_bytes(needed)} of memory",
         file=sys.stderr,
     )
 
 
 def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
+    import torch
+
+    from espnet2.units.frame_transform import FrameTransform
     from espnet2.units.kmeans import fit_kmeans, forecast_fit_bytes
 
     marks = [request.fingerprint(job, arguments.num_jobs) for job in range(1, arguments.num_jobs + 1)]
     sample = Sample.open(arguments.features_dir, marks)
-    needed = forecast_fit_bytes(sample.num_frames, sample.dim, arguments.num_clusters)
+    projection = _fit_projection(request, arguments.features_dir, marks)
+    dim = request.transform.projected_dim or sample.dim
+    needed = forecast_fit_bytes(sample.num_frames, dim, arguments.num_clusters)
     print(
-        f"k-means: {sample.num_frames:,} frames of {sample.dim} values, {arguments.num_clusters} clusters: "
+        f"k-means: {sample.num_frames:,} frames of {dim} values, {arguments.num_clusters} clusters: "
         f"{format_bytes(needed)} of memory",
         file=sys.stderr,
         flush=True,
     )
     require_memory(needed)
     began = time.monotonic()
+    project = FrameTransform(request.transform, projection).project
     result = fit_kmeans(
-        sample.read(),
+        sample.read_as(lambda frames: project(torch.from_numpy(frames)).numpy(), dim),
         arguments.num_clusters,
         seed=arguments.seed,
         num_starts=arguments.num_starts,
@@ -116,7 +128,7 @@ def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
         teacher_hash=source.teacher_hash,
         convention=source.convention,
         num_clusters=arguments.num_clusters,
-        dim=sample.dim,
+        dim=dim,
         label_rate=sample.frame_rate,
         sample_rate=request.index.sample_rate,
         seed=request.seed,
@@ -127,8 +139,22 @@ def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
         num_frames=result.num_frames,
         inertia=result.inertia,
         num_passes=result.num_passes,
+        **asdict(request.transform),
     )
-    return save_kmeans(arguments.output_dir, result.centroids, card)
+    return save_kmeans(arguments.output_dir, result.centroids, card, projection)
+
+
+def _fit_projection(request: SampleRequest, features_dir: Path, marks: list[str]) -> "Projection | None":
+    if not request.transform.projected_dim:
+        return None
+    import torch
+
+    from espnet2.units.frame_transform import fit_projection
+
+    sample = Sample.open(features_dir, marks, TO_FIT)
+    require_memory(FLOAT_BYTES * sample.num_frames * sample.dim + 3 * 8 * sample.dim**2)
+    print(f"{request.transform.describe()}: fitted on {sample.num_frames:,} frames", file=sys.stderr, flush=True)
+    return fit_projection(torch.from_numpy(sample.read()), request.transform)
 
 
 if __name__ == "__main__":

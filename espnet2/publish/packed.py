@@ -119,10 +119,11 @@ def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Path | None) ->
     chosen = {**({targets.resolve().name: targets} if targets is not None else {}), **kmeans}
     described = []
     for name, path in chosen.items():
-        centroids, card = load_kmeans(path)
+        centroids, card, projection = load_kmeans(path)
         portable = KMeansCard(**without_paths(asdict(card)))
         portable = replace(portable, train_sets=tuple(Path(train_set).name for train_set in portable.train_sets))
-        written = save_kmeans(folder / FOLDER / name, centroids, replace(portable, model=Path(card.model).name))
+        portable = replace(portable, model=Path(card.model).name)
+        written = save_kmeans(folder / FOLDER / name, centroids, portable, projection)
         assert written.hash == card.hash  # labels made with it elsewhere stay labels of this k-means
         of = written.source.describe()
         described.append(

@@ -22,9 +22,9 @@ from espnet2.models.locate import HUB
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.lengths import valid_frames
 from espnet2.ssl.modules.norm import normalise_over_time
-from espnet2.units.card import KMeansCard, load_kmeans
+from espnet2.units.card import load_kmeans
 from espnet2.units.carried import carried_kmeans, require_own_kmeans
-from espnet2.units.kmeans import assign
+from espnet2.units.kmeans_units import KMeansUnits
 from espnet2.utils.errors import UserError
 
 CODES = "codes_"  # and a number: units of the method's own codebooks
@@ -76,7 +76,7 @@ class SpeechEncoder(nn.Module):
         self.num_layers: int = model.encoder.num_layers
         self.dim: int = model.encoder.dim
         self._kmeans = dict(kmeans or {})
-        self._loaded: dict[str, tuple[Tensor, KMeansCard]] = {}
+        self._loaded: dict[str, KMeansUnits] = {}
 
     @classmethod
     def from_pretrained(
@@ -182,20 +182,23 @@ class SpeechEncoder(nn.Module):
             )
         wavs, lengths = self._prepared(wavs, lengths, sample_rate)
         if source in self._kmeans:
-            centroids, card = self._centroids(source)
-            (features,), frames = self.model.first.extract(wavs, lengths, (card.layer,))
-            ids = assign(features.flatten(0, 1).float(), centroids).unflatten(0, features.shape[:2])
-        else:
-            codes = self.model.first.codes(wavs, lengths)
-            ids, frames = codes.codes[int(source.removeprefix(CODES))], codes.lengths
+            return self._kmeans_units(wavs, lengths, source)
+        codes = self.model.first.codes(wavs, lengths)
+        ids, frames = codes.codes[int(source.removeprefix(CODES))], codes.lengths
         valid = valid_frames(frames, ids.size(1))
         return Units(ids if valid is None else ids.masked_fill(~valid, NO_UNIT), frames, source)
 
-    def _centroids(self, source: str) -> tuple[Tensor, KMeansCard]:
-        if source not in self._loaded:
-            self._loaded[source] = load_kmeans(self._kmeans[source])
-        centroids, card = self._loaded[source]
-        return centroids.to(self.device), card
+    def _kmeans_units(self, wavs: Tensor, lengths: Tensor, source: str) -> Units:
+        """Row by row: what is done to features before k-means may look at whole utterances."""
+        units = self._loaded.get(source)
+        if units is None or units.centroids.device != self.device:
+            units = self._loaded[source] = KMeansUnits(load_kmeans(self._kmeans[source]), self.device)
+        layers, frames = self.model.first.extract(wavs, lengths, units.card.source.layers)
+        features = torch.stack(layers).float()  # (layers, batch, frames, dim)
+        ids = torch.full(features.shape[1:3], NO_UNIT, device=features.device)
+        for row, length in enumerate(frames.tolist()):
+            ids[row, :length] = units(features[:, row, :length])
+        return Units(ids, frames, source)
 
     def _prepared(self, wavs: Tensor, lengths: Tensor | None, sample_rate: int | None) -> tuple[Tensor, Tensor]:
         """Checked, on the device, scaled as in training: (batch, samples), (batch,)."""

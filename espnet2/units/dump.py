@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -25,8 +26,9 @@ from espnet2.units.features import (
     LayerFeatures,
     MfccFeatures,
 )
+from espnet2.units.frame_transform import OpenParts
 from espnet2.units.kaldi_audio import KaldiAudio, Loaded, read_ahead, windows
-from espnet2.units.kmeans import assign
+from espnet2.units.kmeans_units import KMeansUnits
 from espnet2.units.own_codes import CodeFeatures
 from espnet2.units.sampling import fingerprint
 from espnet2.units.unit_file import UnitCard
@@ -77,15 +79,9 @@ def model_to_dump(name: str, checkpoint: str, *, kind: str, kmeans: str) -> Mode
     return find_model(name, checkpoint) if name else None
 
 
-class KMeansUnits:
-    """Features of one layer to the numbers of their nearest centroids, as features of one value."""
-
-    def __init__(self, centroids: Tensor, device: torch.device) -> None:
-        self.centroids = centroids.to(device)
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """(1, frames, dim) -> (1, frames, 1)."""
-        return assign(features[0].to(self.centroids.device), self.centroids)[None, :, None]
+def as_features(units: KMeansUnits) -> Callable[[OpenParts], Iterator[Tensor]]:
+    """Parts of an utterance, (layers, frames, dim) each, to its units as features of one value, (1, frames, 1)."""
+    return lambda open_parts: (ids[None, :, None] for ids in units.stream(open_parts))
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ class _Work:
     """The opened request."""
 
     extractor: FeatureExtractor
-    convert: Callable[[Tensor], Tensor]
+    convert: Callable[[OpenParts], Iterator[Tensor]]  # of one utterance
     dim: int  # of what is written
     folders: tuple[Path, ...]  # one for each layer
     marks: tuple[str, ...]  # fingerprints of all jobs
@@ -199,9 +195,11 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
     else:
         kmeans = _find_kmeans(request)
         card = require_own_kmeans(kmeans, request.model) if request.model else require_card(kmeans)
-        centroids, names = load_kmeans(kmeans)[0], ["units"]
-        extractor = LayerFeatures(loaded.model, [card.layer], *common, **options) if loaded else MfccFeatures(common[0])
-        convert = KMeansUnits(centroids, torch.device(common[1]))
+        names, kmeans_layers = ["units"], card.source.layers
+        extractor = (
+            LayerFeatures(loaded.model, kmeans_layers, *common, **options) if loaded else MfccFeatures(common[0])
+        )
+        convert = as_features(KMeansUnits(load_kmeans(kmeans), common[1]))
         units = UnitCard(card.num_clusters, card.label_rate, card.describe(), card.hash)
     if units and request.num_clusters not in (None, units.num_units):
         raise UserError(f"--num_clusters {request.num_clusters}: {units.source} has {units.num_units} units")
@@ -211,7 +209,7 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
     settings = [model_hash, names, request.kind, marked, audio.hash, request.channel, *list(options.values())[1:]]
     marks = tuple(fingerprint(*settings, job, request.num_jobs) for job in range(1, request.num_jobs + 1))
     dim = 1 if convert else extractor.dim
-    return _Work(extractor, convert or (lambda features: features), dim, folders, marks, units)
+    return _Work(extractor, convert or (lambda open_parts: open_parts()), dim, folders, marks, units)
 
 
 def _wants_codes(request: DumpRequest, loaded: LoadedModel | None) -> bool:
@@ -255,7 +253,7 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
     items = audio.load(rows.start, rows.stop) if len(rows) else iter(())
     count = 0
     for window in read_ahead(windows(items, limit)):
-        for item, parts in zip(window, _features(work.extractor, window), strict=True):
+        for item, open_parts in zip(window, _features(work.extractor, window), strict=True):
             count += 1
             if item.wav is None:
                 files.reject(item.utt_id, item.rejected)
@@ -263,7 +261,7 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
                 needed = work.extractor.geometry.num_samples(1)
                 files.reject(item.utt_id, f"short: {len(item.wav)} samples make no frame; one needs {needed}")
             else:
-                numpy = (work.convert(part).cpu().numpy() for part in parts)
+                numpy = (part.cpu().numpy() for part in work.convert(open_parts))
                 files.write(item.utt_id, item.number, numpy, work.dim)
                 samples += len(item.wav)
             progress.show(count, samples)
@@ -272,14 +270,18 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
     report(f"{count:,} utterances, {hours:.3f} h of audio in {seconds:.1f} s: {speed:,.0f} times real time")
 
 
-def _features(extractor: FeatureExtractor, window: list[Loaded]) -> Iterator[Iterator[Tensor]]:
-    """Of each utterance its parts, (layers, frames, dim): one part, but for audio that is cut into chunks."""
+def _features(extractor: FeatureExtractor, window: list[Loaded]) -> Iterator[OpenParts]:
+    """What opens the parts of each utterance, (layers, frames, dim): one, but for audio that is cut into chunks."""
     short = {item.number: item.wav for item in window if item.wav is not None and not extractor.is_long(len(item.wav))}
     features = dict(zip(short, extractor.extract(list(short.values())), strict=True))
     for item in window:
         if item.wav is None:
-            yield iter(())
+            yield lambda: iter(())
         elif item.number in features:
-            yield iter([features.pop(item.number)])
+            yield partial(_one_part, features.pop(item.number))
         else:
-            yield extractor.stream(item.wav)
+            yield partial(extractor.stream, item.wav)
+
+
+def _one_part(features: Tensor) -> Iterator[Tensor]:
+    yield features

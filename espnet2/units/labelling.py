@@ -84,9 +84,10 @@ def label_part(
         UserError: no k-means, a teacher that changed since, or audio of another rate.
     """
     from espnet2.units.features import map_features
-    from espnet2.units.kmeans import assign
+    from espnet2.units.kmeans_units import KMeansUnits
 
-    centroids, card = load_kmeans(kmeans_dir)
+    kmeans = load_kmeans(kmeans_dir)
+    card = kmeans.card
     index = AudioIndex.open(dump_set)
     rows = job_part(np.arange(len(index)), job, num_jobs)
     files = LabelFiles(kmeans_dir, dump_set)
@@ -97,13 +98,13 @@ def label_part(
         return len(rows)
     current = check_teacher_and_rate(kmeans_dir, card, index)
     extractor = make_extractor(current, index.sample_rate, device)
-    on_device = centroids.to(device)
+    units = KMeansUnits(kmeans, device)
     audio_seconds = index.num_samples[rows].sum() / index.sample_rate
     progress = AudioProgress(f"labels, shard {job} of {num_jobs}", float(audio_seconds), report)
 
     def line(row: int, features: Tensor) -> str:
         progress.add(index.num_samples[row] / index.sample_rate)
-        return " ".join([index.utt_id(row), *map(str, assign(features[0].to(device), on_device).tolist())]) + "\n"
+        return " ".join([index.utt_id(row), *map(str, units(features).tolist())]) + "\n"
 
     files.part_card(job).unlink(missing_ok=True)
     with atomic_write(files.part(job)) as stream:

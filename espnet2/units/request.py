@@ -2,13 +2,14 @@
 
 import argparse
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.units.sampling import SamplePlan, fingerprint, plan_sample
-from espnet2.units.source import FEATURES, MFCC, FeatureIdentity, FeatureSource, resolve_source
+from espnet2.units.source import FEATURES, MFCC, FeatureIdentity, FeatureSource, parse_layer, resolve_source
+from espnet2.units.transform import NORMALIZATIONS, TransformOptions
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import format_bytes
 
@@ -23,6 +24,10 @@ class SampleIdentity(FeatureIdentity):
     max_frames: int
     seed: int
     index_hash: str
+    normalize: str
+    smooth_frames: int
+    pca_dim: int
+    whiten_dim: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class SampleRequest:
     portion: float
     max_frames: int
     seed: int
+    transform: TransformOptions
 
     @property
     def identity(self) -> SampleIdentity:
@@ -44,19 +50,29 @@ class SampleRequest:
             "max_frames": self.max_frames,
             "seed": self.seed,
             "index_hash": self.index.hash,
+            "normalize": self.transform.normalize,
+            "smooth_frames": self.transform.smooth_frames,
+            "pca_dim": self.transform.pca_dim,
+            "whiten_dim": self.transform.whiten_dim,
         }
 
     def fingerprint(self, job: int, num_jobs: int) -> str:
         """Of one shard of the sample."""
-        return fingerprint(self.identity, job, num_jobs)
+        unchanged = set(asdict(self.transform)) - set(self.transform.changed)  # shards of older versions stay good
+        return fingerprint({key: value for key, value in self.identity.items() if key not in unchanged}, job, num_jobs)
 
     def describe(self, plan: SamplePlan, dim: int) -> str:
         """What the sample holds and takes, for messages."""
         return (
             f"{self.source.describe()}: {len(plan.rows):,} of {len(self.index):,} utterances, "
             f"{100 * plan.keep:.3g} % of their frames: {plan.num_frames:,} frames of {dim} values, "
-            f"{format_bytes(FLOAT_BYTES * plan.num_frames * dim)} on disk"
+            f"{format_bytes(self.disk_bytes(plan, dim))} on disk"
         )
+
+    def disk_bytes(self, plan: SamplePlan, dim: int) -> int:
+        """Of the sample, and of the one that PCA or whitening is fitted on."""
+        to_fit = plan.num_frames_to_fit if self.transform.projected_dim else 0
+        return FLOAT_BYTES * (plan.num_frames + to_fit) * dim
 
     def plan(self, geometry: FrameGeometry) -> SamplePlan:
         """As `plan_sample`."""
@@ -67,11 +83,23 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that `read_request` reads."""
     parser.add_argument("--dump_sets", required=True, help='training sets after stage 6, "dump/a dump/b"')
     parser.add_argument("--feature", choices=FEATURES, default=MFCC)
-    parser.add_argument("--layer", type=int, default=0, help="of the model, from 1; mfcc has none")
+    parser.add_argument(
+        "--layer", type=parse_layer, default=0, help="of the model, from 1; 1+2+3 joins several; mfcc has none"
+    )
     parser.add_argument("--model", default="", help="exp/<name>: the teacher, for espnet_hubert")
     parser.add_argument("--portion", type=float, default=1.0, help="share of the utterances to sample (%(default)s)")
     parser.add_argument("--max_frames", type=int, default=MAX_FRAMES, help="most frames to keep (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample and of k-means (%(default)s)")
+    parser.add_argument(
+        "--normalize", choices=NORMALIZATIONS, default=NORMALIZATIONS[0], help="taken from the features (%(default)s)"
+    )
+    parser.add_argument(
+        "--smooth_frames", type=int, default=1, help="moving mean over so many frames, an odd number (%(default)s)"
+    )
+    parser.add_argument("--pca_dim", type=int, default=0, help="principal components to keep; 0: no PCA")
+    parser.add_argument(
+        "--whiten_dim", type=int, default=0, help="the same, each scaled to variance 1; 0: no whitening"
+    )
 
 
 def read_request(arguments: argparse.Namespace) -> SampleRequest:
@@ -80,9 +108,10 @@ def read_request(arguments: argparse.Namespace) -> SampleRequest:
     Raises:
         UserError: an index or the teacher is missing.
     """
+    transform = TransformOptions(arguments.normalize, arguments.smooth_frames, arguments.pca_dim, arguments.whiten_dim)
     source = resolve_source(arguments.feature, arguments.layer, arguments.model)
     index = open_indexes(arguments.dump_sets.split())
-    return SampleRequest(source, index, arguments.portion, arguments.max_frames, arguments.seed)
+    return SampleRequest(source, index, arguments.portion, arguments.max_frames, arguments.seed, transform)
 
 
 def require_disk(directory: Path, needed_bytes: int) -> None:

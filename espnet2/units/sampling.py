@@ -1,6 +1,6 @@
 """An index and a share of its utterances in, a sample of frames on disk out, the same for any number of jobs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypedDict
@@ -22,6 +22,13 @@ class SamplePlan:
     rows: np.ndarray  # (utterances,) of the index, ascending
     keep: float  # share of the frames of these utterances
     num_frames: int  # about so many frames in all
+    keep_to_fit: float = 0.0  # share of the frames that PCA and whitening are fitted on
+    num_frames_to_fit: int = 0
+
+
+TO_FIT = "to_fit"  # name of the shards that PCA and whitening are fitted on
+FIT_FRAMES = 100_000  # of PCA and whitening: over 40 for each of three joined layers' 2,304 values
+CHUNK_FRAMES = 65_536  # borders of chunks do not depend on those of shards, so neither does rounding
 
 
 def plan_sample(
@@ -41,7 +48,8 @@ def plan_sample(
         raise UserError(f"--portion {portion}: expected a share of the utterances, above 0 and up to 1")
     rows = choose_share(index, np.arange(len(index)), portion=portion, seed=seed)
     total = int(geometry.output_lengths(np.asarray(index.num_samples)[rows]).sum())
-    return SamplePlan(rows, min(1.0, max_frames / max(total, 1)), min(total, max_frames))
+    shares = [min(1.0, limit / max(total, 1)) for limit in (max_frames, FIT_FRAMES)]
+    return SamplePlan(rows, shares[0], min(total, max_frames), shares[1], min(total, FIT_FRAMES))
 
 
 def sampled_frames(utt_id: str, num_frames: int, keep: float, seed: int) -> np.ndarray:
@@ -75,18 +83,19 @@ class ShardJson(TypedDict):
 
 @dataclass(frozen=True)
 class FeatureShard:
-    """Sampled frames of one array job: `features.<job>.npy` and, written last, `features.<job>.json`."""
+    """Sampled frames of one array job: `<name>.<job>.npy` and, written last, `<name>.<job>.json`."""
 
     directory: Path
     job: int
+    name: str = "features"
 
     @property
     def frames_path(self) -> Path:
-        return self.directory / f"features.{self.job}.npy"
+        return self.directory / f"{self.name}.{self.job}.npy"
 
     @property
     def card_path(self) -> Path:
-        return self.directory / f"features.{self.job}.json"
+        return self.directory / f"{self.name}.{self.job}.json"
 
     def is_done(self, fingerprint: str) -> bool:
         """Whether the shard is there and was made from exactly this."""
@@ -124,13 +133,13 @@ class Sample:
     frame_rate: float  # per second
 
     @classmethod
-    def open(cls, directory: Path, fingerprints: list[str]) -> "Sample":
+    def open(cls, directory: Path, fingerprints: list[str], name: str = "features") -> "Sample":
         """Find the shards of all jobs.
 
         Raises:
             UserError: one is missing, or was made from something else.
         """
-        shards = tuple(FeatureShard(directory, job) for job in range(1, len(fingerprints) + 1))
+        shards = tuple(FeatureShard(directory, job, name) for job in range(1, len(fingerprints) + 1))
         for shard, mark in zip(shards, fingerprints, strict=True):
             if not shard.is_done(mark):
                 raise UserError(
@@ -144,12 +153,20 @@ class Sample:
 
     def read(self) -> np.ndarray:
         """The frames in the order of the jobs: (frames, dim) float32 in memory."""
-        frames = np.empty((self.num_frames, self.dim), dtype=np.float32)
-        first = 0
-        for shard in self.shards:
-            part = np.load(shard.frames_path, mmap_mode="r")
-            frames[first : first + len(part)] = part
-            first += len(part)
+        return self.read_as(lambda frames: frames, self.dim)
+
+    def read_as(self, convert: Callable[[np.ndarray], np.ndarray], dim: int) -> np.ndarray:
+        """The frames in the order of the jobs, converted a chunk at a time: (frames, dim) float32 in memory."""
+        frames = np.empty((self.num_frames, dim), dtype=np.float32)
+        shards = [np.load(shard.frames_path, mmap_mode="r") for shard in self.shards]
+        starts = np.cumsum([0, *map(len, shards)])
+        for first in range(0, self.num_frames, CHUNK_FRAMES):
+            last = min(first + CHUNK_FRAMES, self.num_frames)
+            parts = [
+                shard[max(0, first - start) : max(0, last - start)]
+                for shard, start in zip(shards, starts, strict=False)
+            ]
+            frames[first:last] = convert(np.concatenate(parts))
         return frames
 
 

@@ -13,9 +13,13 @@ train_stop_iter=          # Last iteration to run; empty runs as many as there a
 train_configs=            # Training configs. Required.
 n_clusters="100 500"      # Units.
 features_km="mfcc espnet_hubert" # Features to cluster: mfcc, or espnet_hubert: a layer of the iteration before.
-layers_km="0 6"           # Layers to cluster, 1-based; mfcc has none: write 0.
+layers_km="0 6"           # Layers to cluster, 1-based; mfcc has none: write 0. 4+5+6 joins several, frame by frame.
 teacher=                  # Model to cluster in iteration 0, with espnet_hubert there: exp/<name>, hf:<user>/<name>, a file.
 portion_km="1.0 0.1"      # Share of the training utterances that k-means sees.
+normalize_km=none         # Taken from the features: none, utterance-mean or utterance-mean-variance. One value serves all iterations.
+pca_dim_km=0              # Principal components that are kept; 0: no PCA. One value serves all.
+whiten_dim_km=0           # The same, each scaled to variance 1; 0: no whitening. One value serves all.
+smooth_frames_km=1        # Moving mean over so many frames, an odd number; 1: none. One value serves all.
 seed_km=0                 # Seed of k-means.
 gpu_dump_feature=false    # Compute features to cluster on a GPU.
 hubert_args=              # Overrides of every training config, such as "--max_update 1000".
@@ -62,6 +66,8 @@ for ((iteration = train_start_iter; iteration <= train_stop_iter && first_stage 
         fi
         for dset in ${trained} ${valid_set}; do need "${dumpdir}/${dset}/index/index.json" 4; done
         scripts/km/learn_kmeans.sh --feature "${features[iteration]}" --layer "${layers[iteration]}" --model "${clustered}" \
+            --normalize "${normalizations[iteration]}" --pca_dim "${pca_dims[iteration]}" \
+            --whiten_dim "${whiten_dims[iteration]}" --smooth_frames "${smooth_widths[iteration]}" \
             --portion "${portions[iteration]}" --num_clusters "${clusters[iteration]}" --seed "${seed_km}" --nj "${nj}" \
             --gpu_dump_feature "${gpu_dump_feature}" --cmd "${train_cmd}" --python "${python}" \
             "$(paths "${dumpdir}" "${trained}")" "${kmeans}"

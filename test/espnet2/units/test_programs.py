@@ -8,33 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kmeans_programs import label, learn
 from safetensors.torch import load_file, save_file
 from tiny_units import run_program, write_experiment
 
 from espnet2.data.index import AudioIndex
-from espnet2.data.labels.packed import PackedLabels
 from espnet2.data.waveform import load_wav
 from espnet2.units.card import load_kmeans, read_card
 from espnet2.units.features import MfccFeatures
 from espnet2.units.kmeans import assign
 from espnet2.utils.errors import UserError
 from espnet2.utils.kaldi_table import read_table
-
-
-def learn(corpus: Path, kmeans: Path, *options: object, num_jobs: int = 1, num_clusters: int = 6) -> None:
-    sample = ["--dump_sets", corpus / "dump/train", *options]
-    for job in range(1, num_jobs + 1):
-        words = ["--output_dir", kmeans / "features", "--job", job, "--num_jobs", num_jobs]
-        run_program("ssl_dump_features", *sample, *words)
-    words = ["--num_clusters", num_clusters, "--features_dir", kmeans / "features", "--num_jobs", num_jobs, kmeans]
-    run_program("ssl_learn_kmeans", *sample, *words)
-
-
-def label(kmeans: Path, dump_set: Path, *, num_jobs: int = 1) -> PackedLabels:
-    for job in range(1, num_jobs + 1):
-        run_program("ssl_kmeans_labels", "--job", job, "--num_jobs", num_jobs, kmeans, dump_set)
-    run_program("ssl_kmeans_labels", "--merge", "--num_jobs", num_jobs, kmeans, dump_set)
-    return PackedLabels.open(kmeans / "labels" / dump_set.name)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +30,8 @@ def mfcc_kmeans(corpus, tmp_path_factory) -> Path:
 
 
 def test_a_kmeans_folder_says_what_it_is(corpus, mfcc_kmeans):
-    centroids, card = load_kmeans(mfcc_kmeans)
+    centroids, card, projection = load_kmeans(mfcc_kmeans)
+    assert projection is None
     assert centroids.shape == (6, 39) and torch.isfinite(centroids).all()
     assert (card.feature, card.layer, card.label_rate, card.seed) == ("mfcc", 0, 100.0, 0)
     assert card.index_hash == AudioIndex.open(corpus / "dump/train").hash
@@ -66,7 +51,7 @@ def test_the_number_of_jobs_changes_nothing(corpus, tmp_path, options):
 def test_labels_are_the_nearest_centroids_in_the_order_of_the_index(corpus, mfcc_kmeans):
     packed = label(mfcc_kmeans, corpus / "dump/dev", num_jobs=2)
     index = AudioIndex.open(corpus / "dump/dev")
-    centroids, card = load_kmeans(mfcc_kmeans)
+    centroids, card, _ = load_kmeans(mfcc_kmeans)
     text = read_table(mfcc_kmeans / "labels/dev.txt")
     assert list(text) == [index.utt_id(row) for row in range(len(index))]
     assert (packed.num_classes, packed.label_rate, packed.index_hash) == (6, 100.0, index.hash)

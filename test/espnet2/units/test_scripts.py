@@ -62,9 +62,78 @@ def test_sets_to_labels_and_links(recipe, root):
     assert read_card(recipe / KMEANS).num_clusters == 5
 
 
+def test_features_are_changed_before_they_are_clustered(recipe, root, experiment):
+    kmeans = "exp/kmeans/iter1_espnet_hubert_l1+2_utterance-mean_whiten4_smooth3_km5"
+    options = ["--feature", "espnet_hubert", "--layer", "1+2", "--model", str(experiment), "--num_clusters", "5"]
+    change = ["--normalize", "utterance-mean", "--whiten_dim", "4", "--smooth_frames", "3"]
+    words = ["--nj", "2", "--python", sys.executable]
+    learned = run(recipe, root, "scripts/km/learn_kmeans.sh", *words, *options, *change, "dump/train", kmeans)
+    assert learned.returncode == 0, learned.stderr
+    card = read_card(recipe / kmeans)
+    assert (card.layer, card.normalize, card.whiten_dim, card.smooth_frames) == ("1+2", "utterance-mean", 4, 3)
+    labelled = run(recipe, root, "scripts/km/dump_labels.sh", *words, kmeans, "dump/dev")
+    assert labelled.returncode == 0, labelled.stderr
+    linked = run(recipe, root, "scripts/km/link_labels.sh", "--lang", "en", kmeans, "dev")
+    assert linked.returncode == 0, linked.stderr
+    name = "espnet_hubert_utterance-mean_whiten4_smooth3"
+    assert (recipe / f"data/en_token_list_kmeans_iter1_{name}_5clusters/word/tokens.txt").exists()
+    assert (recipe / f"dump/ssl_feats/{name}/layer_1+2/dev/pseudo_labels_km5.txt").exists()
+    again = run(recipe, root, "scripts/km/learn_kmeans.sh", *words, *options, "dump/train", kmeans)
+    assert again.returncode == 2 and "normalize 'utterance-mean', not 'none'" in again.stderr
+
+
+def iterations(root: Path, *assignments: str) -> subprocess.CompletedProcess:
+    """The names that iterations.sh makes of its lists, for two iterations."""
+    defaults = """
+        train_configs="conf/train_hubert_a.yaml conf/train_hubert_b.yaml" n_clusters="5 6" layers_km="0 1+2"
+        features_km="mfcc espnet_hubert" portion_km="1 1" train_start_iter=0 train_stop_iter= teacher= hubert_tag=
+        normalize_km=none pca_dim_km=0 whiten_dim_km=0 smooth_frames_km=1 expdir=exp
+    """
+    script = f"""set -euo pipefail
+        die() {{ echo "$*" >&2; exit 1; }}
+        {defaults}
+        {"; ".join(assignments)}
+        . scripts/km/iterations.sh
+        kmeans_name 0; kmeans_name 1; experiment 1"""
+    folder = root / "egs2/TEMPLATE/hubert1"
+    return subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_names_tell_units_apart(root):
+    assert iterations(root).stdout.split() == [
+        "iter0_mfcc_km5", "iter1_espnet_hubert_l1+2_km6", "exp/hubert_iter1_b_espnet_hubert_l1+2_km6"
+    ]  # fmt: skip
+    changed = iterations(root, 'normalize_km="utterance-mean none"', 'whiten_dim_km="0 64"', "smooth_frames_km=3")
+    assert changed.stdout.split()[:2] == [
+        "iter0_mfcc_utterance-mean_smooth3_km5", "iter1_espnet_hubert_l1+2_whiten64_smooth3_km6"
+    ]  # fmt: skip
+    assert iterations(root, "pca_dim_km=13").stdout.split()[0] == "iter0_mfcc_pca13_km5"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("normalize_km=mean", "--normalize_km: unknown 'mean'; known are none, utterance-mean and utterance-mean-var"),
+        ("smooth_frames_km=4", "--smooth_frames_km: '4' is not an odd number of frames"),
+        ("smooth_frames_km=-3", "--smooth_frames_km: '-3' is not an odd number"),
+        ("whiten_dim_km=x", "--whiten_dim_km: 'x' is not a number of dimensions"),
+        ("pca_dim_km=-1", "--pca_dim_km: '-1' is not a number of dimensions"),
+        ('pca_dim_km="0 4" whiten_dim_km=4', "whitening is a scaled PCA; give one of the two for iteration 1"),
+        ('whiten_dim_km="1 2 3"', "--whiten_dim_km has 3 values, --train_configs has 2: give one value for all"),
+        ("normalize_km=", "--normalize_km has 0 values"),
+        ('layers_km="0 1+"', "--layers_km: '1+' of iteration 1 is not a layer (1 is the first), nor layers to join"),
+    ],
+)
+def test_changes_that_make_no_sense(root, assignment, message):
+    result = iterations(root, assignment)
+    assert result.returncode == 1 and message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--smooth_frames", "2", "dump/train", KMEANS], "--smooth_frames 2: expected an odd number"),
+        (["--whiten_dim", "40", "dump/train", KMEANS], "a frame of mfcc has only 39 values"),
         (["--layers", "3", "dump/train", KMEANS], "unknown option --layers; did you mean --layer?"),
         (["dump/train"], "Usage"),
         (["--feature", "plp", "dump/train", KMEANS], "invalid choice: 'plp'"),

@@ -4,8 +4,12 @@
 set -euo pipefail
 
 feature=mfcc              # mfcc, or espnet_hubert: a layer of --model.
-layer=0                   # Layer of the model, from 1; mfcc has none.
+layer=0                   # Layer of the model, from 1; 1+2+3 joins several; mfcc has none.
 model=                    # exp/<name>: the teacher.
+normalize=none            # Taken from the features: none, utterance-mean or utterance-mean-variance.
+pca_dim=0                 # Principal components that are kept; 0: no PCA.
+whiten_dim=0              # The same, each scaled to variance 1; 0: no whitening.
+smooth_frames=1           # Moving mean over so many frames, an odd number.
 portion=1.0               # Share of the training utterances that k-means sees.
 max_frames=2000000        # Most frames to keep of these.
 num_clusters=100          # Units.
@@ -25,6 +29,7 @@ dump_sets=$1
 kmeans=$2
 
 sample=(--dump_sets "${dump_sets}" --feature "${feature}" --layer "${layer}" --model "${model}" --portion "${portion}"
+    --normalize "${normalize}" --pca_dim "${pca_dim}" --whiten_dim "${whiten_dim}" --smooth_frames "${smooth_frames}"
     --max_frames "${max_frames}" --seed "${seed}")
 status=0
 "${python}" -m espnet2.bin.ssl_learn_kmeans "${sample[@]}" --num_clusters "${num_clusters}" --check "${kmeans}" || status=$?

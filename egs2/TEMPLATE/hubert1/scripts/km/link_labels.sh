@@ -3,6 +3,7 @@
 # Usage: scripts/km/link_labels.sh --lang en exp/kmeans/iter1_espnet_hubert_l6_km500 train dev
 #   data/<lang>_token_list_kmeans_iter<i>_<f>_<K>clusters/word/tokens.txt
 #   dump/ssl_feats/<f>/layer_<x>/<set>/pseudo_labels_km<K>.txt      (mfcc has no layer: dump/ssl_feats/mfcc/<set>/)
+# <f> holds what was done to the features: mfcc_utterance-mean, espnet_hubert_whiten64_smooth3.
 set -euo pipefail
 
 lang=noinfo               # Language of the corpus: part of the name.
@@ -17,11 +18,11 @@ shift
 
 name=$(basename "${kmeans}")
 [[ "${name}" =~ ^iter([0-9]+)_(.+)_km([0-9]+)$ ]] ||
-    die "${kmeans}: expected a folder named iter<i>_<feature>[_l<layer>]_km<K>"
+    die "${kmeans}: expected a folder named iter<i>_<feature>[_l<layer>][_<what was done to them>]_km<K>"
 iteration=${BASH_REMATCH[1]} feature=${BASH_REMATCH[2]} clusters=${BASH_REMATCH[3]}
 folder=${feature}
-if [[ "${feature}" =~ ^(.+)_l([0-9]+)$ ]]; then
-    feature=${BASH_REMATCH[1]}
+if [[ "${feature}" =~ ^(.+)_l([0-9+]+)(_.+)?$ ]]; then
+    feature=${BASH_REMATCH[1]}${BASH_REMATCH[3]}
     folder=${feature}/layer_${BASH_REMATCH[2]}
 fi
 
