@@ -3,9 +3,11 @@
 tools/check_install.py reads REQUIRED and EXTRAS from here; tools/requirements*.txt pin one version of each.
 """
 
+import re
+from pathlib import Path
+
 # The distribution is not called "espnet": PyPI's espnet is another project which also installs a package named espnet2.
 NAME = "espnet2-ssl"
-VERSION = "0.1.0"
 PYTHON_REQUIRES = ">=3.10"
 
 REQUIRED = [
@@ -71,6 +73,12 @@ EXTRAS = {
 }
 
 
+def version() -> str:
+    """`espnet2.__version__`, without importing what may not be installed yet."""
+    text = (Path(__file__).resolve().parent / "espnet2/__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
+
+
 def main() -> None:
     """Hand the lists above to setuptools; called by pip, never by hand."""
     # Imported here so that tools/check_install.py can read the lists where setuptools is missing.
@@ -78,7 +86,7 @@ def main() -> None:
 
     setup(
         name=NAME,
-        version=VERSION,
+        version=version(),
         description="Self-supervised speech pre-training with Kaldi- and ESPnet-style recipes",
         license="Apache-2.0",
         packages=[*find_packages(include=["espnet2", "espnet2.*"]), "espnet2.utils.cluster"],

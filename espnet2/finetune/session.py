@@ -104,6 +104,10 @@ class Tuning(PreparedRun):
     notes: Sequence[str]  # about the data, for the log
     device: torch.device
 
+    @property
+    def model_folder(self) -> Path:
+        return self.request.output_dir
+
     def begin(self, update: int) -> None:
         write_token_list(self.directory / "tokens.txt", self.tokens.symbols, specials=True)
 

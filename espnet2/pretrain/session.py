@@ -28,6 +28,7 @@ from espnet2.train.run import default_threads, seed_all, total_updates
 from espnet2.train.state import TrainState
 from espnet2.train.trainer import NUM_RESUMABLE
 from espnet2.utils.clock import format_seconds
+from espnet2.utils.device import describe_device
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, write_json
 from espnet2.utils.show import format_bytes
@@ -182,7 +183,6 @@ def describe(
     left_out = len(inputs.train) - len(data.sampler.rows)
     weights = count_parameters(model) * FLOAT_BYTES
     kept = config.keep_nbest_models * len(config.best_model_criterion)
-    device = torch.cuda.get_device_name(ranks.device) if ranks.device.type == "cuda" else "CPU"
     mode = "one process" if ranks.world_size == 1 else "FSDP2" if config.fsdp else "DDP"
     audio_per_update = mean_update_seconds(data, steps)
     return [
@@ -195,7 +195,8 @@ def describe(
         f"one update: {steps.micro_batches} micro-batches of at most {steps.shard_samples / rate:.1f} s, about "
         f"{audio_per_update:.0f} s of audio; padding {100 * plan.padding_share(data.sampler.lengths):.1f} %; "
         f"{len(plan):,} micro-batches per epoch",
-        f"machine: {device}, {ranks.world_size} x {mode}, {config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
+        f"machine: {describe_device(ranks.device)}, {ranks.world_size} x {mode}, "
+        f"{config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
         *([f"network: {ranks.network}"] if ranks.network else []),
         f"checkpoints: {format_bytes(ADAM_COPIES * weights)} each, at most "

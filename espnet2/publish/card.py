@@ -10,6 +10,7 @@ from espnet2.models.load import LoadedModel
 from espnet2.models.locate import HUB
 from espnet2.tasks.build import count_parameters
 from espnet2.tasks.portable import without_paths
+from espnet2.utils.provenance import Code, current_code, distinct_codes, read_starts
 
 FORMAT_VERSION = 1
 README = "README.md"
@@ -56,6 +57,20 @@ def _updates(weights: Path) -> int | None:
         return int(name.removeprefix("update_"))
     done = _read_json(weights.parents[2] / "train.done") if len(weights.parents) > 2 else None
     return done and done.get("updates")
+
+
+def describe_code(loaded: LoadedModel) -> dict[str, Any]:
+    """Which code trained a model, from its first start to its last, and which packs it; no host, path or command."""
+    starts = read_starts(loaded.files.config_file.parent)
+    return {
+        "trained_by": [_code(code) for code in distinct_codes(starts)],
+        "trained_with": dict(starts[-1].libraries) if starts else {},
+        "packed_by": _code(current_code()),
+    }
+
+
+def _code(code: Code) -> dict[str, str | None]:
+    return {"version": code.version, "commit": code.commit, "changes": code.changes}
 
 
 def describe_data(train_sets: Sequence[str | Path]) -> dict[str, Any]:
@@ -114,13 +129,15 @@ def readme(card: Mapping[str, Any]) -> str:
 def _summary(card: Mapping[str, Any]) -> str:
     updates = f"{card['updates']:,} updates" if card["updates"] is not None else "an unknown number of updates"
     start = f", starting from {', '.join(card['initialised_from'])}" if card["initialised_from"] else ""
+    trained = "; then ".join(Code(**code).describe() for code in card["code"]["trained_by"]) or "not known"
     return (
         f"A {card['encoder']} of {card['num_layers']} layers of {card['dim']} values on a {card['frontend']} frontend "
         f"({card['num_parameters'] / 1e6:.1f} M parameters), pre-trained with {' and '.join(card['objectives'])} for "
         f"{updates}{start}.\n\n"
         f"* Audio: {card['sample_rate']} Hz, one channel; scaling: {card['waveform_normalisation']}.\n"
         f"* Frames: {card['frame_rate']:g} per second.\n"
-        f"* Layers: {card['layer_numbering']}; {card['residual_convention']}."
+        f"* Layers: {card['layer_numbering']}; {card['residual_convention']}.\n"
+        f"* Code that trained it: {trained}."
     )
 
 

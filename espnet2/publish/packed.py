@@ -10,7 +10,15 @@ from typing import Any
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
 from espnet2.models.packed_files import CARD
-from espnet2.publish.card import FORMAT_VERSION, README, describe_data, describe_model, read_results, readme
+from espnet2.publish.card import (
+    FORMAT_VERSION,
+    README,
+    describe_code,
+    describe_data,
+    describe_model,
+    read_results,
+    readme,
+)
 from espnet2.publish.pack import pack_model
 from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.portable import without_paths
@@ -61,6 +69,7 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
             "format_version": FORMAT_VERSION,
             "name": options.name or output.name,
             **describe_model(loaded),
+            "code": describe_code(loaded),
             "dtype": options.dtype,
             "licence": options.licence,
             "data": describe_data(options.train_sets),

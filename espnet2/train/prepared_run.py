@@ -18,6 +18,8 @@ from espnet2.train.reporter import FolderReporter, Reporter
 from espnet2.train.run import describe_progress
 from espnet2.train.state import TrainState
 from espnet2.train.trainer import Trainer
+from espnet2.utils.device import describe_device
+from espnet2.utils.provenance import record_start
 
 CHECKPOINTS = "checkpoints"  # folder of a run
 
@@ -35,6 +37,11 @@ class PreparedRun(ABC):
     directory: Path  # of log, history and checkpoints
     probe: Probe | None = None
     lights: Judge | None = None
+
+    @property
+    def model_folder(self) -> Path:
+        """exp/<name>: where it is noted which code made the model."""
+        return self.directory
 
     @abstractmethod
     def begin(self, update: int) -> None:
@@ -72,12 +79,17 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
     try:
         trainer = _trainer(run, ranks, stop, reporter)
         resumed = trainer.resume()
+        code = warning = ""
         if ranks.is_first:
             run.begin(trainer.state.update)
-        lines = [*run.describe()]
+            device = describe_device(ranks.device)
+            code, warning = record_start(run.model_folder, update=trainer.state.update, device=device)
+        lines = [*run.describe(), code]
         if resumed:
             lines.append(describe_progress(trainer.state.update, run.max_update))
         reporter.start(lines, update=trainer.state.update, max_update=run.max_update)
+        if warning:
+            reporter.warn(warning)
         started = time.monotonic()
         if not trainer.run():
             where = run.describe_stop(trainer.state.update, time.monotonic() - started)

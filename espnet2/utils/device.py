@@ -2,8 +2,12 @@
 
 import argparse
 import re
+from typing import TYPE_CHECKING
 
 from espnet2.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def device_name(text: str) -> str:
@@ -32,3 +36,10 @@ def require_device(name: str) -> str:
                 "nvidia-smi and CUDA_VISIBLE_DEVICES"
             )
     return name
+
+
+def describe_device(device: "torch.device") -> str:
+    """The name of a GPU as its maker gives it, or CPU."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -15,6 +15,7 @@ from espnet2.evaluate.report.measures import measures_of
 from espnet2.evaluate.report.stages import StageTime, read_stages
 from espnet2.train.history import HistoryLine, read_history
 from espnet2.utils.errors import UserError
+from espnet2.utils.provenance import Start, read_starts
 
 LIGHTS_NAME = "traffic_light.json"  # of espnet2.pretrain.reference, which takes seconds to import
 LEVELS_UP = 3  # exp/stages.tsv lies beside exp/<name>, or a folder or two above it
@@ -53,6 +54,7 @@ class Experiment:
     unreadable: tuple[str, ...]  # files of eval/ that are there, and are no JSON of a part
     stages: list[StageTime]
     lights: dict[str, Any] | None  # traffic_light.json: the training beside reference curves
+    starts: list[Start]  # which code ran, from the first start to the last
 
     @property
     def name(self) -> str:
@@ -98,6 +100,7 @@ def read_experiment(directory: str | Path) -> Experiment:
         unreadable=tuple(str(part_file(directory, name)) for name, part in parts.items() if part is None),
         stages=_stages_of(directory),
         lights=_read_json(directory / LIGHTS_NAME),
+        starts=read_starts(directory),
     )
     if not (read.history or read.parts or read.done or read.config_file.is_file()):
         raise UserError(f"{directory}: neither history.jsonl nor config.yaml nor eval/ in it; is it an experiment?")

@@ -14,6 +14,7 @@ from espnet2.evaluate.report.layers import layer_charts
 from espnet2.evaluate.report.page import NOT_EVALUATED, Section, charts, folded, render, table, write_page
 from espnet2.evaluate.report.verdict import cards, judge, lamps, method_note, missing
 from espnet2.utils.clock import format_seconds
+from espnet2.utils.provenance import current_code, distinct_codes
 
 REPORT_NAME = "report.html"
 CURVE_TITLES = {
@@ -151,8 +152,18 @@ def _environment(experiment: Experiment) -> Section:
         )
     if experiment.log.first_time:
         rows.append(["time", f"{experiment.log.first_time} to {experiment.log.last_time}"])
+    if len(codes := distinct_codes(experiment.starts)) > 1:
+        rows.append(["code, from first to last", "; then ".join(code.describe() for code in codes)])
+    rows += [["command of the last start", start.command] for start in experiment.starts[-1:]]
+    rows += [
+        ["libraries", ", ".join(f"{name} {version}" for name, version in start.libraries.items())]
+        for start in experiment.starts[-1:]
+    ]
     if rows:
-        rows.append(["this page", f"made with Python {platform.python_version()}, PyTorch {torch.__version__}"])
+        page = (
+            f"made by {current_code().describe()} with Python {platform.python_version()}, PyTorch {torch.__version__}"
+        )
+        rows.append(["this page", page])
     text = "There is no train.log here, so it is not known on what the model was trained."
     return Section("environment", "Environment", table(["what", "as the log says"], rows), text)
 

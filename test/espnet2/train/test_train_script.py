@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tiny_training import make_corpus
 
+from espnet2.utils.provenance import read_starts
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -52,6 +54,9 @@ def test_two_nodes_train_one_model_and_run_sh_goes_on(recipe):
             assert node.returncode == 0, errors
         assert what in (recipe / "exp/a/train.log").read_text()
     assert json.loads((recipe / "exp/a/train.done").read_text())["updates"] == 4
+    starts = read_starts(recipe / "exp/a")  # one for each start, not for each node
+    assert [start.update for start in starts] == [0, 4] and "ssl_train" in starts[0].command
+    assert f"code: {starts[0].code.describe()}" in (recipe / "exp/a/train.log").read_text()
     assert {path.name for path in (recipe / "exp/a").iterdir() if "run.sh" in path.name or "job" in path.name} == {
         "run.sh", "train_job.node0.log", "train_job.node1.log",
     }  # fmt: skip
