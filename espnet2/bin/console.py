@@ -1,4 +1,4 @@
-"""The programs of this folder as commands of an installed distribution: ssl-train is python -m espnet2.bin.ssl_train."""
+"""The programs of this folder as commands of an installed distribution: ssl-train is espnet2/bin/ssl_train.py."""
 
 import runpy
 import sys
