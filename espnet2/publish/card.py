@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from espnet2.data.index import UNKNOWN_LANGUAGE, AudioIndex
 from espnet2.models.load import LoadedModel
@@ -59,7 +59,23 @@ def _updates(weights: Path) -> int | None:
     return done and done.get("updates")
 
 
-def describe_code(loaded: LoadedModel) -> dict[str, Any]:
+class CodeState(TypedDict):
+    """`Code` as a card holds it."""
+
+    version: str
+    commit: str | None
+    changes: str | None
+
+
+class CodeOfModel(TypedDict):
+    """Which code a card speaks of."""
+
+    trained_by: list[CodeState]  # from the first start to the last
+    trained_with: dict[str, str]  # library -> version, of the last start
+    packed_by: CodeState
+
+
+def describe_code(loaded: LoadedModel) -> CodeOfModel:
     """Which code trained a model, from its first start to its last, and which packs it; no host, path or command."""
     starts = read_starts(loaded.files.config_file.parent)
     return {
@@ -69,7 +85,7 @@ def describe_code(loaded: LoadedModel) -> dict[str, Any]:
     }
 
 
-def _code(code: Code) -> dict[str, str | None]:
+def _code(code: Code) -> CodeState:
     return {"version": code.version, "commit": code.commit, "changes": code.changes}
 
 
