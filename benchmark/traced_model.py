@@ -14,8 +14,8 @@ from traced_autocast import as_cuda
 
 from espnet2.data.batch import Batch
 from espnet2.ssl.model import SSLModel
+from espnet2.ssl.modules.formulation import formulated_for_cuda
 from espnet2.ssl.modules.lengths import valid_frames
-from espnet2.ssl.modules.products import force_products
 from espnet2.tasks.build import build
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.distributed import Ranks
@@ -83,16 +83,16 @@ class TracedUpdate:
 
 
 @contextmanager
-def tracing(*, products: bool = True) -> Iterator[None]:
+def tracing(*, for_cuda: bool = True) -> Iterator[None]:
     """Fake tensors that compute as on CUDA.
 
     Args:
-        products: convolutions as matrix products, which is what CUDA gets.
+        for_cuda: formulated for CUDA (`espnet2.ssl.modules.formulation`), which is what a GPU gets.
     """
     supported = [*_foreach_utils._foreach_supported_types, FakeTensor]
     users = [module for module in sys.modules.values() if getattr(module, "valid_frames", None) is valid_frames]
     with ExitStack() as patches:
-        for context in (FakeTensorMode(allow_non_fake_inputs=True), as_cuda(), force_products(products)):
+        for context in (FakeTensorMode(allow_non_fake_inputs=True), as_cuda(), formulated_for_cuda(for_cuda)):
             patches.enter_context(context)
         patches.enter_context(mock.patch.object(_foreach_utils, "_foreach_supported_types", supported))
         for module in users:

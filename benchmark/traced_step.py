@@ -26,12 +26,12 @@ from espnet2.tasks.config import SSLConfig, load_config
 from espnet2.utils.errors import run_main
 
 BASE = Path(__file__).resolve().parent.parent / "egs2/TEMPLATE/ssl1/conf/train_hubert_base.yaml"
-# What a table compares: name -> (convolutions are products, one graph)
+# What a table compares: name -> (formulated for CUDA, one graph)
 VARIANTS = {
-    "eager, convolutions": (False, False),
-    "eager, products": (True, False),
-    "one graph, convolutions": (False, True),
-    "one graph, products": (True, True),
+    "eager, as on a CPU": (False, False),
+    "eager, as on CUDA": (True, False),
+    "one graph, as on a CPU": (False, True),
+    "one graph, as on CUDA": (True, True),
 }
 
 
@@ -43,21 +43,21 @@ def traced_config(path: str | Path, overrides: Sequence[str] = ()) -> SSLConfig:
     return config.model_copy(update={"compile": False})
 
 
-def eager_kernels(config: SSLConfig, shape: Shape, *, products: bool = True) -> list[Kernel]:
+def eager_kernels(config: SSLConfig, shape: Shape, *, for_cuda: bool = True) -> list[Kernel]:
     """All kernels of one update."""
-    with tracing(products=products):
+    with tracing(for_cuda=for_cuda):
         update = TracedUpdate(config, shape)
         update()  # the first one makes the optimizer's state
         return record(update)
 
 
-def graph_kernels(config: SSLConfig, shape: Shape, *, products: bool = True) -> list[Kernel]:
+def graph_kernels(config: SSLConfig, shape: Shape, *, for_cuda: bool = True) -> list[Kernel]:
     """The same with forward and backward as one graph of inductor."""
     from traced_graph import FusedTrace, lowering_settings
 
     compiling = mock.patch.object(torch.compiler, "is_compiling", lambda: True)
     fused = FusedTrace()
-    with tracing(products=products), lowering_settings():
+    with tracing(for_cuda=for_cuda), lowering_settings():
         update = TracedUpdate(config, shape)
         update()
         step = record(update.step_only)
@@ -100,10 +100,10 @@ def main() -> int:
     print(f"{Path(arguments.config).stem}: {shape.clips} x {shape.seconds:g} s{', padded' * shape.padded}\n")
     print("| | kernels | GFLOP / s audio | MB / s audio | hoped, s/s | sober, s/s | calibrated, s/s |")
     print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
-    for name, (products, one_graph) in VARIANTS.items():
+    for name, (for_cuda, one_graph) in VARIANTS.items():
         if one_graph and arguments.eager_only:
             continue
-        kernels = (graph_kernels if one_graph else eager_kernels)(config, shape, products=products)
+        kernels = (graph_kernels if one_graph else eager_kernels)(config, shape, for_cuda=for_cuda)
         print(row(name, kernels, shape.audio_seconds), flush=True)
     return 0
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from espnet2.ssl.model import SSLModel
+from espnet2.ssl.modules.attention_backend import fused_attention
 from espnet2.ssl.objective.base import Loss
 from espnet2.utils.errors import UserError
 
@@ -84,6 +85,12 @@ def process_group(ngpu: int) -> Iterator[Ranks]:
     Raises:
         UserError: GPUs asked for that are not there; or a process that does not come, or cannot be reached.
     """
+    with _joined(ngpu) as ranks, fused_attention(ranks.device):
+        yield ranks
+
+
+@contextmanager
+def _joined(ngpu: int) -> Iterator[Ranks]:
     if ngpu > 0 and torch.cuda.device_count() < ngpu:
         raise UserError(
             f"--ngpu {ngpu}, but PyTorch {torch.__version__} sees {torch.cuda.device_count()} GPU(s); "

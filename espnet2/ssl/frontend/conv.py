@@ -9,9 +9,10 @@ from torch.nn import functional as F
 from espnet2.data.geometry import FrameGeometry
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.folded_norm import normalised_convolution
+from espnet2.ssl.modules.formulation import wants_cuda_formulation
 from espnet2.ssl.modules.gradient import scale_gradient
 from espnet2.ssl.modules.norm import ChannelLayerNorm, TimeGroupNorm, TimeStatistics
-from espnet2.ssl.modules.products import prefers_products, strided_product
+from espnet2.ssl.modules.products import strided_product
 from espnet2.utils import config
 
 WAV2VEC2_LAYERS = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))  # wav2vec 2.0, section 4.2
@@ -58,7 +59,7 @@ class ConvFrontend(Frontend):
 
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(batch, samples), (batch,) samples -> (batch, frames, channels), (batch,) frames."""
-        if prefers_products(wavs):
+        if wants_cuda_formulation(wavs):
             x = wavs[..., None]
             for block in self.blocks:
                 x, lengths = cast(_ConvBlock, block).by_products(x, lengths)

@@ -4,7 +4,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from espnet2.ssl.modules.bias_rows import with_prefixes
+from espnet2.ssl.modules.products import compute_dtype
 
 
 def alibi_slopes(num_heads: int) -> Tensor:
@@ -52,4 +54,4 @@ class Alibi(nn.Module):
         # Below zero, a factor would favour the frames that are far away.
         slopes = self.slopes if self.scale is None else self.slopes * self.scale.clamp(min=0)
         bias = -slopes[:, None, None] * offsets.abs()[:, None]
-        return F.pad(bias, (num_prefixes, 0, num_prefixes, 0))
+        return with_prefixes(bias, num_prefixes, compute_dtype(bias))

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.bias_rows import scaled_rows
+
 
 def offset_buckets(offsets: Tensor, num_buckets: int, max_distance: int) -> Tensor:
     """The bucket of each offset (key minus query): half of the buckets for keys before the query, half for those after.
@@ -69,4 +71,4 @@ class PositionGate(nn.Module):
         """
         gate = self.gate(x)
         self.last = gate.detach().float().mean((1, 3))
-        return query, gate * position
+        return query, scaled_rows(gate, position, query.dtype)

@@ -4,34 +4,15 @@ A GPU computes a product at its full rate and wants the channels innermost. `nn.
 a grouped one with a long kernel has no good kernel at all. On a CPU the convolutions are faster: they stay there.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.formulation import wants_cuda_formulation
+
 POSITION_BLOCK = 16  # output frames of one row: of a kernel of 128, 12 % more products and 9 copies of the input
 NARROW = 64  # values that a window may have for its copies to cost less than products over strided frames
-
-_forced: bool | None = None
-
-
-@contextmanager
-def force_products(choice: bool | None) -> Iterator[None]:
-    """Inside, compute convolutions as products on every device (True), on none (False), or as usual (None)."""
-    global _forced
-    before, _forced = _forced, choice
-    try:
-        yield
-    finally:
-        _forced = before
-
-
-def prefers_products(x: Tensor) -> bool:
-    """Whether convolutions of x are computed as products: on CUDA."""
-    return x.device.type == "cuda" if _forced is None else _forced
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -88,7 +69,7 @@ def convolve_frames(conv: nn.Conv1d, x: Tensor) -> Tensor:
     Returns:
         (batch, frames, outputs).
     """
-    if prefers_products(x) and conv.groups < conv.in_channels:  # depthwise: nothing to multiply
+    if wants_cuda_formulation(x) and conv.groups < conv.in_channels:  # depthwise: nothing to multiply
         product = banded_product(x, conv.weight, conv.groups, int(conv.padding[0]), x.size(1))
         return product if conv.bias is None else product + conv.bias.to(product.dtype)
     convolved: Tensor = conv(x.transpose(1, 2))

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.formulation import wants_cuda_formulation
+
 
 class OffsetTable(NamedTuple):
     """What all layers share."""
@@ -62,21 +64,28 @@ class RelativeLogits(nn.Module):
         num_prefixes = query.size(2) - num_frames
         asking = query[:, :, num_prefixes:] + self.position_bias[:, None]
         # Divided here: the attention divides only what comes of query and key, not what is added to it.
+        aligned = wants_cuda_formulation(query) and position.rows is None
+        if aligned:  # the column that `_offsets_to_keys` wants, where it costs nothing
+            rows = F.pad(rows, (0, 1))
         scores = asking @ rows / math.sqrt(head_dim)  # (batch, heads, frames, offsets)
         if position.rows is None:
-            scores = _offsets_to_keys(scores)
+            scores = _offsets_to_keys(scores if aligned else F.pad(scores, (0, 1)))
         else:
             scores = scores.gather(-1, position.rows[:, None].expand(len(scores), num_heads, -1, -1))
-        return query + self.content_bias[:, None], F.pad(scores, (num_prefixes, 0, num_prefixes, 0))
+        if num_prefixes:
+            scores = F.pad(scores, (num_prefixes, 0, num_prefixes, 0))
+        return query + self.content_bias[:, None], scores
 
 
 def _offsets_to_keys(scores: Tensor) -> Tensor:
-    """(..., frames, 2 * frames - 1) by offset -> (..., frames, frames) by key: row i begins frames - 1 - i columns in.
+    """(..., frames, 2 * frames) by offset -> (..., frames, frames) by key: row i begins frames - 1 - i columns in.
 
-    >>> _offsets_to_keys(torch.tensor([[-1, 0, 1], [-1, 0, 1]])).tolist()
+    The last column is not read: rows are one longer than the step from one row to the next below.
+
+    >>> _offsets_to_keys(torch.tensor([[-1, 0, 1, 9], [-1, 0, 1, 9]])).tolist()
     [[0, 1], [-1, 0]]
     """
     num_frames = scores.size(-2)
-    flat = F.pad(scores, (0, 1)).flatten(-2)  # rows one longer than the step from one row to the next below
+    flat = scores.flatten(-2)
     shifted = flat[..., num_frames - 1 :][..., : num_frames * (2 * num_frames - 1)]
     return torch.unflatten(shifted, -1, (num_frames, 2 * num_frames - 1))[..., :num_frames]

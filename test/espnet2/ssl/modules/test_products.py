@@ -11,8 +11,9 @@ from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.modules import products
 from espnet2.ssl.modules.conv_decoder import ConvDecoder
 from espnet2.ssl.modules.folded_norm import normalised_convolution
+from espnet2.ssl.modules.formulation import formulated_for_cuda, wants_cuda_formulation
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack
-from espnet2.ssl.modules.products import banded_product, convolve_frames, force_products, strided_product
+from espnet2.ssl.modules.products import banded_product, convolve_frames, strided_product
 from espnet2.ssl.objective import objective_names
 
 # inputs, outputs, kernel, stride, frames; 64 inputs and more are no narrow windows
@@ -86,11 +87,11 @@ def test_a_cpu_computes_convolutions_unless_it_is_forced_to(monkeypatch):
     monkeypatch.setattr(products, "banded_product", lambda *a: calls.append(a) or banded_product(*a))
     expected = conv(x.transpose(1, 2)).transpose(1, 2)
     assert torch.equal(convolve_frames(conv, x), expected) and not calls
-    with force_products(True):
+    with formulated_for_cuda(True):
         torch.testing.assert_close(convolve_frames(conv, x), expected)
     assert len(calls) == 1
     assert torch.equal(convolve_frames(conv, x), expected) and len(calls) == 1
-    assert products.prefers_products(torch.empty(1, device="meta")) is False
+    assert wants_cuda_formulation(torch.empty(1, device="meta")) is False
 
 
 def test_products_follow_autocast():
@@ -115,7 +116,7 @@ def test_positions(module):
     torch.manual_seed(0)
     x = torch.randn(2, 21, 16 if isinstance(module, ConvPosition) else 12, requires_grad=True)
     expected = module(x)
-    with force_products(True):
+    with formulated_for_cuda(True):
         assert_same(module(x), expected, [x, *module.parameters()])
 
 
@@ -125,7 +126,7 @@ def test_decoder():
     x = torch.randn(2, 5, 8, requires_grad=True)
     keep, valid = torch.tensor([[0, 1, 4, 7, 9]] * 2), torch.arange(11) < torch.tensor([[11], [10]])
     expected = decoder(x, keep, 11, valid)
-    with force_products(True):
+    with formulated_for_cuda(True):
         assert_same(decoder(x, keep, 11, valid), expected, [x, *decoder.parameters()])
 
 
@@ -199,7 +200,7 @@ def test_frontend(conf, lengths):
             torch.arange(frontend.geometry.output_lengths(8000)) < frontend.geometry.output_lengths(lengths)[:, None]
         )
     expected = frontend(wavs, lengths)
-    with force_products(True):
+    with formulated_for_cuda(True):
         ours = frontend(wavs, lengths)
     assert (ours.lengths is None) == (lengths is None)
     mine, theirs = (frames.projected * valid[..., None] for frames in (ours, expected))
@@ -217,7 +218,7 @@ def test_every_objective_has_the_same_loss(name):
     model = tiny_model(name, frontend="conv").eval()
     batch = noise_batch(model, (16000, 12000))
     expected = mean_loss(model, batch).item()
-    with force_products(True):
+    with formulated_for_cuda(True):
         assert mean_loss(model, batch).item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -231,7 +232,7 @@ def test_traced_without_a_break():
         return encoder(frontend(wavs, None).inputs, None).output
 
     encoder.eval()
-    with force_products(True):
+    with formulated_for_cuda(True):
         compiled = torch.compile(forward, fullgraph=True, backend="aot_eager", dynamic=False)
         wavs = torch.randn(2, 4000)
         parameters = [*frontend.parameters(), *encoder.parameters()]
