@@ -18,7 +18,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--archive", type=Path, help="<output>.tar.gz by default; .zip is possible")
     parser.add_argument("--dtype", default="fp32", choices=DTYPES, help="of the stored weights (%(default)s)")
     parser.add_argument("--kmeans", default="", help="k-means folders of this model's layers, or folders of such")
-    parser.add_argument("--targets", type=Path, help="the k-means whose labels the model was trained on")
+    parser.add_argument(
+        "--targets",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="the k-means whose labels the model was trained on; of several label sets, all of them",
+    )
     parser.add_argument("--token_list", type=Path, help="of the labels; default: that of --targets")
     parser.add_argument("--train_sets", default="", help='"dump/a dump/b": hours and languages for the card')
     parser.add_argument("--license", default="", help="such as cc-by-4.0; without one the card says: not stated")

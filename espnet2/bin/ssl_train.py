@@ -16,6 +16,9 @@ SIGTERM and SIGUSR1 save a checkpoint and exit with status 99, which asks a queu
 """
 
 
+TRAIN_LABELS = "packed labels, one folder per train set, in their order; several label sets: <name>=<folder> ..."
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command line, without the keys of the config."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -23,8 +26,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", help="YAML file, conf/train_<objective>_<size>.yaml")
     parser.add_argument("--train_sets", default="", help="dump/<set>, or several separated by spaces")
     parser.add_argument("--valid_sets", default="", help="dump/<set>, or several")
-    parser.add_argument("--train_labels", default="", help="packed labels, one folder per train set, in their order")
-    parser.add_argument("--valid_labels", default="", help="packed labels, one folder per valid set")
+    parser.add_argument("--train_labels", default="", help=TRAIN_LABELS)
+    parser.add_argument("--valid_labels", default="", help="the same for the valid sets")
     parser.add_argument("--output_dir", help="exp/<name>")
     parser.add_argument("--resume_script", help="becomes run.sh of --output_dir once the run is accepted (a recipe's)")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs per node (default: %(default)s, the CPU)")

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class Batch:
     draws: Mapping[str, Draws]  # name of the loss entry -> its draws
     is_padded: bool | None = None  # whether any row is shorter than `wavs`: found on the host, kept by `to`
     mixed: Tensor | None = None  # (batch,) bool: another voice or a noise lies over it; None where nothing is mixed in
+    named_labels: Mapping[str, Tensor] = field(default_factory=dict)  # as `labels`, where the config names label sets
 
     def __post_init__(self) -> None:
         if self.is_padded is None:
@@ -34,6 +35,13 @@ class Batch:
     def padded_lengths(self) -> Tensor | None:
         """`wav_lengths`, or None where no row is padded: models take their fast path then."""
         return self.wav_lengths if self.is_padded else None
+
+    def labels_of(self, name: str) -> Tensor:
+        """(batch, frames) int64: the label set of a name, or for "" the one without."""
+        labels = self.named_labels.get(name) if name else self.labels
+        if labels is None:
+            raise TypeError(f"a batch without labels {name}; the loader gives them where the config names them")
+        return labels
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `function` applied to every tensor."""
@@ -46,6 +54,7 @@ class Batch:
             wav_lengths=function(self.wav_lengths),
             labels=None if self.labels is None else function(self.labels),
             draws=draws,
+            named_labels={name: function(labels) for name, labels in self.named_labels.items()},
             mixed=None if self.mixed is None else function(self.mixed),
         )
 

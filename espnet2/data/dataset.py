@@ -1,7 +1,7 @@
 """The description of a micro-batch in, the Batch out: audio cropped at frame multiples, labels, and all draws."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -64,6 +64,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     seed: int
     stream: int = TRAIN_STREAM
     augment: Augmenter | None = None  # None: clean audio, as validation hears it
+    named_labels: Mapping[str, PackedLabels | JoinedLabels] = field(default_factory=dict)  # each with the same rows
 
     def __getitem__(self, item: MicroBatch) -> Loaded:
         """Read, crop, augment and draw.
@@ -86,7 +87,17 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         }
         labels = self.make_labels(item, crops, wav_lengths)
         mixes = self.augment is not None and self.augment.config.mixing is not None
-        batch = Batch(torch.from_numpy(wavs), wav_lengths, labels, utt_ids, draws, mixed=mixed if mixes else None)
+        batch = Batch(
+            torch.from_numpy(wavs),
+            wav_lengths,
+            labels,
+            utt_ids,
+            draws,
+            mixed=mixed if mixes else None,
+            named_labels={
+                name: self._frame_labels(given, item, crops, wav_lengths) for name, given in self.named_labels.items()
+            },
+        )
         return Loaded(batch, item.number, int(wav_lengths.sum()))
 
     def _generator(self, number: int, entry: int) -> torch.Generator:
@@ -163,16 +174,19 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         return normalized
 
     def make_labels(self, item: MicroBatch, crops: Sequence[Crop], wav_lengths: Tensor) -> Tensor | None:
-        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended. None without labels.
+        """The labels without a name, as `_frame_labels`; None where there are none.
 
         Other targets: override it.
 
         Args:
             wav_lengths: (batch,) samples of the clips.
         """
-        given = self.labels
-        if given is None:
-            return None
+        return None if self.labels is None else self._frame_labels(self.labels, item, crops, wav_lengths)
+
+    def _frame_labels(
+        self, given: PackedLabels | JoinedLabels, item: MicroBatch, crops: Sequence[Crop], wav_lengths: Tensor
+    ) -> Tensor:
+        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended."""
         num_frames = self.geometry.output_lengths(item.num_samples)
         labels = torch.from_numpy(np.stack([self._crop_labels(given, crop, num_frames) for crop in crops]))
         valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]

@@ -118,7 +118,7 @@ def make_tuning_data(
         seed=config.seed,
     )
     data = TrainingData(
-        TranscribedDataset(train.index, None, *shared, TRAIN_STREAM, augment, targets[0]),
+        TranscribedDataset(train.index, None, *shared, TRAIN_STREAM, augment, targets=targets[0]),
         sampler,
         TranscribedDataset(valid.index, None, *shared[:3], 0, VALID_STREAM, targets=targets[1]),
         shards_of(lengths[1], np.flatnonzero(fits[1]), _valid_samples(config, geometry.sample_rate)),

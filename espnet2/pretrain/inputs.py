@@ -11,11 +11,12 @@ from espnet2.data.augment.signal import played_samples, source_samples
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.check import check_training_labels
-from espnet2.data.labels.packed import JoinedLabels, check_same_labels
+from espnet2.data.labels.packed import JoinedLabels
+from espnet2.data.labels.sets import UNNAMED, LabelSets, open_label_sets, parse_label_sets
 from espnet2.data.loader import require_shared_memory
 from espnet2.data.sampler import Sampler, Sampling, sequential_shards
 from espnet2.ssl.model import SSLModel
-from espnet2.tasks.build import needs_labels
+from espnet2.tasks.build import label_set_names, needs_labels
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.data import VALID_SHARD_SECONDS, StepPlan, TrainingData
 from espnet2.units.mel_gather import read_statistics
@@ -31,7 +32,7 @@ class DataPaths:
 
     train_sets: Sequence[str]  # dump/<set>
     valid_sets: Sequence[str]
-    train_labels: Sequence[str] = ()  # packed labels, one folder per set
+    train_labels: Sequence[str] = ()  # packed labels, one folder per set; several label sets: <name>=<folder>
     valid_labels: Sequence[str] = ()
 
 
@@ -41,19 +42,31 @@ class Inputs:
 
     train: JoinedIndex
     valid: JoinedIndex
-    train_labels: JoinedLabels | None
-    valid_labels: JoinedLabels | None
+    train_labels: LabelSets  # those that losses train on
+    valid_labels: LabelSets
     augment: Augmenter | None = None
+    unused_labels: tuple[str, ...] = ()  # names of label sets that were given, and on which no loss trains
 
-    def hashes(self) -> dict[str, str | None]:
+    @property
+    def num_classes(self) -> dict[str, int]:
+        """Of each label set."""
+        return {name: labels.num_classes for name, labels in self.train_labels.items()}
+
+    def hashes(self) -> dict[str, object]:
         """What a resumed run must find unchanged."""
         return {
             "train_sets": self.train.hash,
             "valid_sets": self.valid.hash,
-            "train_labels": self.train_labels.hash if self.train_labels else None,
-            "valid_labels": self.valid_labels.hash if self.valid_labels else None,
+            "train_labels": _label_hashes(self.train_labels),
+            "valid_labels": _label_hashes(self.valid_labels),
             "augment": self.augment.hash if self.augment else None,
         }
+
+
+def _label_hashes(sets: LabelSets) -> object:
+    """That of the set without a name; of named ones, name -> hash; None without labels."""
+    hashes = {name: labels.hash for name, labels in sets.items()}
+    return hashes.get(UNNAMED) if UNNAMED in hashes or not hashes else hashes
 
 
 def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
@@ -71,13 +84,14 @@ def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
             raise UserError(f"the {name} sets ({', '.join(index.names)}) are empty; see the log of stages 3 and 4")
     augment = open_augmenter(config.augment, train.sample_rate, len(train))
     if not needs_labels(config):
-        return Inputs(train, valid, None, None, augment)
+        return Inputs(train, valid, {}, {}, augment)
     if not paths.train_labels or not paths.valid_labels:
         names = ", ".join(entry.name for entry in config.loss)
         raise UserError(f"loss ({names}) needs labels: run stage 5, or give --train_labels and --valid_labels")
-    train_labels, valid_labels = JoinedLabels.open(paths.train_labels), JoinedLabels.open(paths.valid_labels)
-    check_same_labels(train_labels.parts[0], valid_labels.parts[0])
-    return Inputs(train, valid, train_labels, valid_labels, augment)
+    needed = label_set_names(config)
+    label_sets = open_label_sets(paths.train_labels, paths.valid_labels, needed)
+    unused = [name for name in parse_label_sets(paths.train_labels, "--train_labels") if name not in needed]
+    return Inputs(train, valid, *label_sets, augment, tuple(unused))
 
 
 def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPlan) -> TrainingData:
@@ -91,8 +105,8 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
     if rate != frontend.geometry.sample_rate:
         expected = frontend.geometry.sample_rate
         raise UserError(f"the audio has {rate} Hz, the frontend expects {expected} Hz; format it with --fs (stage 3)")
-    for labels, index in ((inputs.train_labels, inputs.train), (inputs.valid_labels, inputs.valid)):
-        if labels is not None:
+    for label_sets, index in ((inputs.train_labels, inputs.train), (inputs.valid_labels, inputs.valid)):
+        for labels in label_sets.values():
             check_training_labels(
                 labels.parts, index.parts, frontend.geometry, allow_rate_reduction=config.allow_rate_reduction
             )
@@ -121,13 +135,31 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
     if len(sampler.rows) == 0:
         raise UserError(f"no utterance is longer than min_seconds {config.min_seconds}")
     return TrainingData(
-        SpeechDataset(inputs.train, inputs.train_labels, *shared, TRAIN_STREAM, inputs.augment),
+        SpeechDataset(
+            inputs.train,
+            inputs.train_labels.get(UNNAMED),
+            *shared,
+            TRAIN_STREAM,
+            inputs.augment,
+            named_labels=_named(inputs.train_labels),
+        ),
         sampler,
-        SpeechDataset(inputs.valid, inputs.valid_labels, *shared[:3], 0, VALID_STREAM),  # the same draws for any seed
+        SpeechDataset(
+            inputs.valid,
+            inputs.valid_labels.get(UNNAMED),
+            *shared[:3],
+            0,  # the same draws for any seed
+            VALID_STREAM,
+            named_labels=_named(inputs.valid_labels),
+        ),
         sequential_shards(
             np.asarray(inputs.valid.num_samples), config.valid_batch_bins or round(VALID_SHARD_SECONDS * rate)
         ),
     )
+
+
+def _named(label_sets: LabelSets) -> dict[str, JoinedLabels]:
+    return {name: labels for name, labels in label_sets.items() if name != UNNAMED}
 
 
 def make_sampling(config: SSLConfig, index: JoinedIndex) -> Sampling | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
+from espnet2.data.labels.packed import JoinedLabels
 from espnet2.data.labels.statistics import label_statistics
 from espnet2.pretrain.inputs import Inputs
 from espnet2.pretrain.probe import PREFIX, probed_layer
@@ -85,18 +86,20 @@ def describe_data(inputs: Inputs) -> dict[str, object]:
         name: {"utterances": len(index), "seconds": round(index.total_samples / index.sample_rate, 3)}
         for name, index in (("train", inputs.train), ("valid", inputs.valid))
     }
-    if inputs.valid_labels is not None:
-        parts = inputs.valid_labels.parts
-        statistics = label_statistics(
-            (part.labels(row) for part in parts for row in range(len(part))), inputs.valid_labels.num_classes
-        )
-        description["labels"] = {
-            "classes": statistics.num_classes,
-            "per_second": inputs.valid_labels.label_rate,
-            "perplexity": round(statistics.perplexity, 3),
-            "run_seconds": round(statistics.mean_run_labels / inputs.valid_labels.label_rate, 5),
-        }
+    for name, labels in inputs.valid_labels.items():
+        description[f"labels {name}" if name else "labels"] = _describe_labels(labels)
     return description
+
+
+def _describe_labels(labels: JoinedLabels) -> dict[str, object]:
+    parts = labels.parts
+    statistics = label_statistics((part.labels(row) for part in parts for row in range(len(part))), labels.num_classes)
+    return {
+        "classes": statistics.num_classes,
+        "per_second": labels.label_rate,
+        "perplexity": round(statistics.perplexity, 3),
+        "run_seconds": round(statistics.mean_run_labels / labels.label_rate, 5),
+    }
 
 
 class Point(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from espnet2.data.labels.sets import UNNAMED
 from espnet2.launch.signals import StopSignals
 from espnet2.models.find import find_model
 from espnet2.pretrain.initial import load_initial, load_whole
@@ -57,7 +58,7 @@ def train(
         UserError: see `open_inputs`, `make_data`, `count_restarts`, `Trainer.resume` and `Trainer.run`.
     """
     inputs = open_inputs(config, paths)
-    config = with_num_classes(config, inputs.train_labels.num_classes if inputs.train_labels else None)
+    config = with_num_classes(config, inputs.num_classes)
     if failure := ranks.from_first(refuse_restart(output_dir) if ranks.is_first and is_restart() else None):
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
@@ -189,6 +190,12 @@ def describe(
         f"model: {count_parameters(model):,} parameters, {trained:,} trained; losses {', '.join(model.objectives)}",
         f"train: {len(data.sampler.rows):,} utterances, {hours:.2f} h after crops to {config.max_seconds:g} s"
         + (f" ({left_out:,} shorter than {config.min_seconds:g} s left out)" if left_out else ""),
+        *(
+            f"labels {name}: {labels.num_classes:,} classes, {labels.label_rate:g} per second"
+            for name, labels in inputs.train_labels.items()
+            if name != UNNAMED
+        ),
+        *(f"labels {name}: left aside, no loss trains on them" for name in inputs.unused_labels),
         *([f"augment: {inputs.augment.describe()}"] if inputs.augment else []),
         f"valid: {len(inputs.valid):,} utterances, {inputs.valid.total_samples / rate / 3600:.2f} h, "
         f"{len(data.valid_shards)} batches",

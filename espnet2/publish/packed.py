@@ -37,7 +37,7 @@ class PackOptions:
     name: str = ""  # of the model; empty: that of its experiment
     dtype: str = "fp32"  # of the weights: fp32 or fp16
     kmeans: Sequence[Path] = ()  # k-means folders, or folders of such: of these, the ones of this model's layers
-    targets: Path | None = None  # the k-means whose labels it was trained on
+    targets: Sequence[Path] = ()  # the k-means whose labels it was trained on, one for each label set
     token_list: Path | None = None
     train_sets: Sequence[str] = ()  # dump/<set>, for the card
     licence: str = ""
@@ -57,8 +57,8 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
     if output.exists() and not (output / CARD).is_file():
         raise UserError(f"{output}: is there and no packed model; remove it, or choose another folder")
     loaded = load_model(experiment)
-    if options.targets is not None:
-        _check_targets(options.targets, loaded)
+    for targets in options.targets:
+        _check_targets(targets, loaded)
     kmeans = _own_kmeans(experiment, options.kmeans)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch:
@@ -77,7 +77,9 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
             "kmeans": _copy_kmeans(folder, kmeans, options.targets),
             "formats": {name: _add_format(loaded, name, folder) for name in options.formats},
         }
-        tokens = options.token_list or (options.targets and options.targets / "tokens.txt")
+        tokens = options.token_list
+        if tokens is None and len(options.targets) == 1:  # those of several label sets lie with their k-means
+            tokens = options.targets[0] / "tokens.txt"
         if tokens is not None:
             shutil.copyfile(tokens, folder / "tokens.txt")
         with atomic_write(folder / README) as stream:
@@ -99,7 +101,8 @@ def _check_targets(targets: Path, loaded: LoadedModel) -> None:
     classes = {conf.num_classes for conf in confs if isinstance(conf, LabelledConfig) and conf.num_classes}
     if classes and card.num_clusters not in classes:
         raise UserError(
-            f"{targets}: has {card.num_clusters} clusters, but the model was trained on {sorted(classes)[0]} classes; "
+            f"{targets}: has {card.num_clusters} clusters, but the model was trained on "
+            f"{' or '.join(map(str, sorted(classes)))} classes; "
             "give the k-means of its labels"
         )
 
@@ -123,9 +126,15 @@ def _own_kmeans(experiment: ModelFiles, folders: Sequence[Path]) -> dict[str, Pa
     return kmeans
 
 
-def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Path | None) -> list[dict[str, Any]]:
+def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Sequence[Path]) -> list[dict[str, Any]]:
     """Write the k-means into the packed folder, without paths of this machine; what the card says of them."""
-    chosen = {**({targets.resolve().name: targets} if targets is not None else {}), **kmeans}
+    by_name = {path.resolve().name: path for path in targets}
+    if len(by_name) < len({path.resolve() for path in targets}):
+        raise UserError(
+            f"--targets {' '.join(map(str, targets))}: two k-means folders have the same name and would lie in one "
+            "place; give one of them another name"
+        )
+    chosen = {**by_name, **kmeans}
     described = []
     for name, path in chosen.items():
         centroids, card, projection = load_kmeans(path)

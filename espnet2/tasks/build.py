@@ -1,6 +1,6 @@
 """A config in, an SSLModel of all its parts out: the only file that knows all parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -27,8 +27,16 @@ def needs_labels(config: SSLConfig) -> bool:
     return any(isinstance(entry.conf, LabelledConfig) for entry in config.loss)
 
 
-def with_num_classes(config: SSLConfig, num_classes: int | None) -> SSLConfig:
-    """The config with the number of classes of the labels in every entry that trains on labels.
+def label_set_names(config: SSLConfig) -> tuple[str, ...]:
+    """The label sets that loss entries train on, in their order; "" for the one without a name."""
+    return tuple(dict.fromkeys(entry.labels for entry in config.loss if isinstance(entry.conf, LabelledConfig)))
+
+
+def with_num_classes(config: SSLConfig, num_classes: Mapping[str, int] | int | None) -> SSLConfig:
+    """The config with the number of classes of its labels in every entry that trains on labels.
+
+    Args:
+        num_classes: by the name of the label set; or of all sets; None: unknown.
 
     Raises:
         UserError: an entry says another number, or needs labels and there is no number.
@@ -36,7 +44,9 @@ def with_num_classes(config: SSLConfig, num_classes: int | None) -> SSLConfig:
     loss = []
     for entry in config.loss:
         if isinstance(entry.conf, LabelledConfig):
-            entry = entry.model_copy(update={"conf": _agreed(entry.name, entry.conf, num_classes)})
+            given = num_classes.get(entry.labels) if isinstance(num_classes, Mapping) else num_classes
+            where = f"{entry.name}, labels {entry.labels}" if entry.labels else entry.name
+            entry = entry.model_copy(update={"conf": _agreed(where, entry.conf, given)})
         loss.append(entry)
     return config.model_copy(update={"loss": tuple(loss)})
 
@@ -58,11 +68,11 @@ def _agreed(name: str, conf: LabelledConfig, num_classes: int | None) -> Labelle
     return parse_config(type(conf), values, f"loss ({name}) conf")  # labels of a single class are refused here
 
 
-def build(config: SSLConfig, num_classes: int | None = None) -> SSLModel:
+def build(config: SSLConfig, num_classes: Mapping[str, int] | int | None = None) -> SSLModel:
     """Build the model, with random weights from torch's global generator, on the current default device.
 
     Args:
-        num_classes: of the labels; None takes the config's.
+        num_classes: as for `with_num_classes`; None takes the config's.
 
     Raises:
         UserError: as `with_num_classes`, or parts that do not go together.
@@ -93,7 +103,7 @@ def statistics_settings(config: SSLConfig) -> MelSettings | None:
 
 def _objective(name: str, entry: LossEntry, frontend: Frontend, encoder: Encoder) -> Objective:
     num_classes = entry.conf.num_classes if isinstance(entry.conf, LabelledConfig) else None
-    context = Context(name, frontend.geometry, num_classes)
+    context = Context(name, frontend.geometry, num_classes, entry.labels)
     make = cast(Callable[[Config, Frontend, Encoder, Context], Objective], objective_class(entry.name))
     return make(entry.conf, frontend, encoder, context)
 

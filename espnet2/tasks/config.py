@@ -2,17 +2,28 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from espnet2.data.labels.sets import SET_NAME
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.base import EncoderConfig
 from espnet2.ssl.frontend import frontend_class
 from espnet2.ssl.objective import objective_class
+from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.train.config import TrainConfig
 from espnet2.utils.config import Config, load_yaml, parse_config, parse_section, parse_yaml
 from espnet2.utils.errors import UserError
@@ -31,7 +42,32 @@ class LossEntry(Config):
 
     name: str = Field(description="the file espnet2/ssl/objective/<name>.py")
     weight: float = Field(1.0, gt=0, description="of this loss in the sum")
+    labels: str = Field("", description="the label set it trains on, where --train_labels names several: km100")
     conf: SerializeAsAny[Config] = Field({}, validate_default=True, description="keys of the objective's Config")
+
+    @property
+    def title(self) -> str:
+        """The objective, and the label set if it has a name: hubert, hubert_km100."""
+        return f"{self.name}_{self.labels}" if self.labels else self.name
+
+    @field_validator("labels")
+    @classmethod
+    def _check_labels(cls, value: str) -> str:
+        if value and not SET_NAME.fullmatch(value):
+            raise ValueError("expected the name of a label set: a letter, then letters, digits, - and _")
+        return value
+
+    @model_validator(mode="after")
+    def _labels_are_needed(self) -> "LossEntry":
+        if self.labels and not isinstance(self.conf, LabelledConfig):
+            raise ValueError(f"{self.name} trains on no labels; leave 'labels: {self.labels}' out")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unnamed(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Files and hashes of trainings on one label set are those of the time before there were several."""
+        values: dict[str, object] = dump(self)
+        return values if self.labels else {key: value for key, value in values.items() if key != "labels"}
 
     @field_validator("conf", mode="before")
     @classmethod
@@ -74,11 +110,15 @@ class SSLConfig(TrainConfig):
         return resolve_config(values)
 
     def entries(self) -> dict[str, LossEntry]:
-        """Entry name -> entry; a second entry of the same objective is numbered: hubert, hubert_2."""
+        """Entry name -> entry; a second one of the same objective and label set is numbered: hubert, hubert_2."""
         entries: dict[str, LossEntry] = {}
+        seen: Counter[str] = Counter()
         for entry in self.loss:
-            count = sum(other.name == entry.name for other in entries.values())
-            entries[f"{entry.name}_{count + 1}" if count else entry.name] = entry
+            seen[entry.title] += 1
+            name = f"{entry.title}_{seen[entry.title]}" if seen[entry.title] > 1 else entry.title
+            if name in entries:
+                raise UserError(f"loss: two entries are called {name}; give one of their label sets another name")
+            entries[name] = entry
         return entries
 
 

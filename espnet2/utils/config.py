@@ -63,7 +63,8 @@ def _untagged(config: Config, tag: Tag) -> list[str]:
 def _pruned(value: object, dumped: Any, tag: Tag) -> Any:
     """What was dumped of a value, without tagged keys of the sections in it."""
     if isinstance(value, Config):
-        return {name: _pruned(getattr(value, name), dumped[name], tag) for name in _untagged(value, tag)}
+        names = [name for name in _untagged(value, tag) if name in dumped]  # a section may leave keys out
+        return {name: _pruned(getattr(value, name), dumped[name], tag) for name in names}
     if isinstance(value, list | tuple) and any(isinstance(entry, Config) for entry in value):
         return [_pruned(entry, dumped_entry, tag) for entry, dumped_entry in zip(value, dumped, strict=True)]
     return dumped

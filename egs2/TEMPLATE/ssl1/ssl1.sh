@@ -9,9 +9,9 @@ set -euo pipefail
 # --- Labels (stage 5; objectives without labels need none of these)
 token_type=               # word for pseudo-labels in dump/<set>/text; char, bpe, word or phn tokens from transcripts.
 token_list=               # Token list of dump/<set>/text.
-pseudo_labels=            # A hubert1 recipe, such as ../hubert1: takes its last finished k-means.
-pseudo_labels_iter=       # Take this iteration of --pseudo_labels instead.
-labels_dir=               # Packed labels made elsewhere: <labels_dir>/<set> (hubert1.sh passes this).
+pseudo_labels=            # A hubert1 recipe, such as ../hubert1: takes its last finished k-means. Or a k-means folder. Several label sets: "km100=../hubert1 km500=../other".
+pseudo_labels_iter=       # Take this iteration of --pseudo_labels instead; of several label sets one for all, or one for each.
+labels_dir=               # Packed labels made elsewhere: <labels_dir>/<set> (hubert1.sh passes this). Several: "<name>=<labels_dir> ...".
 cleaner=none              # Cleaner of transcripts: none or tacotron.
 g2p=none                  # phn tokens from ordinary text: none or g2p_en.
 nbpe=30                   # Size of a bpe token list.
@@ -40,7 +40,7 @@ read -ra trained <<< "$(trained_sets)"
 all_sets=("${trained[@]}" "${valid_set}")
 config_name=$(basename "${train_config:-none}" .yaml)
 ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(tr -d ' =/.' <<< "${ssl_args//--/_}")}
-. scripts/tokens/label_source.sh    # kmeans_dir, labels_tag and labels_dir; label_text of a set
+. scripts/tokens/label_source.sh    # label_names, label_kmeans, label_dirs and labels_tag; what stages 5, 7 and 9 do with them
 trap 'note_stage end "exit status $?"' EXIT
 
 owner=$(dirname "${dumpdir}")
@@ -88,11 +88,10 @@ if active "${skip_data_prep}" 4 "${dumpdir}/org/ -> ${dumpdir}/{${all_sets[*]}}:
 fi
 
 if [ -n "${labels_tag}" ]; then
-    if active "${skip_data_prep}" 5 "${kmeans_dir:-${dumpdir}/<set>/text} -> ${labels_dir}"; then
+    if active "${skip_data_prep}" 5 "${label_kmeans[*]:-${dumpdir}/<set>/text} -> ${label_dirs[*]}"; then
         for dset in "${all_sets[@]}"; do
             need "${dumpdir}/${dset}/index/index.json" 4
-            scripts/tokens/import_labels.sh --python "${python}" --token_list "${token_list:-${kmeans_dir}/tokens.txt}" \
-                --text "$(label_text "${dset}")" "${dumpdir}/${dset}" "${labels_dir}/${dset}"
+            import_label_sets "${dset}"
         done
     fi
 elif [ -n "${token_type}" ]; then
@@ -118,14 +117,13 @@ if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
     require_config "${train_config}" > /dev/null
     for dset in "${all_sets[@]}"; do
         need "${dumpdir}/${dset}/index/index.json" 6
-        [ -z "${labels_dir}" ] || need "${labels_dir}/${dset}/labels.json" 5
-        [ -z "${labels_tag}" ] || unchanged "$(label_text "${dset}")" "${labels_dir}/${dset}/labels.json" 5
+        need_label_sets "${dset}"
     done
     scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --num_procs_per_node "${num_procs_per_node}" \
         --cmd "${cuda_cmd}" --requeue "${requeue}" --python "${python}" \
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
-        --train_labels "${labels_dir:+$(paths "${labels_dir}" "${trained[*]}")}" \
-        --valid_labels "${labels_dir:+${labels_dir}/${valid_set}}" --args "${ssl_args}" "${train_config}" "${ssl_exp}"
+        --train_labels "$(label_folders "${trained[*]}")" --valid_labels "$(label_folders "${valid_set}")" \
+        --args "${ssl_args}" "${train_config}" "${ssl_exp}"
 fi
 
 if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/{eval,report.html}"; then
@@ -140,7 +138,7 @@ packed=${ssl_exp}/packed/$(basename "${ssl_exp}")
 if active "${skip_packing}" 9 "${ssl_exp} (${inference_ssl_model}) -> ${packed}.tar.gz"; then
     need "${ssl_exp}/checkpoints/${inference_ssl_model}" 7
     scripts/pack/pack.sh --checkpoint "${inference_ssl_model}" --token_list "${token_list}" --license "${license}" \
-        --targets "${kmeans_dir:-$(dirname "${labels_dir:-.}")}" --kmeans "${expdir}/kmeans" \
+        --targets "$(label_targets)" --kmeans "${expdir}/kmeans" \
         --formats "${pack_formats}" --python "${python}" "$(paths "${dumpdir}" "${trained[*]}")" "${ssl_exp}" "${packed}"
 fi
 

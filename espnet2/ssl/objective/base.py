@@ -55,6 +55,7 @@ class Context:
     entry: str  # name of this loss entry: the key of its draws and the prefix of its figures in the log
     geometry: FrameGeometry  # frames that reach the encoder
     num_classes: int | None = None  # size of the label set, None without labels
+    labels: str = ""  # name of the label set: of `Batch.labels_of`
 
 
 class LabelledConfig(Config):

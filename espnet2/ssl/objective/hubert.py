@@ -65,9 +65,7 @@ class Hubert(Objective):
     def _targets(self, batch: Batch, num_frames: int) -> tuple[Tensor, Tensor]:
         """Labels of the masked and of the other frames, (batch, num_frames) each, NO_LABEL elsewhere."""
         mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
-        if batch.labels is None:
-            raise TypeError("a batch without labels; the loader gives them where the config names them")
-        labels = fit_frames(batch.labels, num_frames, NO_LABEL)
+        labels = fit_frames(batch.labels_of(self.context.labels), num_frames, NO_LABEL)
         return labels.masked_fill(~mask, NO_LABEL), labels.masked_fill(mask, NO_LABEL)
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:

@@ -80,7 +80,7 @@ def test_two_ranks_equal_one_rank(corpus, unbroken):
 def data_of(root, paths, **changes):
     config = resolve_config({**TINY_CONFIG, **load_config(root / "conf.yaml").model_dump(), **changes})
     inputs = open_inputs(config, paths)
-    model = build(with_num_classes(config, inputs.train_labels.num_classes))
+    model = build(with_num_classes(config, inputs.num_classes))
     return make_data(config, inputs, model, plan_steps(config, 1)), inputs
 
 

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 checkpoint=latest
-targets=          # k-means folder whose labels it was trained on
+targets=          # k-means folder whose labels it was trained on; of several label sets, one a line
 token_list=       # of its labels, where they came from elsewhere
 kmeans=           # folder of k-means folders: those of this model's layers go along
 license=
@@ -16,7 +16,11 @@ python=python3
 [ $# -eq 3 ] || die "Usage: $0 [options] \"dump/<train set> ...\" exp/<name> <packed folder>"
 
 options=(--model "$2" --checkpoint "${checkpoint}" --output "$3" --train_sets "$1" --license "${license}" --formats "${formats}")
-[ ! -e "${targets}/card.json" ] || options+=(--targets "${targets}")
+kmeans_targets=()
+while IFS= read -r folder; do
+    [ ! -e "${folder}/card.json" ] || kmeans_targets+=("${folder}")
+done <<< "${targets}"
+[ "${#kmeans_targets[@]}" -eq 0 ] || options+=(--targets "${kmeans_targets[@]}")
 [ -z "${token_list}" ] || options+=(--token_list "${token_list}")
 [ ! -d "${kmeans}" ] || options+=(--kmeans "${kmeans}")
 "${python}" -m espnet2.bin.ssl_pack "${options[@]}"

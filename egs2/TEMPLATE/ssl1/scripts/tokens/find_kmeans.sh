@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A hubert1 recipe in, the folder of its last finished k-means (or that of one iteration) out, on standard output.
-# Usage: scripts/tokens/find_kmeans.sh <hubert1 recipe, or its exp folder> [<iteration>]
+# Usage: scripts/tokens/find_kmeans.sh <hubert1 recipe, its exp folder, or a k-means folder itself> [<iteration>]
 set -euo pipefail
 . utils/log.sh
 
@@ -8,6 +8,11 @@ set -euo pipefail
 recipe=$1
 iteration=${2:-}
 [ -d "${recipe}" ] || die "--pseudo_labels ${recipe}: no such folder; give a hubert1 recipe, for example ../hubert1"
+if [ -e "${recipe}/card.json" ]; then    # a k-means that the user chose
+    compgen -G "${recipe}/labels/*.txt" > /dev/null || die "${recipe}: no finished labels there; run stage 5 of its hubert1 recipe"
+    echo "${recipe%/}"
+    exit 0
+fi
 exp=${recipe}/exp
 [ -d "${exp}" ] || exp=${recipe}
 
@@ -28,5 +33,5 @@ for folder in "${finished[@]}"; do
     if [[ "${folder##*/}" == iter"${last}"_* ]]; then chosen+=("${folder}"); fi
 done
 [ "${#chosen[@]}" -eq 1 ] ||
-    die "${exp}/kmeans: iteration ${last} has several (${chosen[*]##*/}); copy the labels you mean to ${dumpdir:-dump}/<set>/text and use --token_type word --token_list"
+    die "${exp}/kmeans: iteration ${last} has several (${chosen[*]##*/}); name the one you mean: --pseudo_labels ${chosen[0]}"
 echo "${chosen[0]}"
