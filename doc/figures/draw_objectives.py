@@ -73,6 +73,21 @@ DRAWINGS = {
         (fixed("MFCC, or a layer\nof the model before"), fixed("k-means:\none of K per frame")),
         0,
     ),
+    "online_hubert": Drawing(
+        (
+            data("waveform"),
+            trained("convolutions"),
+            data("spans replaced\nby a mask vector"),
+            trained("encoder"),
+            trained("projection, cosine\nto K m embeddings"),
+            loss("cross-entropy at\nhidden frames"),
+        ),
+        (
+            average("encoder, all frames:\none layer"),
+            average("nearest of m codes\nper label; at first\nthe label itself"),
+        ),
+        1,
+    ),
     "wavlm": Drawing(
         (
             data("clip + noise or\na second voice"),

@@ -49,6 +49,12 @@ class Teacher(nn.Module):
         return [outputs[layer] for layer in layers]
 
     @torch.no_grad()
+    def layers(self, x: Tensor, lengths: Tensor | None, layers: Sequence[int]) -> list[Tensor]:
+        """Outputs of whole layers, after the residual: arguments and shapes as for `branches`."""
+        outputs = self.encoder(x.detach(), lengths, layers=tuple(layers)).layers
+        return [outputs[layer] for layer in layers]
+
+    @torch.no_grad()
     def follow(self, student: Encoder, decay: float, *, copied: str | None = None) -> None:
         """teacher <- decay * teacher + (1 - decay) * student, weight by weight; statistics of norms are copied.
 

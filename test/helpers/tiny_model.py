@@ -36,6 +36,7 @@ TINY_CONF: dict[str, dict[str, Any]] = {
     "best_rq": {"num_codes": 11, "code_dim": 4, "mask_start_prob": 0.03, "mask_span": 8},
     "data2vec2": {"num_clones": 2, "num_target_layers": 2, "decoder_dim": 8, "decoder_groups": 4, "decoder_layers": 2},
     "dinosr": {"num_codebooks": 2, "num_codes": 11},
+    "online_hubert": {"target_layers": [1], "codes_per_label": 2, "anchor_updates": 2, "mix_updates": 2},
     "w2v_bert": {"contrastive_layers": 1, "num_codes": 6, "code_dim": 8, "final_dim": 8, "num_negatives": 5},
     "wav2vec2": {"num_codes": 4, "code_dim": 8, "final_dim": 8, "num_negatives": 5, "dropout_features": 0.0},
 }

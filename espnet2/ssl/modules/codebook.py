@@ -41,10 +41,18 @@ class OnlineCodebooks(nn.Module):
     @torch.no_grad()
     def assign(self, number: int, frames: Tensor) -> Tensor:
         """The nearest code of one codebook: (batch, frames, dim) -> (batch, frames) int64."""
+        return self.distances(number, frames).argmin(-1)
+
+    @torch.no_grad()
+    def distances(self, number: int, frames: Tensor) -> Tensor:
+        """How far frames are from the codes of one codebook: (batch, frames, dim) -> (batch, frames, codes) float32.
+
+        Returns:
+            Squared distances less the squared norm of the frame, which is the same for all codes.
+        """
         with torch.autocast(frames.device.type, enabled=False):  # in half precision the argmin is lost
             codes = self.sums[number] / self.counts[number, :, None]
-            # |frame - code|^2 without |frame|^2, which is the same for all codes
-            return (codes.square().sum(1) - 2 * frames.float() @ codes.T).argmin(-1)
+            return codes.square().sum(1) - 2 * frames.float() @ codes.T
 
     @torch.no_grad()
     def gather(self, number: int, frames: Tensor, codes: Tensor, chosen: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def test_every_template_config_resolves_and_comes_back_from_its_dump(root, write
     for path in paths:
         config = load_config(path)
         assert load_config(write(dump_config(config))) == config
-        assert needs_labels(config) == path.name.startswith(("train_hubert", "train_wavlm"))
+        assert needs_labels(config) == path.name.startswith(("train_hubert", "train_online_hubert", "train_wavlm"))
         assert type(config.encoder_conf) is encoder_class(config.encoder).Config
         assert type(config.frontend_conf) is frontend_class(config.frontend).Config
         assert type(config.scheduler_conf) is schedule_config(config.scheduler)
