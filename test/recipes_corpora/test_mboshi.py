@@ -75,11 +75,11 @@ def test_the_sets_and_what_is_left_out(corpus_recipe, tmp_path: Path) -> None:
     assert train["utt2spk"][0] == f"{FIRST}_10 abiayi" and train["utt2lang"][0] == f"{FIRST}_10 mdw"
     assert train["text"][0] == f"{FIRST}_10 wá ώ"
     assert [line for line in train["phones.ctm"] if line.startswith(f"{FIRST}_10 ")] == [
-        f"{FIRST}_10 1 0.1100 0.0500 SIL",
-        f"{FIRST}_10 1 0.1600 0.0400 W",
-        f"{FIRST}_10 1 0.2000 0.0600 Á",
-        f"{FIRST}_10 1 0.2600 0.0400 SIL",
-        f"{FIRST}_10 1 0.3000 0.1300 Ώ",
+        f"{FIRST}_10 1 0.0400 0.0500 SIL",
+        f"{FIRST}_10 1 0.0900 0.0400 W",
+        f"{FIRST}_10 1 0.1300 0.0600 Á",
+        f"{FIRST}_10 1 0.1900 0.0400 SIL",
+        f"{FIRST}_10 1 0.2300 0.1300 Ώ",
     ]
     for dset in recipe.sets():
         for table, lines in recipe.tables(dset).items():
@@ -91,6 +91,30 @@ def test_phones_without_tones(corpus_recipe, tmp_path: Path) -> None:
     recipe = corpus_recipe("mboshi")
     recipe.prepare(*OPTIONS, make_mboshi(tmp_path / "corpus"), "--keep_tones", "false")
     assert {line.split()[-1] for line in recipe.tables("test")["phones.ctm"]} == {"SIL", "W", "A", "Ω"}
+
+
+@pytest.mark.parametrize(
+    ("phone_shift", "lines"),
+    [
+        ("0", ["0.1100 0.0500 SIL", "0.1600 0.0400 W", "0.2000 0.0600 Á", "0.2600 0.0400 SIL", "0.3000 0.1300 Ώ"]),
+        ("0.18", ["0.0000 0.0200 W", "0.0200 0.0600 Á", "0.0800 0.0400 SIL", "0.1200 0.1300 Ώ"]),
+        ("-0.1", ["0.2100 0.0500 SIL", "0.2600 0.0400 W", "0.3000 0.0600 Á", "0.3600 0.0400 SIL", "0.4000 0.1000 Ώ"]),
+    ],
+)
+def test_the_clock_of_the_phones_is_an_option(
+    corpus_recipe, tmp_path: Path, phone_shift: str, lines: list[str]
+) -> None:
+    """What comes to lie before the audio or behind its end, 0.5 s here, is cut off."""
+    recipe = corpus_recipe("mboshi")
+    recipe.prepare(*OPTIONS, make_mboshi(tmp_path / "corpus"), "--phone_shift", phone_shift)
+    assert recipe.tables("test")["phones.ctm"][: len(lines)] == [f"{THIRD}_14 1 {line}" for line in lines]
+
+
+def test_a_clock_in_milliseconds_is_refused(corpus_recipe, tmp_path: Path) -> None:
+    recipe, root = corpus_recipe("mboshi"), make_mboshi(tmp_path / "corpus")
+    for value in ("70", "early", "nan"):
+        assert f"'{value}': expected seconds between -1 and 1" in recipe.refuse(*OPTIONS, root, "--phone_shift", value)
+    assert recipe.sets() == []
 
 
 def test_audio_shorter_than_its_header_is_mended(corpus_recipe, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ SAMPLE_RATE = 16000  # Hz
 SILENCE = "SIL"  # the name in the corpus, and in this toolkit
 OVERLAPPING, OTHER_WORDS = "with phones that overlap", "with phones of another utterance"
 NUM_NAMED = 5  # offenders an error names
+# By which the published phones are late: mean of what local/phone_clock.py finds on train (README, "The clock").
+PHONE_SHIFT_SECONDS = 0.07
+GREATEST_SHIFT_SECONDS = 1.0  # of either sign: more is a mistake of the unit
 
 
 def list_files(root: Path) -> dict[str, bool]:
@@ -131,8 +134,22 @@ def mend_audio(path: Path, audio_dir: Path) -> tuple[Path, float]:
     return path, len(samples) / rate
 
 
-def read_utterance(root: Path, name: str, audio_dir: Path, keep_tones: bool) -> Utterance | str:
+def earlier(phones: tuple[Phone, ...], shift_seconds: float, audio_seconds: float) -> tuple[Phone, ...]:
+    """The same phones, all `shift_seconds` earlier; what comes to lie outside of the audio is cut off."""
+
+    def moved(seconds: float) -> float:
+        return min(max(seconds - shift_seconds, 0.0), audio_seconds)
+
+    shifted = (Phone(moved(phone.start_seconds), moved(phone.end_seconds), phone.label) for phone in phones)
+    return tuple(phone for phone in shifted if phone.start_seconds < phone.end_seconds)
+
+
+def read_utterance(root: Path, name: str, audio_dir: Path, keep_tones: bool, shift_seconds: float) -> Utterance | str:
     """One utterance with its transcript and phones, or why it is left out.
+
+    Args:
+        audio_dir: gets audio whose header was wrong.
+        shift_seconds: by which the phones are made earlier.
 
     Raises:
         UserError: a damaged file, an unknown speaker, or audio that ends before its phones.
@@ -152,6 +169,7 @@ def read_utterance(root: Path, name: str, audio_dir: Path, keep_tones: bool) -> 
             f"{audio}: {seconds:.3f} s of audio, but phones up to {phones[-1].end_seconds:.3f} s; "
             "the file is cut short: clone the corpus again"
         )
+    phones = earlier(phones, shift_seconds, seconds)
     if not keep_tones:
         phones = tuple(phone._replace(label=without_tones(phone.label)) for phone in phones)
     return Utterance(name, speaker, str(mended), text, LANGUAGE, phones=phones)
@@ -172,6 +190,23 @@ def counted(utterances: Iterable[Utterance], spoken: Counter) -> Iterator[Uttera
         yield one
 
 
+def shift(text: str) -> float:
+    """A time of the command line, in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: no number, or too large for seconds.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not abs(seconds) <= GREATEST_SHIFT_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"'{text}': expected seconds between -{GREATEST_SHIFT_SECONDS:g} and {GREATEST_SHIFT_SECONDS:g}"
+        )
+    return seconds
+
+
 def main() -> None:
     """Check the corpus, leave out what is aligned wrongly, write the sets, say what there is."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
@@ -180,6 +215,10 @@ def main() -> None:
     parser.add_argument("--audio_dir", type=Path, required=True, help="folder for audio whose header was wrong")
     parser.add_argument("--check_content", choices=("true", "false"), default="true", help="compare the SHA-256")
     parser.add_argument("--keep_tones", choices=("true", "false"), default="true", help="in the labels of phones.ctm")
+    parser.add_argument(
+        "--phone_shift", type=shift, default=PHONE_SHIFT_SECONDS,
+        help="seconds by which the published times of phones are late (%(default)s); 0 takes them as they are",
+    )  # fmt: skip
     arguments = parser.parse_args()
     root, audio_dir = arguments.root.absolute(), arguments.audio_dir.absolute()
     held_out = list_files(root)
@@ -188,7 +227,7 @@ def main() -> None:
     sets: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
     left_out: Counter[str] = Counter()
     for name, is_held_out in held_out.items():
-        result = read_utterance(root, name, audio_dir, arguments.keep_tones == "true")
+        result = read_utterance(root, name, audio_dir, arguments.keep_tones == "true", arguments.phone_shift)
         if isinstance(result, Utterance):
             sets[set_of(result.speaker, is_held_out)].append(result)
         else:
