@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -161,8 +161,6 @@ def _write(av: ModuleType, frames: "Iterator[AudioFrame]", output: str) -> None:
 
 
 def _pyav(path: str) -> ModuleType:
-    try:
+    with needs(f"{path}: reading this format needs PyAV; install it: pip install av"):
         import av
-    except ImportError:
-        raise UserError(f"{path}: reading this format needs PyAV; install it: pip install av") from None
     return av

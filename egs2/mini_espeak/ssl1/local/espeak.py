@@ -13,6 +13,7 @@ import numpy as np
 from speakers import Speaker
 
 from espnet2.utils.errors import UserError
+from espnet2.utils.extras import needs
 
 # Constants of espeak-ng's speak_lib.h
 AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -78,10 +79,8 @@ def voice_folder(speakers: list[Speaker]) -> Iterator[str]:
 
 
 def _loader():
-    try:
+    with needs("this corpus is synthesised with espeak-ng; install it: pip install espeakng-loader"):
         import espeakng_loader
-    except ImportError:
-        raise UserError("this corpus is synthesised with espeak-ng; install it: pip install espeakng-loader") from None
     return espeakng_loader
 
 
