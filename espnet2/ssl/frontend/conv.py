@@ -59,6 +59,8 @@ class ConvFrontend(Frontend):
 
     def analyse(self, wavs: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(batch, samples), (batch,) samples -> (batch, frames, channels), (batch,) frames."""
+        # The factor stands behind all convolutions and before all losses: as in fairseq, the penalty on the features
+        # gets it, too.
         if wants_cuda_formulation(wavs):
             x = wavs[..., None]
             for block in self.blocks:
@@ -100,7 +102,7 @@ class _ConvBlock(nn.Module):
         super().__init__()
         self.geometry = FrameGeometry(((kernel, stride),))
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
-        nn.init.kaiming_normal_(self.conv.weight)
+        nn.init.kaiming_normal_(self.conv.weight)  # as fairseq
         self.norm = norm
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
