@@ -2,15 +2,11 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from repository import python_files, relative, text_of
 
 REFUSED = {"each", "found", "own", "wanted", "place"}
-
-# Rooms that still give such names. A debt, which only shrinks: an entry of a room that gives none any more is an error.
-DEBT: set[str] = set()
 
 
 def names_given(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -32,22 +28,13 @@ def refused_names(source: str) -> list[tuple[int, str]]:
     return [(line, name) for line, name in names_given(ast.parse(source)) if name.strip("_").lower() in REFUSED]
 
 
-def room_of(path: Path) -> str:
-    """The folder that a file is counted with: espnet2/ssl, test/espnet2/ssl, utils/cluster, benchmark."""
-    parts = Path(relative(path)).parts
-    depth = 3 if parts[:2] == ("test", "espnet2") else 2
-    return "/".join(parts[: min(depth, len(parts) - 1)])
-
-
 def test_names_say_what_a_thing_is() -> None:
-    faults: dict[str, list[str]] = {}
-    for path in python_files():
-        for line, name in refused_names(text_of(path) or ""):
-            fault = f"{relative(path)}:{line}: '{name}' says nothing: name the thing"
-            faults.setdefault(room_of(path), []).append(fault)
-    beyond = [line for room, lines in sorted(faults.items()) if room not in DEBT for line in lines]
-    beyond += [f"{room}: gives none of these names any more: delete its entry" for room in sorted(DEBT - faults.keys())]
-    assert not beyond, "\n".join(beyond)
+    faults = [
+        f"{relative(path)}:{line}: '{name}' says nothing: name the thing"
+        for path in python_files()
+        for line, name in refused_names(text_of(path) or "")
+    ]
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize(
