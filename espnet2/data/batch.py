@@ -20,12 +20,15 @@ class Batch:
 
     wavs: Tensor  # (batch, samples) float32, zero-padded
     wav_lengths: Tensor  # (batch,) int64, samples
-    labels: Tensor | None  # (batch, frames) int64 at the final frame rate of the frontend; NO_LABEL where there is none
+    labels: Tensor | None  # (batch, frames) int64 at the final frame rate of the frontend; NO_LABEL where there is
+    # none. Of several codebooks, or of soft labels, (batch, frames, width).
     utt_ids: tuple[str, ...]
     draws: Mapping[str, Draws]  # name of the loss entry -> its draws
     is_padded: bool | None = None  # whether any row is shorter than `wavs`: found on the host, kept by `to`
     mixed: Tensor | None = None  # (batch,) bool: another voice or a noise lies over it; None where nothing is mixed in
     named_labels: Mapping[str, Tensor] = field(default_factory=dict)  # as `labels`, where the config names label sets
+    label_weights: Mapping[str, Tensor] = field(default_factory=dict)  # of soft label sets, by name, "" for the one
+    # without: (batch, frames, width) float32, which add up to 1; 0 where there is no label
 
     def __post_init__(self) -> None:
         if self.is_padded is None:
@@ -37,7 +40,7 @@ class Batch:
         return self.wav_lengths if self.is_padded else None
 
     def labels_of(self, name: str) -> Tensor:
-        """(batch, frames) int64: the label set of a name, or for "" the one without."""
+        """(batch, frames) or (batch, frames, width) int64: the label set of a name, or for "" the one without."""
         labels = self.named_labels.get(name) if name else self.labels
         if labels is None:
             raise TypeError(f"a batch without labels {name}; the loader gives them where the config names them")
@@ -55,6 +58,7 @@ class Batch:
             labels=None if self.labels is None else function(self.labels),
             draws=draws,
             named_labels={name: function(labels) for name, labels in self.named_labels.items()},
+            label_weights={name: function(weights) for name, weights in self.label_weights.items()},
             mixed=None if self.mixed is None else function(self.mixed),
         )
 

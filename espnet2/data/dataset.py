@@ -16,7 +16,8 @@ from espnet2.data.augment.signal import Wave, labels_at_speed, played_samples, r
 from espnet2.data.batch import Batch, Draw
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import AudioIndex, JoinedIndex
-from espnet2.data.labels.packed import NO_LABEL, JoinedLabels, PackedLabels, frame_labels
+from espnet2.data.labels.joined import JoinedLabels
+from espnet2.data.labels.packed import NO_LABEL, PackedLabels, frame_labels
 from espnet2.data.sampler import MicroBatch
 from espnet2.data.waveform import VARIANCE_FLOOR
 from espnet2.utils.errors import UserError
@@ -97,6 +98,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
             named_labels={
                 name: self._frame_labels(given, item, crops, wav_lengths) for name, given in self.named_labels.items()
             },
+            label_weights=self._label_weights(item, crops, wav_lengths),
         )
         return Loaded(batch, item.number, int(wav_lengths.sum()))
 
@@ -186,22 +188,46 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     def _frame_labels(
         self, given: PackedLabels | JoinedLabels, item: MicroBatch, crops: Sequence[Crop], wav_lengths: Tensor
     ) -> Tensor:
-        """(batch, frames) int64; NO_LABEL where an utterance or its labels have ended."""
-        num_frames = self.geometry.output_lengths(item.num_samples)
-        labels = torch.from_numpy(np.stack([self._crop_labels(given, crop, num_frames) for crop in crops]))
-        valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]
-        return torch.where(valid, labels, NO_LABEL)
+        """(batch, frames) int64, or (batch, frames, width); NO_LABEL where an utterance or its labels have ended."""
+        rows = [given.labels(crop.row) for crop in crops]
+        labels = self._in_frames(rows, given.label_rate, item, crops)
+        return torch.where(self._valid(item, wav_lengths, labels), labels, NO_LABEL)
 
-    def _crop_labels(self, given: PackedLabels | JoinedLabels, crop: Crop, num_frames: int) -> NDArray[np.int64]:
-        """(num_frames,) labels of one clip."""
-        align = frame_labels if crop.speed == 1.0 else partial(labels_at_speed, speed=crop.speed)
-        return align(
-            given.labels(crop.row),
-            label_rate=given.label_rate,
-            geometry=self.geometry,
-            start_sample=crop.start,
-            num_frames=num_frames,
-        )
+    def _label_weights(self, item: MicroBatch, crops: Sequence[Crop], wav_lengths: Tensor) -> dict[str, Tensor]:
+        """Of each soft label set: (batch, frames, width) float32; 0 where an utterance or its labels have ended."""
+        sets = {} if self.labels is None else {"": self.labels}
+        all_weights = {}
+        for name, given in {**sets, **self.named_labels}.items():
+            if given.is_soft:
+                rows = [given.weights(crop.row) for crop in crops]
+                weights = self._in_frames(rows, given.label_rate, item, crops)
+                all_weights[name] = weights * self._valid(item, wav_lengths, weights)
+        return all_weights
+
+    def _in_frames(
+        self, rows: list[NDArray[np.generic]], label_rate: float, item: MicroBatch, crops: Sequence[Crop]
+    ) -> Tensor:
+        """(batch, frames, ...) of what whole utterances have at the rate of their labels."""
+        num_frames = self.geometry.output_lengths(item.num_samples)
+        frames = []
+        for row, crop in zip(rows, crops, strict=True):
+            align = frame_labels if crop.speed == 1.0 else partial(labels_at_speed, speed=crop.speed)
+            frames.append(
+                align(
+                    row,
+                    label_rate=label_rate,
+                    geometry=self.geometry,
+                    start_sample=crop.start,
+                    num_frames=num_frames,
+                )
+            )
+        return torch.from_numpy(np.stack(frames))
+
+    def _valid(self, item: MicroBatch, wav_lengths: Tensor, like: Tensor) -> Tensor:
+        """(batch, frames) bool, with as many axes as `like`: which frames are not padding."""
+        num_frames = self.geometry.output_lengths(item.num_samples)
+        valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]
+        return valid.view(*valid.shape, *(1,) * (like.dim() - 2))
 
 
 def seed_for(*parts: int) -> int:

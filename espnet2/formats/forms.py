@@ -15,6 +15,7 @@ from espnet2.ssl.encoder.stack import StackConfig
 from espnet2.ssl.encoder.transformer import TransformerEncoder
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.model import SSLModel
+from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.config import SSLConfig
 from espnet2.utils.config import Config
 from espnet2.utils.errors import UserError
@@ -97,6 +98,8 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
         missing.append(f"frontend: {config.frontend} (others know the convolutions of frontend: conv only)")
     elif not source.frontend.project:
         missing.append("frontend_conf: project: false")
+    if isinstance(source.conf, LabelledConfig) and (source.conf.num_codebooks or 1) > 1:
+        missing.append(f"loss conf: num_codebooks: {source.conf.num_codebooks} (others name one label a frame)")
     else:
         missing += _unusual(source.frontend, USUAL_FRONTEND, "frontend_conf")
     if encoder.long_skips:

@@ -11,7 +11,7 @@ from espnet2.data.augment.signal import played_samples, source_samples
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.check import check_training_labels
-from espnet2.data.labels.packed import JoinedLabels
+from espnet2.data.labels.joined import JoinedLabels
 from espnet2.data.labels.sets import UNNAMED, LabelSets, open_label_sets, parse_label_sets
 from espnet2.data.loader import require_shared_memory
 from espnet2.data.sampler import Sampler, Sampling, sequential_shards
@@ -51,6 +51,11 @@ class Inputs:
     def num_classes(self) -> dict[str, int]:
         """Of each label set."""
         return {name: labels.num_classes for name, labels in self.train_labels.items()}
+
+    @property
+    def num_codebooks(self) -> dict[str, int]:
+        """Of each label set."""
+        return {name: labels.num_codebooks for name, labels in self.train_labels.items()}
 
     def hashes(self) -> dict[str, object]:
         """What a resumed run must find unchanged."""
@@ -110,6 +115,7 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
             check_training_labels(
                 labels.parts, index.parts, frontend.geometry, allow_rate_reduction=config.allow_rate_reduction
             )
+    _check_kinds(model, inputs.train_labels)
     draws = {name: objective.draw for name, objective in model.entries()}
     shortest = max(draw.min_samples() for draw in draws.values())
     min_samples = round(config.min_seconds * rate)
@@ -156,6 +162,22 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
             np.asarray(inputs.valid.num_samples), config.valid_batch_bins or round(VALID_SHARD_SECONDS * rate)
         ),
     )
+
+
+def _check_kinds(model: SSLModel, label_sets: LabelSets) -> None:
+    """Refuse labels of several values a frame where an objective takes one.
+
+    Raises:
+        UserError: naming the entry and what it can learn from.
+    """
+    for name, objective in model.entries():
+        labels = label_sets.get(objective.context.labels) if objective.needs_labels else None
+        if labels is not None and (labels.is_soft or labels.num_codebooks > 1) and not objective.takes_vector_labels:
+            kind = "soft" if labels.is_soft else f"of {labels.num_codebooks} codebooks"
+            raise UserError(
+                f"loss ({name}): learns from one label a frame, but {labels.parts[0].directory} has labels that are "
+                f"{kind}; give the labels of a k-means, or train `name: hubert`"
+            )
 
 
 def _named(label_sets: LabelSets) -> dict[str, JoinedLabels]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from espnet2.data.labels.packed import JoinedLabels
+from espnet2.data.labels.joined import JoinedLabels
 from espnet2.data.labels.statistics import label_statistics
 from espnet2.pretrain.inputs import Inputs
 from espnet2.pretrain.probe import PREFIX, probed_layer
@@ -93,7 +93,8 @@ def describe_data(inputs: Inputs) -> dict[str, object]:
 
 def _describe_labels(labels: JoinedLabels) -> dict[str, object]:
     parts = labels.parts
-    statistics = label_statistics((part.labels(row) for part in parts for row in range(len(part))), labels.num_classes)
+    utterances = (part.first_labels(row) for part in parts for row in range(len(part)))
+    statistics = label_statistics(utterances, labels.num_classes)
     return {
         "classes": statistics.num_classes,
         "per_second": labels.label_rate,

@@ -58,7 +58,7 @@ def train(
         UserError: see `open_inputs`, `make_data`, `count_restarts`, `Trainer.resume` and `Trainer.run`.
     """
     inputs = open_inputs(config, paths)
-    config = with_num_classes(config, inputs.num_classes)
+    config = with_num_classes(config, inputs.num_classes, inputs.num_codebooks)
     if failure := ranks.from_first(refuse_restart(output_dir) if ranks.is_first and is_restart() else None):
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))

@@ -58,7 +58,7 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
         raise UserError("--clock core: expected --num_threads 1 --num_workers 0 --ngpu 0; or measure with --clock wall")
     now = CLOCKS[clock]
     inputs = open_inputs(config, paths)
-    config = with_num_classes(config, inputs.num_classes)
+    config = with_num_classes(config, inputs.num_classes, inputs.num_codebooks)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     torch.manual_seed(config.seed)

@@ -32,11 +32,14 @@ def label_set_names(config: SSLConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.labels for entry in config.loss if isinstance(entry.conf, LabelledConfig)))
 
 
-def with_num_classes(config: SSLConfig, num_classes: Mapping[str, int] | int | None) -> SSLConfig:
+def with_num_classes(
+    config: SSLConfig, num_classes: Mapping[str, int] | int | None, num_codebooks: Mapping[str, int] | None = None
+) -> SSLConfig:
     """The config with the number of classes of its labels in every entry that trains on labels.
 
     Args:
         num_classes: by the name of the label set; or of all sets; None: unknown.
+        num_codebooks: labels of a frame, by the name of the label set; None: as the config says.
 
     Raises:
         UserError: an entry says another number, or needs labels and there is no number.
@@ -46,7 +49,9 @@ def with_num_classes(config: SSLConfig, num_classes: Mapping[str, int] | int | N
         if isinstance(entry.conf, LabelledConfig):
             given = num_classes.get(entry.labels) if isinstance(num_classes, Mapping) else num_classes
             where = f"{entry.name}, labels {entry.labels}" if entry.labels else entry.name
-            entry = entry.model_copy(update={"conf": _agreed(where, entry.conf, given)})
+            conf = _agreed(where, entry.conf, given)
+            codebooks = (num_codebooks or {}).get(entry.labels)
+            entry = entry.model_copy(update={"conf": _with_codebooks(where, conf, codebooks)})
         loss.append(entry)
     return config.model_copy(update={"loss": tuple(loss)})
 
@@ -66,6 +71,18 @@ def _agreed(name: str, conf: LabelledConfig, num_classes: int | None) -> Labelle
         )
     values = {**dict(conf), "num_classes": num_classes if configured is None else configured}
     return parse_config(type(conf), values, f"loss ({name}) conf")  # labels of a single class are refused here
+
+
+def _with_codebooks(name: str, conf: LabelledConfig, num_codebooks: int | None) -> LabelledConfig:
+    """The conf with the number of codebooks of its labels, which must be its own where it has one."""
+    if num_codebooks is None or conf.num_codebooks == num_codebooks:
+        return conf
+    if conf.num_codebooks is not None:
+        raise UserError(
+            f"loss ({name}): num_codebooks is {conf.num_codebooks}, but the labels have {num_codebooks}; "
+            "leave num_codebooks out, or give other labels"
+        )
+    return conf.model_copy(update={"num_codebooks": num_codebooks})
 
 
 def build(config: SSLConfig, num_classes: Mapping[str, int] | int | None = None) -> SSLModel:
@@ -102,8 +119,8 @@ def statistics_settings(config: SSLConfig) -> MelSettings | None:
 
 
 def _objective(name: str, entry: LossEntry, frontend: Frontend, encoder: Encoder) -> Objective:
-    num_classes = entry.conf.num_classes if isinstance(entry.conf, LabelledConfig) else None
-    context = Context(name, frontend.geometry, num_classes, entry.labels)
+    conf = entry.conf if isinstance(entry.conf, LabelledConfig) else LabelledConfig()
+    context = Context(name, frontend.geometry, conf.num_classes, entry.labels, conf.num_codebooks or 1)
     make = cast(Callable[[Config, Frontend, Encoder, Context], Objective], objective_class(entry.name))
     return make(entry.conf, frontend, encoder, context)
 

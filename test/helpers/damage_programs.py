@@ -1,6 +1,7 @@
 """Every program with whole inputs, all small: what it is called with, what it reads, and which files are its result."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,10 @@ PROGRAMS = (
     Program("ssl_sample_features", ("--dump_sets", "dump/train", "--feature", "mfcc", "--output_dir", "out"),
             (*in_dump(INDEX, "index/utt_ids.bin", "index/num_samples.npy"), AUDIO), ("out/*.npy",)),
     Program("ssl_kmeans_labels", ("exp/km", "dump/train"), (*KMEANS, *MODEL, *in_dump(INDEX)), ("exp/km/labels/**/*",)),
+    Program("ssl_soft_labels", ("--temperature", "1", "--top_k", "2", "exp/km", "dump/train", "out"),
+            (*KMEANS, *MODEL, *in_dump(INDEX))),
+    Program("ssl_join_labels", ("labels/train", "labels/again", "--output", "out"),
+            tuple(f"labels/train/{name}" for name in ("labels.json", "labels.npy", "offsets.npy"))),
     Program("ssl_dump_features", ("--model", "exp/tiny", "--layers", "1", "--format", "npy", "dump/train", "out"),
             (*MODEL, "dump/train/wav.scp", AUDIO), ("out/**/*.npy", "out/*.scp")),
     Program("ssl_dump_labels", ("--kmeans", "exp/km", "dump/train", "out"), (*KMEANS, *MODEL, "dump/train/wav.scp"),
@@ -96,6 +101,7 @@ def make_workspace(folder: Path) -> None:
     make_corpus(folder, num_train=8, num_valid=4)
     for dset in ("train", "valid"):
         write_phones(folder / "dump" / dset)
+    shutil.copytree(folder / "labels/train", folder / "labels/again")
     model = write_experiment(folder / "exp/tiny")
     write_kmeans(folder / "exp/km", model)
     (folder / "exp/tiny/history.jsonl").write_text('{"dataset": "train", "update": 1, "loss": 2.0}\n')

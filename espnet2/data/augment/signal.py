@@ -11,7 +11,7 @@ import soxr
 from numpy.typing import NDArray
 
 from espnet2.data.geometry import FrameGeometry
-from espnet2.data.labels.packed import NO_LABEL
+from espnet2.data.labels.packed import unlabelled
 
 Wave = NDArray[np.float32]  # (samples,)
 Count = TypeVar("Count", int, NDArray[np.integer])
@@ -104,14 +104,14 @@ def resampled(wav: Wave, *, rate_in: float, rate_out: float, num_samples: int) -
 
 
 def labels_at_speed(
-    labels: NDArray[np.integer],
+    labels: np.ndarray,
     *,
     label_rate: float,
     geometry: FrameGeometry,
     start_sample: int,
     num_frames: int,
     speed: float,
-) -> NDArray[np.int64]:
+) -> np.ndarray:
     """`frame_labels` of a crop played at a speed: each frame has the label of what sounds in its middle.
 
     The middle of frame t, t * hop + half a receptive field, was `speed` times as far from the start of the crop.
@@ -120,13 +120,13 @@ def labels_at_speed(
         labels, label_rate, geometry, start_sample: as for `frame_labels`, at the original speed.
 
     Returns:
-        (num_frames,) int64, NO_LABEL beyond the last label.
+        As `frame_labels`: (num_frames, ...), NO_LABEL beyond the last label.
     """
     hop, half = geometry.hop_samples, geometry.receptive_field_samples / 2
     stride = round(label_rate / geometry.frame_rate)
     frames = (start_sample + speed * (np.arange(num_frames) * hop + half) - half) / hop
     places = np.maximum(np.floor(frames * stride + 0.5).astype(np.int64), 0)
-    middle_labels = np.full(num_frames, NO_LABEL, dtype=np.int64)
+    middle_labels = unlabelled(num_frames, labels)
     inside = places < len(labels)
     middle_labels[inside] = labels[places[inside]]
     return middle_labels

@@ -3,8 +3,8 @@
 from typing import TypedDict
 
 
-class LabelsJson(TypedDict):
-    """Contents of labels.json."""
+class OfAllKinds(TypedDict):
+    """What every labels.json holds."""
 
     format_version: int
     num_classes: int  # K: ids are 0..K-1
@@ -16,3 +16,10 @@ class LabelsJson(TypedDict):
     source: dict[str, str]  # what the labels were made from, for the reader
     source_hash: str
     hash: str  # of the labels, their rate and their token list; of nothing else
+
+
+class LabelsJson(OfAllKinds, total=False):
+    """Contents of labels.json; where a frame has one label, none of these."""
+
+    width: int  # labels of a frame: codebooks, or of soft labels the most probable classes
+    weights_hash: str  # of the weights: the labels are soft

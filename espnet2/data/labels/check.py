@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from espnet2.data.geometry import FrameGeometry
-from espnet2.data.labels.packed import PackedLabels, check_same_labels
+from espnet2.data.labels.joined import check_same_labels
+from espnet2.data.labels.packed import PackedLabels
 from espnet2.data.labels.statistics import LabelStatistics
 from espnet2.data.labels.whole import require_whole
 from espnet2.utils.errors import UserError

@@ -6,8 +6,7 @@ import os
 import shutil
 import tempfile
 from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +19,7 @@ from espnet2.data.labels.layout import card_fits, label_dtype
 from espnet2.text.token_list import identity_token_list
 from espnet2.utils.arrays import map_array
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import HASH_CHARACTERS, hash_bytes, write_json
+from espnet2.utils.files import HASH_CHARACTERS, write_json
 
 NO_LABEL = -1  # a frame without a label: padding, or beyond the end of the label sequence
 FORMAT_VERSION = 1
@@ -28,13 +27,24 @@ BUFFER_LABELS = 1 << 20  # labels checked and written at a time
 
 
 class PackedLabels:
-    """Frame labels of one set: row i belongs to row i of the set's index. Picklable; the arrays stay on disk."""
+    """Frame labels of one set: row i belongs to row i of the set's index. Picklable; the arrays stay on disk.
 
-    def __init__(self, directory: Path, card: LabelsJson, flat: np.ndarray, offsets: np.ndarray) -> None:
+    A frame has one label; or one of each of several codebooks; or a few, with weights that add up to 1 (soft labels).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        card: LabelsJson,
+        flat: np.ndarray,
+        offsets: np.ndarray,
+        flat_weights: np.ndarray | None = None,
+    ) -> None:
         self.directory = directory
         self.card = card
-        self.flat = flat  # (all labels,) int16 or int32, memory-mapped
+        self.flat = flat  # (all labels,) or (all labels, width) int16 or int32, memory-mapped
         self.offsets = offsets  # (utterances + 1,) int64, memory-mapped
+        self.flat_weights = flat_weights  # (all labels, width) float32 of soft labels, memory-mapped
 
     @classmethod
     def open(cls, directory: str | Path) -> "PackedLabels":
@@ -49,14 +59,18 @@ class PackedLabels:
             if card["format_version"] != FORMAT_VERSION:
                 raise UserError(f"{directory}: labels of another format version; run stage 5 again")
             flat, offsets = (map_array(directory / f"{name}.npy") for name in ("labels", "offsets"))
+            weights = map_array(directory / "weights.npy") if "weights_hash" in card else None
         except FileNotFoundError as error:
             name = Path(error.filename).name
             raise UserError(f"{directory}: no packed labels ({name} is missing); run stage 5") from None
         except (ValueError, KeyError, TypeError):  # short or foreign contents
             raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5") from None
-        if not card_fits(card, flat, offsets):
+        if not card_fits(card, flat, offsets, weights):
             raise UserError(f"{directory}: the packed labels are damaged; delete the folder and run stage 5")
-        return cls(directory, card, np.asarray(flat), np.asarray(offsets))  # plain views: memmap slices are slow
+        # Plain views: slices of memory maps are slow.
+        return cls(
+            directory, card, np.asarray(flat), np.asarray(offsets), None if weights is None else np.asarray(weights)
+        )
 
     def __reduce__(self) -> tuple[Callable[[Path], "PackedLabels"], tuple[Path]]:
         return PackedLabels.open, (self.directory,)
@@ -94,75 +108,34 @@ class PackedLabels:
         """Of the list that gave the ids: see `TokenList.hash`."""
         return self.card["token_list_hash"]
 
+    @property
+    def num_codebooks(self) -> int:
+        """Labels of a frame that are all to be named; of soft labels 1."""
+        return 1 if self.is_soft else self.card.get("width", 1)
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether a frame has several labels with weights."""
+        return self.flat_weights is not None
+
     def labels(self, row: int) -> np.ndarray:
-        """(labels,) of one utterance, a view of the file; empty if it has none."""
+        """(labels,) or (labels, width) of one utterance, a view of the file; empty if it has none."""
         return self.flat[self.offsets[row] : self.offsets[row + 1]]
+
+    def first_labels(self, row: int) -> np.ndarray:
+        """(labels,) of one utterance: of several codebooks those of the first, of soft labels the most probable."""
+        labels = self.labels(row)
+        return labels if labels.ndim == 1 else labels[:, 0]
+
+    def weights(self, row: int) -> np.ndarray:
+        """(labels, width) float32 of soft labels, a view of the file; the largest of each frame first."""
+        assert self.flat_weights is not None, self.directory
+        return self.flat_weights[self.offsets[row] : self.offsets[row + 1]]
 
     @property
     def lengths(self) -> np.ndarray:
         """(utterances,) int64 labels of each; 0 for an utterance without labels. Computed anew at each call."""
         return np.diff(self.offsets)
-
-
-class JoinedLabels:
-    """The labels of several sets, in the order in which `open_indexes` joins their rows."""
-
-    def __init__(self, parts: Sequence[PackedLabels]) -> None:
-        self.parts = tuple(parts)
-        self._first_rows: list[int] = np.cumsum([0, *(len(part) for part in self.parts)]).tolist()
-        first = self.parts[0]
-        self.num_classes = first.num_classes
-        self.label_rate = first.label_rate
-        self.hash = hash_bytes(*(part.hash for part in self.parts)) if len(self.parts) > 1 else first.hash
-
-    @classmethod
-    def open(cls, directories: Sequence[str | Path]) -> "JoinedLabels":
-        """Open and join.
-
-        Raises:
-            UserError: as `PackedLabels.open`, none given, or they differ in classes, token list or rate.
-        """
-        if not directories:
-            raise UserError("no label folders given; expected one for each set, in the order of the sets")
-        parts = [PackedLabels.open(directory) for directory in directories]
-        for part in parts[1:]:
-            check_same_labels(parts[0], part)
-        return cls(parts)
-
-    def __len__(self) -> int:
-        return self._first_rows[-1]
-
-    def labels(self, row: int) -> np.ndarray:
-        """(labels,) of one utterance of the joined index."""
-        part = bisect_right(self._first_rows, row) - 1
-        return self.parts[part].labels(row - self._first_rows[part])
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """(utterances,) int64, as `PackedLabels.lengths`."""
-        return np.concatenate([part.lengths for part in self.parts])
-
-
-def check_same_labels(first: PackedLabels, second: PackedLabels) -> None:
-    """Refuse to mix labels of different clusters or rates, such as a train and a valid set of two k-means.
-
-    Raises:
-        UserError: naming what differs.
-    """
-    names = {
-        "num_classes": "classes",
-        "label_rate": "labels per second",
-        "token_list_hash": "as the hash of its token list",
-    }
-    if first.kmeans_hash and second.kmeans_hash:
-        names["kmeans_hash"] = "as the hash of its clusters"
-    for name, words in names.items():
-        ours, theirs = getattr(first, name), getattr(second, name)
-        if ours != theirs:
-            raise UserError(
-                f"{second.directory} has {theirs} {words}, but {first.directory} has {ours}; "
-                "label every set, valid and test too, with the clusters learned on the train set"
-            )
 
 
 def frame_labels(
@@ -174,12 +147,12 @@ def frame_labels(
     2t, whose MFCC window covers exactly the samples of the frame. Frames beyond the last label get NO_LABEL.
 
     Args:
-        labels: (labels,) of the whole utterance.
+        labels: (labels,) or (labels, width) of the whole utterance; of weights, float32.
         label_rate: labels per second; a whole multiple of the frame rate.
         start_sample: where the crop starts; a multiple of geometry.hop_samples.
 
     Returns:
-        (num_frames,) int64.
+        (num_frames,) or (num_frames, width) int64; of weights float32, 0 beyond the last.
 
     >>> geometry = FrameGeometry(((400, 320),))
     >>> frame_labels(np.arange(98), label_rate=100, geometry=geometry, start_sample=640, num_frames=3)
@@ -188,9 +161,15 @@ def frame_labels(
     stride = round(label_rate / geometry.frame_rate)
     assert stride >= 1 and start_sample % geometry.hop_samples == 0, (label_rate, geometry, start_sample)
     cropped = labels[start_sample // geometry.hop_samples * stride :: stride][:num_frames]
-    frames = np.full(num_frames, NO_LABEL, dtype=np.int64)
+    frames = unlabelled(num_frames, labels)
     frames[: len(cropped)] = cropped
     return frames
+
+
+def unlabelled(num_frames: int, like: np.ndarray) -> np.ndarray:
+    """Frames without a label, or weights of such: (num_frames, ...) with the further axes of `like`."""
+    shape = (num_frames, *like.shape[1:])
+    return np.zeros(shape, np.float32) if like.dtype.kind == "f" else np.full(shape, NO_LABEL, dtype=np.int64)
 
 
 def pack_labels(
@@ -217,11 +196,11 @@ def pack_labels(
         UserError: a label outside 0..num_classes-1.
     """
     dtype = label_dtype(num_classes)
-    with _replace_directory(Path(directory)) as partial:
+    with replace_directory(Path(directory)) as partial:
         digest = hashlib.sha256()
         offsets = array("q", [0])
         with open(partial / "labels.npy", "wb") as stream:
-            _write_header(stream, dtype, 0)
+            write_array_header(stream, dtype, (0,))
             for block in _blocks(rows, offsets):
                 if len(block) and not 0 <= block.min() <= block.max() < num_classes:
                     raise UserError(
@@ -231,7 +210,7 @@ def pack_labels(
                 digest.update(data)
                 stream.write(data)
             stream.seek(0)
-            _write_header(stream, dtype, offsets[-1])
+            write_array_header(stream, dtype, (offsets[-1],))
         np.save(partial / "offsets.npy", np.frombuffer(offsets, dtype=np.int64))
         token_list_hash = token_list_hash or identity_token_list(num_classes).hash
         digest.update(f"{len(offsets)} {num_classes} {label_rate} {token_list_hash}".encode())
@@ -266,14 +245,14 @@ def _blocks(rows: Iterable[np.ndarray], offsets: "array[int]") -> Iterable[np.nd
         yield np.concatenate(block)
 
 
-def _write_header(stream: BinaryIO, dtype: np.dtype, length: int) -> None:
-    """NumPy pads the header of a one-dimensional array so that it keeps its size when the array grows."""
-    header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
+def write_array_header(stream: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    """NumPy pads the header of an array so that it keeps its size while the first axis grows."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)
 
 
 @contextmanager
-def _replace_directory(directory: Path) -> Iterator[Path]:
+def replace_directory(directory: Path) -> Iterator[Path]:
     """A new folder beside `directory`, renamed to it when the block ends without an error."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.partial.", dir=directory.parent))

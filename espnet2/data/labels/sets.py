@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from espnet2.data.labels.packed import JoinedLabels, check_same_labels
+from espnet2.data.labels.joined import JoinedLabels, check_same_labels
 from espnet2.utils.errors import UserError
 
 UNNAMED = ""  # the set of a training that has only one, and gives it no name

@@ -26,5 +26,6 @@ def zero_padding(x: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def fit_frames(x: Tensor, num_frames: int, value: float) -> Tensor:
-    """(batch, frames) cut, or padded with `value`, to (batch, num_frames)."""
-    return F.pad(x, (0, num_frames - x.size(1)), value=value)
+    """(batch, frames, ...) cut, or padded with `value`, to (batch, num_frames, ...)."""
+    further_axes = (0, 0) * (x.dim() - 2)
+    return F.pad(x, (*further_axes, 0, num_frames - x.size(1)), value=value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from espnet2.data.batch import Batch, Draw
@@ -56,12 +56,21 @@ class Context:
     geometry: FrameGeometry  # frames that reach the encoder
     num_classes: int | None = None  # size of the label set, None without labels
     labels: str = ""  # name of the label set: of `Batch.labels_of`
+    num_codebooks: int = 1  # labels of a frame that are all to be named
 
 
 class LabelledConfig(Config):
     """`conf` of an objective that trains on labels."""
 
     num_classes: int | None = Field(None, ge=2, description="clusters; left out: as many as the labels have")
+    num_codebooks: int | None = Field(None, ge=1, description="labels of a frame; left out: as many as the labels have")
+
+    @model_serializer(mode="wrap")
+    def _without_single_codebook(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Files and hashes of trainings on one label a frame are those of the time before there were several."""
+        values: dict[str, object] = dump(self)
+        single = self.num_codebooks in (None, 1)
+        return {key: value for key, value in values.items() if key != "num_codebooks" or not single}
 
 
 class Objective(nn.Module, ABC):
@@ -75,6 +84,7 @@ class Objective(nn.Module, ABC):
 
     Config: ClassVar[type[Config]]
     needs_labels: ClassVar[bool] = False  # True: its Config is a LabelledConfig
+    takes_vector_labels: ClassVar[bool] = False  # learns from soft labels and from several codebooks, too
     projects_features: ClassVar[bool] = False  # has its own input projection: the config says `project: false`
     target_moves: ClassVar[bool] = False  # a teacher is the target: test for collapse, not for a falling loss
 

@@ -43,6 +43,7 @@ class Hubert(Objective):
 
     Config = HubertConfig
     needs_labels = True
+    takes_vector_labels = True
 
     def __init__(self, config: HubertConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
         super().__init__(frontend, encoder, context)
@@ -51,7 +52,8 @@ class Hubert(Objective):
             raise UserError(f"loss ({context.entry}): needs labels, or conf: num_classes")
         self.penalty_weight = config.features_penalty_weight if frontend.learns_features else 0.0
         self.mask_embedding = nn.Parameter(torch.rand(encoder.dim))  # U(0, 1), as fairseq
-        self.head = CosineHead(encoder.dim, config.label_dim, context.num_classes, config.temperature)
+        num_scores = context.num_codebooks * context.num_classes
+        self.head = CosineHead(encoder.dim, config.label_dim, num_scores, config.temperature)
         self.best_accuracy = 0.0  # of the intervals of this process's log
 
     @property
@@ -63,10 +65,24 @@ class Hubert(Objective):
         )
 
     def _targets(self, batch: Batch, num_frames: int) -> tuple[Tensor, Tensor]:
-        """Labels of the masked and of the other frames, (batch, num_frames) each, NO_LABEL elsewhere."""
+        """Labels of the masked and of the other frames, NO_LABEL elsewhere: (batch, num_frames) each.
+
+        Of several codebooks, or of soft labels: (batch, num_frames, width).
+        """
         mask = fit_frames(batch.draws[self.context.entry]["mask"], num_frames, False)
         labels = fit_frames(batch.labels_of(self.context.labels), num_frames, NO_LABEL)
+        mask = mask.view(*mask.shape, *(1,) * (labels.dim() - 2))
         return labels.masked_fill(~mask, NO_LABEL), labels.masked_fill(mask, NO_LABEL)
+
+    def _weights(self, batch: Batch, num_frames: int) -> Tensor | None:
+        """(batch, num_frames, width) of soft labels; None where labels are hard."""
+        weights = batch.label_weights.get(self.context.labels)
+        return None if weights is None else fit_frames(weights, num_frames, 0.0)
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        """(batch, frames, dim) -> (batch, frames, classes); of codebooks (batch, frames, codebooks, classes)."""
+        scores: Tensor = self.head(hidden)
+        return scores if self.context.num_codebooks == 1 else scores.unflatten(-1, (self.context.num_codebooks, -1))
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Labelled masked frames, also for the penalty; labelled other frames where they have a weight."""
@@ -87,12 +103,13 @@ class Hubert(Objective):
         # Behind the frontend's projection and dropout, as fairseq.
         x = torch.where(mask[..., None], self.mask_embedding.to(inputs.dtype), inputs)
         # All frames are scored: shapes stay fixed, and the head costs about 1 % of an encoder.
-        logits = self.head(self.encoder(x, frames.lengths).output)
+        logits = self._scores(self.encoder(x, frames.lengths).output)
         masked, unmasked = self._targets(batch, num_frames)
+        weights = self._weights(batch, num_frames)
         count, conf = _labelled(masked), self.config
-        terms = [Term("masked", _cross_entropy(logits, masked), count, conf.masked_weight)]
+        terms = [Term("masked", _cross_entropy(logits, masked, weights), count, conf.masked_weight)]
         if conf.unmasked_weight > 0:
-            total = _cross_entropy(logits, unmasked)
+            total = _cross_entropy(logits, unmasked, weights)
             terms.append(Term("unmasked", total, _labelled(unmasked), conf.unmasked_weight))
         if self.penalty_weight > 0:
             # The mean of this micro-batch weighs as much as its masked frames: fairseq multiplies it by them, too.
@@ -120,20 +137,38 @@ class Hubert(Objective):
 
 def _labelled(labels: Tensor) -> Tensor:
     """Number of frames that have a label."""
-    return (labels != NO_LABEL).sum()
+    return ((labels if labels.dim() == 2 else labels[..., 0]) != NO_LABEL).sum()
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sum over the frames that have a label."""
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="sum")
+def _cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    """Sum over the frames that have a label; of several codebooks, of their mean.
+
+    Args:
+        logits: (batch, frames, classes), or (batch, frames, codebooks, classes).
+        labels: (batch, frames), or (batch, frames, width).
+        weights: (batch, frames, width) of soft labels: the cross-entropy with the distribution that they make.
+    """
+    if weights is not None:
+        chosen = logits.log_softmax(-1).gather(-1, labels.clamp(min=0))
+        return -(chosen * weights).masked_fill(labels == NO_LABEL, 0).sum()
+    total = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=NO_LABEL, reduction="sum")
+    return total if labels.dim() == 2 else total / labels.size(2)
 
 
 def _best_class(logits: Tensor) -> Tensor:
-    """(batch, frames, classes) -> (batch, frames) class of the best score; none if all scores are equal, as fairseq."""
+    """(batch, frames, ..., classes) -> (batch, frames, ...) best class; none if all scores are equal, as fairseq."""
     best, label = logits.max(-1)
     return torch.where(best > logits.amin(-1), label, NO_LABEL - 1)
 
 
 def accuracy(prediction: Tensor, labels: Tensor) -> Ratio:
-    """Share of the labelled frames that are predicted right."""
-    return Ratio((prediction == labels).sum(), _labelled(labels))
+    """Share of the labelled frames that are predicted right; of several codebooks, of their labels.
+
+    Args:
+        prediction: (batch, frames), or (batch, frames, codebooks).
+        labels: as many axes; of soft labels one more, the most probable first.
+    """
+    if labels.dim() > prediction.dim():
+        labels = labels[..., 0]
+    right = prediction == labels
+    return Ratio(right.sum() if right.dim() == 2 else right.float().mean(-1).sum(), _labelled(labels))

@@ -65,6 +65,7 @@ class OnlineHubert(Hubert):
 
     Config = OnlineHubertConfig
     target_moves = True
+    takes_vector_labels = False
 
     def __init__(self, config: OnlineHubertConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
         num_labels = context.num_classes or 0

@@ -42,7 +42,7 @@ class WavLM(Hubert):
         """HuBERT's, the mean gate, and the masked accuracy of clean and of mixed clips where mixing is on."""
         figures = super().figures(batch, prediction, masked, unmasked) | {"position_gate": self._mean_gate(batch)}
         if batch.mixed is not None:
-            mixed = batch.mixed[:, None]
+            mixed = batch.mixed.view(-1, *(1,) * (masked.dim() - 1))
             figures["clean_masked_accuracy"] = accuracy(prediction, masked.masked_fill(mixed, NO_LABEL))
             figures["mixed_masked_accuracy"] = accuracy(prediction, masked.masked_fill(~mixed, NO_LABEL))
         return figures

@@ -13,7 +13,8 @@ from espnet2.data.batch import Draw
 from espnet2.data.dataset import VALID_STREAM, SpeechDataset, seed_for
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import open_indexes
-from espnet2.data.labels.packed import NO_LABEL, JoinedLabels
+from espnet2.data.labels.joined import JoinedLabels
+from espnet2.data.labels.packed import NO_LABEL
 from espnet2.data.loader import iterate_batches
 from espnet2.data.sampler import Cursor, MicroBatch, Sampler
 from espnet2.utils.errors import UserError

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from espnet2.data.geometry import FrameGeometry
-from espnet2.data.labels.packed import NO_LABEL, JoinedLabels, PackedLabels, frame_labels, pack_labels
+from espnet2.data.labels.joined import JoinedLabels
+from espnet2.data.labels.packed import NO_LABEL, PackedLabels, frame_labels, pack_labels
 from espnet2.data.labels.whole import is_whole
 from espnet2.utils.errors import UserError
 
