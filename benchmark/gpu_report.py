@@ -5,6 +5,9 @@ from typing import Any, Protocol
 TRAINED = {
     "eager": "this toolkit, eager",
     "compiled": "this toolkit, `compile: true`",
+    "as_on_cpu": "this toolkit, eager, convolutions as on a CPU",
+    "default_attention": "this toolkit, eager, attention as PyTorch chooses",
+    "recomputed": "this toolkit, eager, `recompute_blocks: true`",
     "transformers": "transformers",
     "torchaudio": "torchaudio",
 }

@@ -14,6 +14,8 @@ from gpu_recovery import kill_and_resume, nonfinite_step
 from gpu_timing import synchronize
 from gpu_training import SAMPLE_RATE, Ours, Size, Torchaudio, Transformers, make_config, matmul_ceiling, measure
 
+from espnet2.ssl.modules.attention_backend import fused_attention
+from espnet2.ssl.modules.formulation import formulated_for_cuda
 from espnet2.tasks.build import build
 from espnet2.units.features import LayerFeatures
 from espnet2.units.kmeans import assign, fit_kmeans
@@ -60,12 +62,34 @@ def ceiling_section(bench: Bench) -> JSON:
 
 def eager_section(bench: Bench) -> JSON:
     """Updates of this toolkit, eager."""
-    return measure(Ours(bench.size, bench.device), bench.size, bench.device)._asdict()
+    return _speed(bench)
 
 
 def compiled_section(bench: Bench) -> JSON:
     """Updates of this toolkit with `compile: true`."""
-    return measure(Ours(bench.size, bench.device, compile=True), bench.size, bench.device)._asdict()
+    return _speed(bench, compile=True)
+
+
+def as_on_cpu_section(bench: Bench) -> JSON:
+    """Eager updates with convolutions and biases as a CPU computes them."""
+    with formulated_for_cuda(False):
+        return _speed(bench)
+
+
+def default_attention_section(bench: Bench) -> JSON:
+    """Eager updates whose attention takes the kernel that this version of PyTorch would choose."""
+    return measure(Ours(bench.size, bench.device), bench.size, bench.device)._asdict()
+
+
+def recomputed_section(bench: Bench) -> JSON:
+    """Eager updates that compute every block again in the backward pass."""
+    return _speed(bench, encoder_conf={"recompute_blocks": True})
+
+
+def _speed(bench: Bench, **changes: object) -> JSON:
+    """Of our updates, with attention's kernels as the trainer chooses them."""
+    with fused_attention(bench.device):
+        return measure(Ours(bench.size, bench.device, **changes), bench.size, bench.device)._asdict()
 
 
 def transformers_section(bench: Bench) -> JSON:
@@ -133,6 +157,9 @@ SECTIONS: dict[str, Callable[[Bench], JSON]] = {
     "eager": eager_section,
     "compiled": compiled_section,
     "transformers": transformers_section,
+    "as_on_cpu": as_on_cpu_section,
+    "default_attention": default_attention_section,
+    "recomputed": recomputed_section,
     "nonfinite": nonfinite_section,
     "torchaudio": torchaudio_section,
     "units": units_section,

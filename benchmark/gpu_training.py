@@ -68,7 +68,8 @@ def make_config(size: Size, **changes: object) -> SSLConfig:
         "max_update": 1000,
         "crop": "shortest",
     }
-    return resolve_config({**values, **changes})
+    parts = changes.pop("encoder_conf", {})
+    return resolve_config({**values, "encoder_conf": encoder | parts, **changes})
 
 
 def measure(update: Callable[[int], object], size: Size, device: torch.device) -> Speed:

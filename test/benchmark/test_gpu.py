@@ -40,7 +40,10 @@ def test_tiny_run_fills_the_report(root, tmp_path):
     report = json.loads((tmp_path / "gpu.json").read_text())
     sections = report["sections"]
     assert set(sections) == set(SECTIONS) - {"compiled"} == set(report["section_seconds"]) and not report["failed"]
-    assert all(sections[name]["audio_per_second"] > 0 for name in ("eager", "transformers", "torchaudio"))
+    assert all(
+        sections[name]["audio_per_second"] > 0
+        for name in ("eager", "as_on_cpu", "default_attention", "recomputed", "transformers", "torchaudio")
+    )
     assert sections["ceiling"]["matmul_tflops"] > 0 and sections["ceiling"]["gflops_per_second_of_audio"] > 0
     assert sections["nonfinite"] == {"noticed": True, "weights_unchanged": True, "next_update_finite": True}
     assert sections["resume"]["weights_identical"] is True

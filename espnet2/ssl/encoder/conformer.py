@@ -34,6 +34,15 @@ class ConformerEncoder(BlockStack):
                 raise ValueError(f"conv_kernel is {self.conv_kernel}; expected an odd number of frames")
             return self
 
+        @model_validator(mode="after")
+        def _batch_norm_gathers_once(self) -> "ConformerEncoder.Config":
+            if self.recompute_blocks and self.conv_norm == "batch":
+                raise ValueError(
+                    "recompute_blocks is true, but conv_norm batch gathers statistics in every forward pass: it would "
+                    "count them twice; set conv_norm to layer or group, or recompute_blocks to false"
+                )
+            return self
+
     def __init__(self, config: Config) -> None:
         super().__init__(config, lambda: ConformerBlock(config), config.norm_after_blocks())
 

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from espnet2.ssl.encoder.base import Encoder, EncoderConfig, Hidden, check_layers, require_keep
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
@@ -50,6 +51,11 @@ class StackConfig(EncoderConfig, AttentionPositionConfig):
     position_depth: int = Field(5, gt=0, description="convolutions of conv_stack")
     position_weight_norm: bool = Field(True, description="of conv: normalise the weights of each kernel position")
     norm_eps: float = Field(1e-5, gt=0, description="epsilon of the encoder's LayerNorms; ESPnet's ssl1: 1e-12")
+    recompute_blocks: bool = Field(
+        False,
+        description="compute every block again in the backward pass: less memory, a third more time",
+        json_schema_extra=_TRAINED,
+    )
     long_skips: bool = Field(False, description="U shape: the output of block i joins the input of block n + 1 - i")
 
     @model_validator(mode="before")
@@ -117,6 +123,9 @@ class BlockStack(Encoder):
         self.attention_position = shared_position(config, config.dim, config.num_heads)
         self.norm = norm
         self.dropout = nn.Dropout(config.dropout)
+        self.recompute_blocks = config.recompute_blocks
+        if self.recompute_blocks:
+            _allow_side_effects()
         self.blocks = nn.ModuleList(make_block() for _ in range(config.num_layers))
         self.skips = _long_skips(config) if config.long_skips else None
         self.register_buffer("block_is_kept", torch.ones(config.num_layers, dtype=torch.bool), persistent=False)
@@ -166,7 +175,7 @@ class BlockStack(Encoder):
         lower: list[Tensor] = []  # outputs that wait for their mirror
         for number, block in enumerate(self.blocks[:top], 1):
             source = self._join(x, lower, number)
-            output, feed_forward = block(source, mask, position, valid)
+            output, feed_forward = self._compute(cast(Block, block), source, mask, position, valid)
             if self.training and self.layerdrop > 0:  # both sides stay in the graph: no unused parameters
                 output = torch.where(self.block_is_kept[number - 1], output, x)
             x = output
@@ -175,6 +184,22 @@ class BlockStack(Encoder):
             if number in requested:
                 outputs[number] = feed_forward if branch else x
         return Hidden(self.leave(x) if top == self.num_layers else None, outputs)
+
+    def _compute(
+        self,
+        block: Block,
+        x: Tensor,
+        mask: Tensor | None,
+        position: AttentionPosition | None,
+        valid: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """A block's results; of what lies between them nothing is kept where the blocks are computed again."""
+        results: tuple[Tensor, Tensor]
+        if self.recompute_blocks and self.training and torch.is_grad_enabled():
+            results = checkpoint(block, x, mask, position, valid, use_reentrant=False)
+        else:
+            results = block(x, mask, position, valid)
+        return results
 
     def _attention_inputs(
         self,
@@ -221,6 +246,13 @@ class BlockStack(Encoder):
         skip = self.skips[number - 1 - (self.num_layers - len(self.skips))]
         joined: Tensor = skip(torch.cat([x, lower.pop()], dim=-1))
         return joined
+
+
+def _allow_side_effects() -> None:
+    """Let a compiler trace blocks that are computed again though they leave a figure for the log (WavLM's gates)."""
+    from torch._dynamo import config as dynamo  # a second to import: for this option alone
+
+    dynamo.skip_fwd_side_effects_in_bwd_under_checkpoint = True
 
 
 def init_as_bert(block: nn.Module) -> None:
