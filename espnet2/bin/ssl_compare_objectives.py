@@ -23,7 +23,9 @@ def main() -> None:
     parser.add_argument("--title", default="Objectives at equal wall time", help="of a new RESULTS.md (%(default)s)")
     arguments = parser.parse_args()
     from espnet2.evaluate.report.marked_page import put_between_marks
-    from espnet2.evaluate.report.objectives import MARKS, draw_objectives, read_json, results_table
+    from espnet2.evaluate.report.objectives import MARKS, draw_objectives, read_calibration, results_table
+    from espnet2.evaluate.units.row import UnitsJson
+    from espnet2.utils.json_record import require_record
 
     experiments = {}
     for word in arguments.experiments:
@@ -31,8 +33,8 @@ def main() -> None:
         if not equals:
             raise UserError(f"--experiments: '{word}' is not <name>=<exp>")
         experiments[name] = Path(path)
-    units = read_json(arguments.units, "run ssl_evaluate_units first")
-    calibration = read_json(arguments.calibration, "run ssl_time_training first")
+    units = require_record(arguments.units, UnitsJson, "run ssl_evaluate_units first")
+    calibration = read_calibration(arguments.calibration)
     table = results_table(units, experiments, calibration, arguments.reference)
     draw_objectives(experiments, arguments.picture)
     relative_picture = os.path.relpath(arguments.picture, arguments.results.parent)

@@ -116,9 +116,10 @@ def main() -> None:
         raise UserError("--beside: name a folder for tables of several models, --output exp/<comparison>")
     output = arguments.output or arguments.exp
 
-    from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
+    from espnet2.evaluate.part import EvaluationRequest, run_parts
     from espnet2.evaluate.parts import find_parts
     from espnet2.evaluate.systems import has_codes, systems_of
+    from espnet2.evaluate.units.row import read_units
     from espnet2.evaluate.units.table import markdown_table
     from espnet2.models.find import find_model
 
@@ -145,7 +146,7 @@ def main() -> None:
     )
     parts = find_parts(arguments.parts.split())
     run_parts(parts, request, lambda line: print(line, file=sys.stderr, flush=True), fresh=arguments.fresh)
-    units = read_part(output, "units")
+    units = read_units(output)
     if units is not None:
         table = markdown_table(units)
         with atomic_write(output / "eval" / "units.md") as stream:

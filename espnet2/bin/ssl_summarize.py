@@ -1,16 +1,17 @@
 """Finished experiments, their table of units and the times of their stages in, one table for a person out."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from espnet2.evaluate.report.stages import read_stages
 from espnet2.evaluate.units.figures import PHONE_FIGURES
+from espnet2.evaluate.units.row import UnitRowJson, UnitsJson
 from espnet2.evaluate.units.table import best_rows, show
+from espnet2.pretrain.run_files import DONE_NAME, DoneJson
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.errors import UserError, run_main
-from espnet2.utils.files import atomic_write, require_json
+from espnet2.utils.files import atomic_write
+from espnet2.utils.json_record import require_record
 
 REMEDY = "finish the run first (stage 7 writes train.done, 8 the units)"
 
@@ -32,7 +33,8 @@ def main() -> None:
     text = "\n".join(
         [
             *_result_table(
-                require_json(arguments.units, REMEDY), {title: Path(exp) for title, exp in experiments.items()}
+                require_record(arguments.units, UnitsJson, REMEDY),
+                {title: Path(exp) for title, exp in experiments.items()},
             ),
             *_time_table([_pair(word, "--stages") for word in arguments.stages]),
             "",
@@ -52,7 +54,7 @@ def _pair(word: str, option: str) -> tuple[str, str]:
     return title, value
 
 
-def _result_table(units: dict[str, Any], experiments: dict[str, Path]) -> list[str]:
+def _result_table(units: UnitsJson, experiments: dict[str, Path]) -> list[str]:
     """Units of every row and, for those that were trained, how the training ended."""
     valid = units["valid"]
     lines = [
@@ -71,11 +73,11 @@ def _result_table(units: dict[str, Any], experiments: dict[str, Path]) -> list[s
     return lines
 
 
-def _training(row: Mapping[str, Any], experiments: dict[str, Path]) -> str:
+def _training(row: UnitRowJson, experiments: dict[str, Path]) -> str:
     """Updates, loss and masked accuracy on the valid set, and wall time; dashes for what was not trained."""
     if row["title"] not in experiments:
         return "- | - | - | -"
-    done = require_json(experiments[row["title"]] / "train.done", REMEDY)
+    done = require_record(experiments[row["title"]] / DONE_NAME, DoneJson, REMEDY)
     loss, accuracy = done["valid"]["loss"], done["valid"]["masked_accuracy"]
     return f"{done['updates']:,} | {loss:.3f} | {accuracy:.1%} | {format_seconds(done['wall_seconds'])}"
 

@@ -1,12 +1,20 @@
 """Figures of one layer of one system, what kind they are, and when two of them differ clearly."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from espnet2.evaluate.spread import half_width, with_spread
 
 ONE_SEED_MARGIN = 0.01  # three seeds of k-means were 0.002 to 0.012 apart: egs2/mini_espeak/ssl1/RESULTS.md
+
+
+class RowJson(TypedDict):
+    """Whose figures a row of eval/<part>.json has."""
+
+    system: str  # of espnet2.evaluate.systems.KINDS
+    title: str
+    layer: int | None  # None: no layer (MFCC), or a learned mix of all
+    seeds: list[int]
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ class Against:
 
 def measure_of(
     kind: Kind,
-    row: Mapping[str, Any],
+    row: RowJson,
     value: float,
     low: float | None = None,
     high: float | None = None,
@@ -94,14 +102,7 @@ def measure_of(
     return Measure(kind, row["system"], row.get("title", row["system"]), layer, value, low, high, best)
 
 
-def seed_interval(
-    row: Mapping[str, Any], value: float, figures: Mapping[str, Any], name: str
-) -> tuple[float, float] | tuple[None, None]:
-    """Value less and plus the spread over the seeds of a row; unknown for one seed.
-
-    Args:
-        figures: what has the spread of figure `name` under "spread".
-    """
-    spread = figures.get("spread", {}).get(name)
+def seed_interval(row: RowJson, value: float, spread: float | None) -> tuple[float, float] | tuple[None, None]:
+    """Value less and plus its spread over the seeds of a row; unknown for one seed."""
     several = isinstance(row.get("seeds"), list) and len(row["seeds"]) > 1
     return (value - spread, value + spread) if several and spread is not None else (None, None)

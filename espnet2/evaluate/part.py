@@ -1,13 +1,12 @@
 """What a part of an evaluation is, and the loop that computes those that are missing or stale."""
 
-import json
 import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Generic, TypedDict, TypeVar, cast
 
 from markupsafe import Markup
 
@@ -15,7 +14,7 @@ from espnet2.evaluate.measure import Kind, Measure
 from espnet2.evaluate.report.page import Section
 from espnet2.evaluate.systems import System
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import hash_value, write_json
+from espnet2.utils.files import hash_value, read_json, write_json
 
 EFFORTS = ("default", "full")
 Report = Callable[[str], None]
@@ -38,7 +37,7 @@ class EvaluationRequest:
     max_valid_frames: int = 100_000
     device: str = "cpu"
     alignments: Path | None = None  # folder or file with phones; None: phones.ctm of each set, if it is there
-    options: dict[str, Any] = field(default_factory=dict)  # of single parts, by name
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # of single parts, by name
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:
@@ -49,7 +48,20 @@ class EvaluationRequest:
             raise UserError("an empty list of seeds: name at least one")
 
 
-class Part(ABC):
+class PartJson(TypedDict, total=False):
+    """What the file of every part has, eval/<name>.json. Each part adds keys of its own."""
+
+    part: str  # its name
+    hash: str  # of its name and its settings
+    settings: Mapping[str, object]
+    seconds: float  # that it took
+    notes: list[str]  # what people should know, in plain words
+
+
+Result = TypeVar("Result", bound=PartJson)
+
+
+class Part(ABC, Generic[Result]):
     """One kind of evaluation: the one subclass in evaluate/<name>/part.py, which `espnet2.evaluate.parts` finds.
 
     It computes eval/<name>.json, and says what pages and tables show of it.
@@ -62,7 +74,7 @@ class Part(ABC):
     kinds: ClassVar[tuple[Kind, ...]] = ()  # of its measures, in the order of pages
 
     @abstractmethod
-    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+    def settings(self, request: EvaluationRequest) -> Mapping[str, object]:
         """Everything the figures depend on, JSON-able: hashes of sets, systems, alignments; K, seeds, rules."""
 
     @abstractmethod
@@ -70,22 +82,22 @@ class Part(ABC):
         """A rough upper estimate for this machine, without loading a model for long."""
 
     @abstractmethod
-    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
-        """{"rows": [...], "notes": [...]} and whatever else the part's page needs."""
+    def run(self, request: EvaluationRequest, report: Report) -> Result:
+        """Its rows and notes, and whatever else its page needs."""
 
-    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+    def measures(self, result: Result) -> list[Measure]:
         """The figures that systems are compared by, of the content of its file; of `kinds`."""
         return []
 
-    def layer_charts(self, result: Mapping[str, Any]) -> Markup:
+    def layer_charts(self, result: Result) -> Markup:
         """Charts for "Layer by layer" beside those that every kind of measure has."""
         return Markup("")
 
-    def layer_tables(self, result: Mapping[str, Any]) -> Markup:
+    def layer_tables(self, result: Result) -> Markup:
         """All its figures, folded, below the charts of "Layer by layer"."""
         return Markup("")
 
-    def section(self, result: Mapping[str, Any] | None, folder: Path) -> Section | None:
+    def section(self, result: Result | None, folder: Path) -> Section | None:
         """Its own section of the report.
 
         Args:
@@ -93,6 +105,10 @@ class Part(ABC):
             folder: exp/<name>/eval, where files lie that the content names.
         """
         return None
+
+
+# One of the registry: it gets the content of its own file only, which `read_part` finds by its name.
+RegisteredPart = Part[PartJson]
 
 
 def part_file(exp: Path, name: str) -> Path:
@@ -105,16 +121,15 @@ def scratch_folder(exp: Path, name: str) -> Path:
     return exp / "eval" / f".{name}"
 
 
-def read_part(exp: Path, name: str) -> dict[str, Any] | None:
+def read_part(exp: Path, name: str) -> PartJson | None:
     """The result of a part, or None if it was never computed or its file is not readable."""
-    try:
-        result = json.loads(part_file(exp, name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.get("part") == name else None
+    result = read_json(part_file(exp, name))
+    return cast(PartJson, result) if result is not None and result.get("part") == name else None
 
 
-def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report, *, fresh: bool = False) -> list[Path]:
+def run_parts(
+    parts: Sequence[RegisteredPart], request: EvaluationRequest, report: Report, *, fresh: bool = False
+) -> list[Path]:
     """Compute what is missing or stale, part by part.
 
     Args:
@@ -150,9 +165,9 @@ def run_parts(parts: Sequence[Part], request: EvaluationRequest, report: Report,
     return [part_file(request.exp, part.name) for part in parts]
 
 
-def _is_kept(part: Part, request: EvaluationRequest) -> bool:
+def _is_kept(part: RegisteredPart, request: EvaluationRequest) -> bool:
     return (read_part(request.exp, part.name) or {}).get("hash") == _key(part, part.settings(request))
 
 
-def _key(part: Part, settings: dict[str, Any]) -> str:
+def _key(part: RegisteredPart, settings: Mapping[str, object]) -> str:
     return hash_value([part.name, settings])

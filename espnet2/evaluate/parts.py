@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from espnet2.evaluate.part import Part
+from espnet2.evaluate.part import Part, RegisteredPart
 from espnet2.utils.errors import UserError
 from espnet2.utils.registry import only_class
 
 
-def _find() -> dict[str, Part]:
+def _find() -> dict[str, RegisteredPart]:
     """Name -> the part of evaluate/<name>/part.py, in their order."""
     names = [file.parent.name for file in Path(__file__).parent.glob("*/part.py")]
-    parts = [only_class(import_module(f"espnet2.evaluate.{name}.part"), Part)() for name in names]
+    parts: list[RegisteredPart] = [only_class(import_module(f"espnet2.evaluate.{name}.part"), Part)() for name in names]
     return {part.name: part for part in sorted(parts, key=lambda part: (part.order, part.name))}
 
 
 PARTS = _find()
 
 
-def find_parts(names: Sequence[str]) -> list[Part]:
+def find_parts(names: Sequence[str]) -> list[RegisteredPart]:
     """The parts of these names.
 
     Raises:

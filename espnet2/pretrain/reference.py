@@ -10,6 +10,7 @@ from espnet2.data.labels.joined import JoinedLabels
 from espnet2.data.labels.statistics import label_statistics
 from espnet2.pretrain.inputs import Inputs
 from espnet2.pretrain.probe import PREFIX, probed_layer
+from espnet2.pretrain.run_files import CurveJson
 from espnet2.tasks.config import SSLConfig, resolve_config
 from espnet2.train.identity import leaves
 from espnet2.train.state import Validation
@@ -19,7 +20,6 @@ from espnet2.utils.files import hash_value, write_json
 from espnet2.utils.recipe import find_in_recipe
 
 FORMAT_VERSION = 1
-LIGHTS_NAME = "traffic_light.json"  # in exp/<name>
 GREEN, YELLOW = 1.0, 2.0  # spreads behind the reference, at most
 SAME_SECONDS = 0.01  # data sets of as many utterances are the same if their seconds differ by this share at most
 SAME_LABELS = 0.05  # labels of as many classes are alike if perplexity and run length differ by this share at most
@@ -32,13 +32,6 @@ RULES = (
     "first and behind the last there is no light. A run that is longer or shorter than the reference, by at most a "
     f"factor {LENGTHS:g}, is compared at the same share of the run, with {OTHER_LENGTH_SPREADS:g} times the spread."
 )
-
-
-class CurveJson(TypedDict):
-    """A `Curve` in a file of references."""
-
-    better: str
-    points: list[tuple[int, float, float]]
 
 
 class ReferenceJson(TypedDict):

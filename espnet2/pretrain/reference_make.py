@@ -8,7 +8,6 @@ import numpy as np
 
 from espnet2.pretrain.inputs import DataPaths, open_inputs
 from espnet2.pretrain.reference import (
-    LIGHTS_NAME,
     Curve,
     Point,
     Reference,
@@ -19,6 +18,7 @@ from espnet2.pretrain.reference import (
     read_references,
     write_references,
 )
+from espnet2.pretrain.run_files import DONE_NAME, LIGHTS_NAME
 from espnet2.ssl.objective import objective_class
 from espnet2.tasks.config import SSLConfig, load_config
 from espnet2.train.history import HistoryLine, points, read_history
@@ -113,7 +113,7 @@ def spread_rule(num_runs: int) -> str:
 
 def _subject(experiment: Path, paths: DataPaths | None) -> Subject:
     """What a run was trained on, from its own record or from the data."""
-    done = require_json(experiment / "train.done", "the training has not ended; run its run.sh")
+    done = require_json(experiment / DONE_NAME, "the training has not ended; run its run.sh")
     if paths is None:
         remedy = "it was trained before traffic lights: name --train_sets, --valid_sets and --valid_labels"
         values = require_json(experiment / LIGHTS_NAME, remedy)["subject"]

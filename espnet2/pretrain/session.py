@@ -14,6 +14,7 @@ from espnet2.pretrain.initial import load_initial, load_whole
 from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
 from espnet2.pretrain.probe import QuickProbe, open_probe
 from espnet2.pretrain.reference import describe_subject
+from espnet2.pretrain.run_files import DONE_NAME, DoneJson
 from espnet2.pretrain.traffic_light import TrafficLight
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import build, count_parameters, with_num_classes
@@ -110,7 +111,7 @@ class Pretraining(PreparedRun):
         if not is_restart():  # by hand: a new attempt
             count_restarts(self.directory, update)
         self.on_start()
-        (self.directory / "train.done").unlink(missing_ok=True)
+        (self.directory / DONE_NAME).unlink(missing_ok=True)
         with atomic_write(self.directory / "config.yaml") as stream:
             stream.write(dump_config(self.config))
 
@@ -124,16 +125,14 @@ class Pretraining(PreparedRun):
     def finish(self, state: TrainState) -> str:
         """Mark the run as complete: train.done, with its last figures."""
         last = state.validations[-1]
-        write_json(
-            self.directory / "train.done",
-            {
-                "updates": state.update,
-                "skipped_updates": state.skipped,
-                "wall_seconds": round(state.train_seconds, 1),
-                "train": last.train,
-                "valid": last.valid,
-            },
-        )
+        contents: DoneJson = {
+            "updates": state.update,
+            "skipped_updates": state.skipped,
+            "wall_seconds": round(state.train_seconds, 1),
+            "train": last.train,
+            "valid": last.valid,
+        }
+        write_json(self.directory / DONE_NAME, contents)
         return f"done: {state.update} updates in {format_seconds(state.train_seconds)}"
 
 

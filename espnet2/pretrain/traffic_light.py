@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
-from espnet2.pretrain.reference import LIGHTS_NAME, RULES, Reference, Subject, read_references
+from espnet2.pretrain.reference import RULES, Light, Reference, Subject, read_references
+from espnet2.pretrain.run_files import LIGHTS_NAME, CurveJson, LightJson, LightsJson, SubjectJson
 from espnet2.train.state import Validation
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import write_json
@@ -72,13 +74,13 @@ class TrafficLight:
         worst = max((light.light for light in last), key=ORDER.index)
         return f"traffic light at update {last[0].update}: {text}", worst
 
-    def _write(self, rows: Sequence) -> None:
+    def _write(self, rows: Sequence[Light]) -> None:
         reference = self.reference
-        value = {
-            "subject": asdict(self.subject),
+        value: LightsJson = {
+            "subject": cast(SubjectJson, asdict(self.subject)),
             "rules": RULES,
             "reason": self.reason,  # why there is no light; "" where there are
-            "rows": [row._asdict() for row in rows],
+            "rows": [cast(LightJson, row._asdict()) for row in rows],
             "reference": None,
         }
         if reference is not None:
@@ -87,6 +89,6 @@ class TrafficLight:
                 "updates": reference.subject.updates,
                 "runs": list(reference.runs),
                 "spread": reference.spread_rule,
-                "curves": {name: asdict(curve) for name, curve in reference.curves.items()},
+                "curves": {name: cast(CurveJson, asdict(curve)) for name, curve in reference.curves.items()},
             }
         write_json(self.directory / LIGHTS_NAME, value)

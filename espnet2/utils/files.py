@@ -83,7 +83,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file that can be made again; None where there is none, or it is damaged."""
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # a cut may fall inside a character, too
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a cut may fall inside a character, too
         return None
     return contents if isinstance(contents, dict) else None
 

@@ -68,7 +68,8 @@ def make_cells(items: Items, mode: str, *, max_x: int | None, max_triples: int |
             num_triples += counts
     columns = np.array(kept, dtype=np.int64).reshape(-1, 3)
     names = [(items.group(cell.a).speaker, items.group(cell.a).phone, items.group(cell.b).phone) for cell in kept]
-    return Cells(mode, *columns.T, _numbered(names), np.array(num_triples, dtype=np.int64), left_out)
+    a, b, x = columns.T
+    return Cells(mode, a, b, x, _numbered(names), np.array(num_triples, dtype=np.int64), left_out)
 
 
 def _within(speakers: dict[str, dict[str, int]], sizes: np.ndarray, max_x: int | None, salt: str) -> Iterator[Cell]:

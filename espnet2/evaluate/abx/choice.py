@@ -7,8 +7,9 @@ from pydantic import Field
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.abx.cells import MODES, Cells, make_cells
 from espnet2.evaluate.abx.items import Items, Utterance, describe_dropped, find_items
-from espnet2.evaluate.part import EvaluationRequest, read_part
+from espnet2.evaluate.part import EvaluationRequest
 from espnet2.evaluate.systems import System, open_system
+from espnet2.evaluate.units.row import read_units
 from espnet2.units.aligned import AlignedSet, align_set
 from espnet2.units.alignment import find_phones, read_phones
 from espnet2.units.features import FeatureExtractor
@@ -124,7 +125,9 @@ def _choose_cells(request: EvaluationRequest, items: Items, speakers: list[str])
 
 
 def _utterances(request: EvaluationRequest, valid: AlignedSet) -> list[Utterance]:
-    phones = read_phones(find_phones(request.valid_set, request.alignments), request.valid_set)
+    files = find_phones(request.valid_set, request.alignments)
+    assert files is not None, "`align_set` found them"
+    phones = read_phones(files, request.valid_set)
     table = request.valid_set / "utt2spk"
     speakers = read_table(table)
     utterances = []
@@ -144,8 +147,10 @@ def best_layers(request: EvaluationRequest, system: System) -> tuple[int, ...] |
     """
     if request.effort == "full":
         return None
-    for row in (read_part(request.exp, "units") or {}).get("rows", []):
-        same = [row.get(key) for key in ("system", "title", "teacher_hash")] == [system.kind, system.title, system.hash]
+    units = read_units(request.exp)
+    for row in units.get("rows", []) if units else []:
+        owner = [row.get("system"), row.get("title"), row.get("teacher_hash")]
+        same = owner == [system.kind, system.title, system.hash]
         if same and row.get("best") and (request.layers is None or row["layer"] in (None, *request.layers)):
             return (row["layer"] or 0,)
     return None

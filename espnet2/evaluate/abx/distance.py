@@ -91,8 +91,8 @@ def tile_distances(items: ItemFrames, tiles: Tiles, distance: str) -> np.ndarray
         return distances
     plan = _Plan.of(items, tiles)
     frames = _prepared(items.frames, distance)
-    null = ~frames.any(1) if distance == "angular" else torch.zeros(0, dtype=torch.bool)
-    null = null if null.any() else None
+    empty = ~frames.any(1) if distance == "angular" else torch.zeros(0, dtype=torch.bool)
+    null = empty if empty.any() else None
     for first, stop in plan.parts():
         values = torch.cat([
             _between(

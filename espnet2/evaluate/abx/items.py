@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Item(NamedTuple):
     order: str  # a hash: who comes first when there are too many
     utterance: int  # which of the utterances
     first: int  # frame of the utterance at which the previous phone starts
-    count: int  # frames until the next phone ends
+    num_frames: int  # until the next phone ends
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Items:
 
     def group(self, number: int) -> Item:
         """An item of the group: its context, speaker and phone are those of all."""
-        return self.items[self.firsts[number]]
+        return self.items[int(self.firsts[number])]
 
     @property
     def speakers(self) -> frozenset[str]:
@@ -139,7 +139,16 @@ def describe_dropped(items: Items, max_group: int, frame_rate: float) -> list[st
     ]
 
 
-def summary(items: Items) -> dict[str, Any]:
+class ItemCountsJson(TypedDict):
+    """How much was compared, as eval/abx.json has it."""
+
+    num_items: int
+    num_groups: int
+    num_contexts: int
+    num_speakers: int
+
+
+def summary(items: Items) -> ItemCountsJson:
     """Counts for the JSON file."""
     return {
         "num_items": len(items.items),

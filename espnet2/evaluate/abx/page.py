@@ -1,12 +1,13 @@
 """What the report shows of eval/abx.json: its measures and its table."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from espnet2.evaluate.abx.row import AbxRow
+from espnet2.evaluate.abx.items import ItemCountsJson
+from espnet2.evaluate.abx.row import AbxRow, AbxRowJson
 from espnet2.evaluate.measure import Kind, Measure
+from espnet2.evaluate.part import PartJson
 from espnet2.evaluate.report.page import table
 from espnet2.evaluate.spread import half_width, with_spread
 
@@ -58,6 +59,18 @@ def abx_table(rows: Sequence[AbxRow]) -> Markup:
     return table(head, cells, numeric=[1, 5, 6, 7, 8])
 
 
-def read_rows(result: Mapping[str, Any]) -> list[AbxRow]:
+class _AbxJson(PartJson):
+    rows: list[AbxRowJson]
+    subsampling: str  # the rules in words, as the next
+    interval: str
+
+
+class AbxJson(_AbxJson, total=False):
+    """The content of eval/abx.json."""
+
+    items: ItemCountsJson  # where there are alignments
+
+
+def read_rows(result: AbxJson) -> list[AbxRow]:
     """The rows of the content of eval/abx.json."""
     return [AbxRow.read(row) for row in result.get("rows", [])]

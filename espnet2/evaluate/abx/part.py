@@ -1,11 +1,9 @@
 """The ABX part of an evaluation: error rates of phones in context, within and across speakers."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 from torch import Tensor
@@ -13,7 +11,7 @@ from torch import Tensor
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.abx.choice import Choice, best_layers, choose, limits_of
 from espnet2.evaluate.abx.items import summary
-from espnet2.evaluate.abx.page import KINDS, abx_measures, abx_table, read_rows
+from espnet2.evaluate.abx.page import KINDS, AbxJson, abx_measures, abx_table, read_rows
 from espnet2.evaluate.abx.row import AbxRow, Compared
 from espnet2.evaluate.abx.rows import Materials, continuous_rows, unit_rows
 from espnet2.evaluate.abx.score import NUM_RESAMPLES
@@ -28,7 +26,7 @@ from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, LayerFeatures
 from espnet2.units.own_codes import CodeFeatures
-from espnet2.utils.files import hash_file, hash_value, write_json
+from espnet2.utils.files import hash_file, hash_value, read_json, write_json
 
 RULES = 1  # of what the figures mean; a new number makes all of them stale
 PAIR_SECONDS = 4e-5  # for the forecast: twice what a core took for 768 values a frame
@@ -38,7 +36,7 @@ INTERVAL = (
 )
 
 
-class Abx(Part):
+class Abx(Part[AbxJson]):
     """Phones in context, told apart by distances; layers are those whose units are best."""
 
     name = "abx"
@@ -47,7 +45,7 @@ class Abx(Part):
     summary = "whether sounds of the same phone are close to each other"
     kinds = tuple(KINDS.values())
 
-    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+    def settings(self, request: EvaluationRequest) -> Mapping[str, object]:
         """Everything the figures depend on."""
         speakers = request.valid_set / "utt2spk"
         sets = []
@@ -83,7 +81,7 @@ class Abx(Part):
             seconds += Units().forecast_seconds(alone)
         return seconds
 
-    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+    def run(self, request: EvaluationRequest, report: Report) -> AbxJson:
         """As `evaluate_abx`, with a memory under exp/<name>/eval/.abx of the layers that are done."""
         memory = _Memory(scratch_folder(request.exp, self.name) / "rows.json")
         memory.open(hash_value(self.settings(request)))
@@ -91,10 +89,10 @@ class Abx(Part):
         memory.path.unlink(missing_ok=True)
         return result
 
-    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+    def measures(self, result: AbxJson) -> list[Measure]:
         return abx_measures(read_rows(result))
 
-    def layer_tables(self, result: Mapping[str, Any]) -> Markup:
+    def layer_tables(self, result: AbxJson) -> Markup:
         return folded("All figures of ABX", abx_table(read_rows(result)))
 
 
@@ -108,10 +106,7 @@ class _Memory:
         """Take what was found with the same settings."""
         self.key = key
         self.rows: dict[str, list[AbxRow]] = {}
-        try:
-            contents = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return
+        contents = read_json(self.path) or {}
         if contents.get("key") == key:
             self.rows = {layer_key: [AbxRow.read(row) for row in rows] for layer_key, rows in contents["rows"].items()}
 
@@ -124,7 +119,7 @@ class _Memory:
         return f"{system.kind} {system.title} {layer}"
 
 
-def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) -> dict[str, Any]:
+def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) -> AbxJson:
     """Compare phones in context by the features of every system, within speakers and across them.
 
     Schatz et al. 2013 (Interspeech), section 2, in the form of Libri-light (Kahn et al. 2020, section 3.1).
@@ -135,18 +130,20 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
     Raises:
         UserError: missing models or sets, alignments of other audio, features that are not finite.
     """
-    rules = {"subsampling": limits_of(request).describe(), "interval": INTERVAL}
+    subsampling = limits_of(request).describe()
     if find_phones(request.valid_set, request.alignments) is None:
         note = f"{missing_phones(request.valid_set, request.alignments)}: no ABX, which compares phones in context"
-        return {"rows": [], "notes": [note], **rules}
+        return {"rows": [], "notes": [note], "subsampling": subsampling, "interval": INTERVAL}
     choice = choose(request)
-    result = {
-        "notes": [*choice.notes, rules["subsampling"], rules["interval"]],
+    result: AbxJson = {
+        "rows": [],
+        "notes": [*choice.notes, subsampling, INTERVAL],
         "items": summary(choice.items),
-        **rules,
+        "subsampling": subsampling,
+        "interval": INTERVAL,
     }
     if not choice.cells:
-        return {"rows": [], **result}
+        return result
     run = _Run(request, choice, Materials.of(choice.items, choice.valid.frame_counts, choice.cells), memory)
     rows: list[AbxRow] = []
     for system, extractor in zip(request.systems, choice.extractors, strict=True):
@@ -156,7 +153,8 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
             run.compare(system, extractor, missing, report)
         rows += [row for layer in layers for row in memory.rows[memory.layer_key(system, layer)]]
         report(f"abx: {system.title}: {len(layers)} layer{'s' * (len(layers) > 1)}, {_best_figures(rows, system)}")
-    return {"rows": [row.as_json() for row in rows], **result}
+    result["rows"] = [row.as_json() for row in rows]
+    return result
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ class _Run:
         """Rows of layers; features of the train set are only needed where units are learned."""
         if isinstance(extractor, LayerFeatures):
             extractor = extractor.only(layers)
-        sets = (self.choice.valid, self.train) if learn else (self.choice.valid,)
+        sets = [self.choice.valid, self.train] if learn else [self.choice.valid]
         for part in fitting_parts(extractor, sets):
             features = [collect(aligned, part, self.request.frame_rate) for aligned in sets]
             for number, valid, *train in zip(part.layers, *features, strict=True):

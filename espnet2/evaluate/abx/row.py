@@ -1,8 +1,29 @@
 """A row of eval/abx.json: one layer of one system, compared in one way."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
+
+
+class _Row(TypedDict):
+    system: str
+    title: str
+    layer: int | None
+    features: str
+    distance: str
+    mode: str
+    error_rate: float
+    low: float
+    high: float
+    num_triples: int
+    num_phone_pairs: int
+
+
+class AbxRowJson(_Row, total=False):
+    """`AbxRow` as the file has it."""
+
+    spread: float  # of units, as K and seeds
+    K: int
+    seeds: list[int]
 
 
 @dataclass(frozen=True)
@@ -31,19 +52,29 @@ class AbxRow:
     num_units: int | None = None  # of units
     seeds: tuple[int, ...] | None = None  # of units; none of a method's own codes
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> AbxRowJson:
         """The row as the file has it."""
         values = {"system": self.system, "title": self.title, "layer": self.layer, **vars(self.compared)}
         if self.compared.spread is None:
             del values["spread"]
         if self.num_units is not None and self.seeds is not None:
             values |= {"K": self.num_units, "seeds": list(self.seeds)}
-        return values
+        return cast(AbxRowJson, values)
 
     @classmethod
-    def read(cls, values: Mapping[str, Any]) -> "AbxRow":
+    def read(cls, values: AbxRowJson) -> "AbxRow":
         """The inverse of `as_json`."""
-        figures = {name: values[name] for name in Compared.__dataclass_fields__ if name in values}
+        compared = Compared(
+            features=values["features"],
+            distance=values["distance"],
+            mode=values["mode"],
+            error_rate=values["error_rate"],
+            low=values["low"],
+            high=values["high"],
+            num_triples=values["num_triples"],
+            num_phone_pairs=values["num_phone_pairs"],
+            spread=values.get("spread"),
+        )
         seeds = values.get("seeds")
         owner = (values["system"], values["title"], values["layer"])
-        return cls(*owner, Compared(**figures), values.get("K"), None if seeds is None else tuple(seeds))
+        return cls(*owner, compared, values.get("K"), None if seeds is None else tuple(seeds))

@@ -48,7 +48,7 @@ class Materials:
         """
         starts = np.cumsum(frame_counts) - frame_counts
         firsts = np.array([starts[item.utterance] + item.first for item in items.items], dtype=np.int64)
-        counts = np.array([item.count for item in items.items], dtype=np.int64)
+        counts = np.array([item.num_frames for item in items.items], dtype=np.int64)
         return cls(items, firsts, counts, tuple(Comparison.of(items, mode_cells) for mode_cells in cells))
 
 

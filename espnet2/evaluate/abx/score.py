@@ -50,7 +50,9 @@ def cell_errors(cells: Cells, tiles: Tiles, sizes: np.ndarray, distances: np.nda
 def _places(steps: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
     """(cells, rows, columns): where the distances lie."""
     offset, row_step, column_step = (steps[:, i, None, None] for i in range(3))
-    return offset + np.arange(num_rows)[None, :, None] * row_step + np.arange(num_columns)[None, None] * column_step
+    rows, columns = np.arange(num_rows)[None, :, None], np.arange(num_columns)[None, None]
+    addresses: np.ndarray = offset + rows * row_step + columns * column_step
+    return addresses
 
 
 def average(cells: Cells, errors: np.ndarray) -> PairErrors:

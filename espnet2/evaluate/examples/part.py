@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +9,12 @@ from markupsafe import Markup
 
 from espnet2.data.audio.read import read_audio
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate.part import EvaluationRequest, Part, Report, read_part
+from espnet2.evaluate.measure import RowJson
+from espnet2.evaluate.part import EvaluationRequest, Part, PartJson, Report
 from espnet2.evaluate.report.page import NOT_EVALUATED, Section
-from espnet2.evaluate.report.utterance import utterance_figure
+from espnet2.evaluate.report.utterance import TrackJson, UtteranceJson, utterance_figure
 from espnet2.evaluate.systems import System, open_system
+from espnet2.evaluate.units.row import read_units
 from espnet2.units.alignment import find_phones, read_phones
 from espnet2.units.features import FeatureExtractor, map_features
 from espnet2.units.kmeans import assign, fit_kmeans
@@ -30,7 +31,14 @@ TRAIN_FRAMES = 20_000  # for units to look at; those that are measured learn fro
 FORECAST_SECONDS = 30.0
 
 
-class Examples(Part):
+class ExamplesJson(PartJson):
+    """The content of eval/examples.json."""
+
+    rows: list[RowJson]  # none
+    utterances: list[UtteranceJson]
+
+
+class Examples(Part[ExamplesJson]):
     """Something to see and hear; its units are learned like those that are measured, on fewer frames."""
 
     name = "examples"
@@ -38,7 +46,7 @@ class Examples(Part):
     title = "examples"
     summary = "spectrograms and audio of three utterances"
 
-    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+    def settings(self, request: EvaluationRequest) -> Mapping[str, object]:
         """What is shown depends on this."""
         phones = find_phones(request.valid_set, request.alignments)
         return {
@@ -52,7 +60,7 @@ class Examples(Part):
     def forecast_seconds(self, request: EvaluationRequest) -> float:
         return FORECAST_SECONDS
 
-    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+    def run(self, request: EvaluationRequest, report: Report) -> ExamplesJson:
         """The utterances, each with its FLAC under eval/examples.
 
         Raises:
@@ -62,13 +70,13 @@ class Examples(Part):
         files = find_phones(request.valid_set, request.alignments)
         phones = read_phones(files, request.valid_set).alignments if files else None
         rows = choose_examples(index, _table(request.valid_set, "utt2spk"), set(phones.utterances) if phones else None)
-        tracks: dict[int, list[dict[str, object]]] = {row: [] for row in rows}
+        tracks: dict[int, list[TrackJson]] = {row: [] for row in rows}
         for system in _shown(request):
             for row, track in _units(system, request, index, rows):
                 tracks[row].append(track)
         texts, speakers = _table(request.valid_set, "transcript"), _table(request.valid_set, "utt2spk")
         folder = request.exp / "eval" / self.name
-        utterances = []
+        utterances: list[UtteranceJson] = []
         for number, row in enumerate(rows, 1):
             utt_id = index.utt_id(row)
             utterances.append({
@@ -84,9 +92,10 @@ class Examples(Part):
         notes = [] if phones else [f"no phones are shown: {request.valid_set} has no alignments"]
         return {"rows": [], "notes": notes, "utterances": utterances}
 
-    def section(self, result: Mapping[str, Any] | None, folder: Path) -> Section:
+    def section(self, result: ExamplesJson | None, folder: Path) -> Section:
         """A figure of each utterance."""
-        figures = [utterance_figure(utterance, folder) for utterance in (result or {}).get("utterances", [])]
+        utterances = result.get("utterances", []) if result else []
+        figures = [utterance_figure(utterance, folder) for utterance in utterances]
         lead = "Held-out utterances. Equal colours are equal units; a click into a picture plays from there."
         body = Markup("").join(figures)
         return Section("examples", "See and hear", body, NOT_EVALUATED, lead if figures else "", short="Examples")
@@ -130,7 +139,7 @@ def choose_examples(index: AudioIndex, speakers: dict[str, str], aligned: set[st
 
 def _units(
     system: System, request: EvaluationRequest, index: AudioIndex, rows: list[int]
-) -> Iterator[tuple[int, dict[str, object]]]:
+) -> Iterator[tuple[int, TrackJson]]:
     """The units of each example."""
     extractor = open_system(system, index.sample_rate, request.device)
     numbers = list(extractor.layers)
@@ -159,9 +168,10 @@ def _units(
 
 def _best_layer(exp: Path, kind: str, layers: list[int]) -> int:
     """The layer that the units were best of, or the middle one where nothing was measured."""
-    rows = (read_part(exp, "units") or {}).get("rows", [])
-    best = [row["layer"] for row in rows if row.get("system") == kind and row.get("best") and row["layer"] in layers]
-    return best[0] if best else layers[(len(layers) - 1) // 2]
+    units = read_units(exp)
+    rows = units.get("rows", []) if units else []
+    best = [row["layer"] for row in rows if row.get("system") == kind and row.get("best")]
+    return next((layer for layer in best if layer in layers), layers[(len(layers) - 1) // 2])
 
 
 def _codes(frames: torch.Tensor) -> list[int]:

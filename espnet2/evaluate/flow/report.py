@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from espnet2.data.dataset import seed_for
 from espnet2.data.index import AudioIndex
 from espnet2.data.waveform import load_wav
 from espnet2.evaluate.flow.figure import draw_filled
-from espnet2.evaluate.flow.sampling import Filled, FlowSampler, Span, choose_span, summarise
+from espnet2.evaluate.flow.sampling import Filled, FlowSampler, Span, SpanFigures, choose_span
 from espnet2.evaluate.flow.vocoder import GriffinLimVocoder
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import load_model
@@ -81,9 +81,9 @@ def sample_utterances(request: SampleRequest, *, report: Callable[[str], None]) 
             f"{request.model.name} was trained at {sampler.geometry.sample_rate} Hz, {request.dump_set} has "
             f"{index.sample_rate} Hz; format it with the same --fs (stage 3)"
         )
-    vocoder = GriffinLimVocoder(model.frontend.mel, request.griffin_lim_iterations) if request.audio else None
+    vocoder = GriffinLimVocoder(sampler.frontend.mel, request.griffin_lim_iterations) if request.audio else None
     tasks = _tasks(request, index, sampler)
-    statistics: dict[str, dict[str, float]] = {}
+    statistics: dict[str, SpanFigures] = {}
     for number, task in enumerate(tasks, 1):
         started = time.monotonic()
         wav = load_wav(index, task.row, normalize=False)
@@ -102,10 +102,11 @@ def sample_utterances(request: SampleRequest, *, report: Callable[[str], None]) 
 def _tasks(request: SampleRequest, index: AudioIndex, sampler: FlowSampler) -> list[_Task]:
     """Utterances and spans, in the order asked for."""
     if request.utterances:
-        rows = [index.find(utt_id) for utt_id in request.utterances]
-        missing = [utt_id for utt_id, row in zip(request.utterances, rows, strict=True) if row is None]
+        row_of = {utt_id: index.find(utt_id) for utt_id in request.utterances}
+        missing = [utt_id for utt_id, row in row_of.items() if row is None]
         if missing:
             raise UserError(f"{request.dump_set}: no utterance {', '.join(missing)}; its first is {index.utt_id(0)}")
+        rows = [row for utt_id in request.utterances if (row := row_of[utt_id]) is not None]
     else:
         generator = np.random.default_rng(seed_for(request.seed, len(index)))
         rows = sorted(generator.permutation(len(index))[: request.num_utterances].tolist())
@@ -124,11 +125,11 @@ def _tasks(request: SampleRequest, index: AudioIndex, sampler: FlowSampler) -> l
     return tasks
 
 
-def _write_figure(request: SampleRequest, sampler: FlowSampler, filled: Filled, figures: dict[str, float]) -> None:
+def _write_figure(request: SampleRequest, sampler: FlowSampler, filled: Filled, figures: SpanFigures) -> None:
     title = (
-        f"{filled.utt_id}: {request.span_seconds:g} s hidden; error of a sample {figures['error_db']:.1f} dB, "
-        f"of the mean of {request.num_seeds} {figures['mean_error_db']:.1f} dB, "
-        f"of a straight line {figures['line_error_db']:.1f} dB"
+        f"{filled.utt_id}: {request.span_seconds:g} s hidden; error of a sample {figures.error_db:.1f} dB, "
+        f"of the mean of {request.num_seeds} {figures.mean_error_db:.1f} dB, "
+        f"of a straight line {figures.line_error_db:.1f} dB"
     )
     with atomic_write(request.output_dir / f"{filled.utt_id}.png", "wb") as stream:
         stream.write(draw_filled(filled, sampler.frontend.mel, title))
@@ -152,7 +153,7 @@ def _write_audio(
 
 
 def _write_statistics(
-    request: SampleRequest, sampler: FlowSampler, tasks: Sequence[_Task], statistics: dict[str, dict[str, float]]
+    request: SampleRequest, sampler: FlowSampler, tasks: Sequence[_Task], statistics: dict[str, SpanFigures]
 ) -> None:
     rate = sampler.geometry.frame_rate
     told = ("dump_set", "num_steps", "guidance", "num_seeds", "seed")
@@ -162,16 +163,18 @@ def _write_statistics(
         task.utt_id: {
             "span_start_seconds": task.span.first / rate,
             "span_seconds": (task.span.stop - task.span.first) / rate,
-            **statistics[task.utt_id],
+            **asdict(statistics[task.utt_id]),
         }
         for task in tasks
     }
-    mean = summarise(list(statistics.values()))
-    write_json(request.output_dir / "samples.json", {"options": options, "utterances": utterances, "mean": mean})
+    mean = SpanFigures.mean(list(statistics.values()))
+    write_json(
+        request.output_dir / "samples.json", {"options": options, "utterances": utterances, "mean": asdict(mean)}
+    )
 
 
 def _table(
-    request: SampleRequest, sampler: FlowSampler, tasks: Sequence[_Task], statistics: dict[str, dict[str, float]]
+    request: SampleRequest, sampler: FlowSampler, tasks: Sequence[_Task], statistics: dict[str, SpanFigures]
 ) -> str:
     """The figures of every span and their mean, and a verdict."""
     rate = sampler.geometry.frame_rate
@@ -182,20 +185,23 @@ def _table(
         (task.utt_id, f"{task.span.first / rate:.2f}-{task.span.stop / rate:.2f}", statistics[task.utt_id])
         for task in tasks
     ]
-    mean = summarise(list(statistics.values()))
+    mean = SpanFigures.mean(list(statistics.values()))
     for name, span, figures in [*rows, ("mean", "", mean)]:
         lines.append(
-            f"{name:{width}}  {span:11}  {figures['sample_mean']:6.2f} ({figures['data_mean']:6.2f})  "
-            f"{figures['sample_std']:5.2f} ({figures['data_std']:5.2f})   {figures['error_db']:19.1f}"
-            f"{figures['mean_error_db']:12.1f}{figures['line_error_db']:17.1f}  {figures['spread']:6.3f}"
+            f"{name:{width}}  {span:11}  {figures.sample_mean:6.2f} ({figures.data_mean:6.2f})  "
+            f"{figures.sample_std:5.2f} ({figures.data_std:5.2f})   {figures.error_db:19.1f}"
+            f"{figures.mean_error_db:12.1f}{figures.line_error_db:17.1f}  {figures.spread:6.3f}"
         )
     hidden = sum(task.span.stop - task.span.first for task in tasks) / rate
-    for what in ("mean", "std"):
-        shift = mean[f"sample_{what}"] / mean[f"data_{what}"] - 1
+    for what, of_samples, of_data in (
+        ("mean", mean.sample_mean, mean.data_mean),
+        ("std", mean.sample_std, mean.data_std),
+    ):
+        shift = of_samples / of_data - 1
         verdict = "healthy" if abs(shift) <= HEALTHY_SHIFT else f"more than {100 * HEALTHY_SHIFT:.0f} %, not healthy"
         if hidden < JUDGED_SECONDS:
             verdict = f"not judged, {hidden:.1f} s hidden in all are few (at least {JUDGED_SECONDS:g} s)"
         lines.append(f"mel {what} of the samples: {100 * shift:+.1f} % of the data's: {verdict}")
-    if request.num_seeds > 1 and mean["spread"] < HEALTHY_SPREAD:
-        lines.append(f"spread over seeds {mean['spread']:.3f}: a collapse, the model draws the mean of what may be")
+    if request.num_seeds > 1 and mean.spread < HEALTHY_SPREAD:
+        lines.append(f"spread over seeds {mean.spread:.3f}: a collapse, the model draws the mean of what may be")
     return "\n".join(lines) + "\n"

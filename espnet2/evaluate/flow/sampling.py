@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from espnet2.data.dataset import seed_for
 from espnet2.data.geometry import FrameGeometry
+from espnet2.ssl.frontend.fbank import FbankFrontend
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.flow import integrate
 from espnet2.ssl.objective.speechflow import SpeechFlow
@@ -38,7 +39,7 @@ class Filled:
     deviation: float  # of the corpus: what one normalised unit is worth
     decibel: float  # what one unit of the log-mel is worth
 
-    def statistics(self) -> dict[str, float]:
+    def statistics(self) -> "SpanFigures":
         """Figures of the span alone.
 
         `spread` is the standard deviation over seeds in units of the corpus; zero means that the model draws the mean.
@@ -48,20 +49,39 @@ class Filled:
         first, stop = self.span
         truth, samples = self.mel[first:stop], self.samples[:, first:stop]
         line = interpolated(self.mel, self.span)
-        return {
-            "data_mean": float(truth.mean()),
-            "sample_mean": float(samples.mean()),
-            "data_std": float(truth.std(correction=0)),
-            "sample_std": float(samples.flatten(1).std(dim=1, correction=0).mean()),
-            "error_db": self._distance(samples, truth),
-            "mean_error_db": self._distance(samples.mean(0), truth),
-            "line_error_db": self._distance(line, truth),
-            "spread": float(samples.std(dim=0, correction=0).mean()) / self.deviation,
-        }
+        return SpanFigures(
+            data_mean=float(truth.mean()),
+            sample_mean=float(samples.mean()),
+            data_std=float(truth.std(correction=0)),
+            sample_std=float(samples.flatten(1).std(dim=1, correction=0).mean()),
+            error_db=self._distance(samples, truth),
+            mean_error_db=self._distance(samples.mean(0), truth),
+            line_error_db=self._distance(line, truth),
+            spread=float(samples.std(dim=0, correction=0).mean()) / self.deviation,
+        )
 
     def _distance(self, guess: Tensor, truth: Tensor) -> float:
         """Root mean square difference in dB."""
         return self.decibel * float((guess - truth).square().mean().sqrt())
+
+
+@dataclass(frozen=True)
+class SpanFigures:
+    """How good the samples of one span are, or the mean over utterances. Log-mel values as the frontend has them."""
+
+    data_mean: float
+    sample_mean: float
+    data_std: float
+    sample_std: float
+    error_db: float  # of a sample
+    mean_error_db: float  # of the mean of all samples
+    line_error_db: float  # of a straight line across the span
+    spread: float  # over seeds, in units of the corpus
+
+    @classmethod
+    def mean(cls, figures: Sequence["SpanFigures"]) -> "SpanFigures":
+        """Over utterances."""
+        return cls(*(sum(getattr(of_one, name.name) for of_one in figures) / len(figures) for name in fields(cls)))
 
 
 class FlowSampler:
@@ -79,6 +99,7 @@ class FlowSampler:
         objectives = [objective for objective in model.objectives.values() if isinstance(objective, SpeechFlow)]
         if not objectives:
             raise UserError(f"{name}: trained with {', '.join(model.objectives)}; sampling needs a speechflow loss")
+        assert isinstance(model.frontend, FbankFrontend), "speechflow asks for mel frames"
         if model.frontend.mel_norm == "utterance":
             raise UserError(f"{name}: mel_norm is utterance, which cannot be undone; sampling needs mel_norm: corpus")
         self.model, self.objective, self.frontend = model.eval(), objectives[0], model.frontend
@@ -179,11 +200,6 @@ def interpolated(mel: Tensor, span: Span) -> Tensor:
     right = mel[span.stop] if span.stop < len(mel) else left
     share = torch.linspace(0, 1, span.stop - span.first + 2)[1:-1, None]
     return left + share * (right - left)
-
-
-def summarise(statistics: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of each figure over utterances."""
-    return {name: sum(figures[name] for figures in statistics) / len(statistics) for name in statistics[0]}
 
 
 def _generator(utt_id: str, stream: int, seed: int, number: int) -> torch.Generator:

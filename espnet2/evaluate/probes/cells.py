@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,26 @@ from espnet2.evaluate.probes.row import ProbeRow, TaskFacts
 from espnet2.evaluate.systems import System
 from espnet2.utils.files import hash_value, read_json, write_json
 
-Figures = dict[str, Any]  # of one probe: "accuracy" or error rates, and "layer_weights"
+WEIGHTS = "layer_weights"  # in the file of a probe, behind its scores
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one probe gave."""
+
+    scores: Mapping[str, float]  # accuracy, or error rates
+    layer_weights: tuple[float, ...]
+
+    def as_json(self) -> dict[str, float | list[float]]:
+        """As a file has it."""
+        return {**self.scores, WEIGHTS: list(self.layer_weights)}
+
+    @classmethod
+    def read(cls, path: Path) -> "Figures | None":
+        """The inverse of `as_json`; None where there is no such file, or it is damaged."""
+        values = read_json(path)
+        weights = values.pop(WEIGHTS, None) if values else None
+        return cls(values, tuple(weights)) if values and isinstance(weights, list) else None
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ Keep = Callable[[Cell, Figures], None]
 class Cells:
     """exp/<name>/eval/.probes: a small file for each probe that is done."""
 
-    def __init__(self, directory: Path, shared: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, shared: Mapping[str, object]) -> None:
         """
         Args:
             shared: what all cells depend on: sets, rules, limits.
@@ -46,11 +64,11 @@ class Cells:
         Args:
             compute: gets the cells that are missing, if there are any, and what to call with each as it is done.
         """
-        stored = {cell: read_json(self._path(cell)) for cell in cells}
+        stored = {cell: Figures.read(self._path(cell)) for cell in cells}
         done = {cell: figures for cell, figures in stored.items() if figures is not None}
 
         def keep(cell: Cell, figures: Figures) -> None:
-            write_json(self._path(cell), figures)
+            write_json(self._path(cell), figures.as_json())
             done[cell] = figures
 
         missing = [cell for cell in cells if cell not in done]
@@ -72,9 +90,9 @@ def row_of(
     facts: TaskFacts,
 ) -> ProbeRow:
     """Means over the seeds and the spread of each figure; of a single one the lowest and highest, too."""
-    names = sorted(figures[0].keys() - {"layer_weights"})
-    values = {name: [probe_figures[name] for probe_figures in figures] for name in names}
-    weights = np.mean([probe_figures["layer_weights"] for probe_figures in figures], axis=0).tolist()
+    names = sorted(figures[0].scores)
+    values = {name: [probe_figures.scores[name] for probe_figures in figures] for name in names}
+    weights = np.mean([probe_figures.layer_weights for probe_figures in figures], axis=0).tolist()
     single = values[names[0]] if len(seeds) > 1 and len(names) == 1 else None
     return ProbeRow(
         task=task,

@@ -76,7 +76,8 @@ class CtcProbe(nn.Module):
             packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
             x, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=x.size(1))
             x = self.dropout(x)
-        return self.output(x).log_softmax(-1)
+        log_probs: Tensor = self.output(x).log_softmax(-1)
+        return log_probs
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from espnet2.data.choose import choose_frames
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.part import EvaluationRequest, scratch_folder
+from espnet2.evaluate.probes.cells import Figures
 from espnet2.evaluate.probes.ctc import SpokenSet, fit_ctc
 from espnet2.evaluate.probes.linear import standardise
 from espnet2.evaluate.probes.row import TaskFacts
@@ -52,7 +53,7 @@ class CtcTask:
         fits = np.array([frames_needed(target) <= n for target, n in zip(ids, self._sets[0].frame_counts, strict=True)])
         if not fits.any():
             raise SkippedTask(f"all transcripts have more {rules.token_type} tokens than their utterances frames")
-        self.notes = ()
+        self.notes: tuple[str, ...] = ()
         if not fits.all():
             self.notes = (
                 f"CTC on {rules.token_type}: {int((~fits).sum()):,} of {len(fits):,} training utterances have more "
@@ -81,11 +82,11 @@ class CtcTask:
         counts = [tuple(aligned.frame_counts.tolist()) for aligned in self._sets]
         return SpokenSet(train, counts[0], self._targets), SpokenSet(test, counts[1], ())
 
-    def score(self, spoken: tuple[SpokenSet, SpokenSet], seed: int, device: str) -> dict[str, object]:
+    def score(self, spoken: tuple[SpokenSet, SpokenSet], seed: int, device: str) -> Figures:
         """Learn and decode once: the error rates, and the weights of the layers."""
         result = fit_ctc(*spoken, len(self.tokens.symbols), seed=seed, device=device, linear=self.linear)
         heard = [self.tokens.decode(best) for best in result.best]
-        return error_rates(self.references, heard, self.rules.token_type) | {"layer_weights": result.layer_weights}
+        return Figures(error_rates(self.references, heard, self.rules.token_type), result.layer_weights)
 
 
 def _chosen(

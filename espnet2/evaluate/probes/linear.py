@@ -22,6 +22,10 @@ class Examples(NamedTuple):
     features: Tensor  # (layers, examples, dim) float32
     classes: Tensor  # (examples,) int64; below 0: a class that training never shows, an error whatever the answer
 
+    def only(self, layer: int) -> "Examples":
+        """With one layer, counted from 0: (1, examples, dim)."""
+        return Examples(self.features[layer : layer + 1], self.classes)
+
 
 class LinearResult(NamedTuple):
     """What a probe found."""
@@ -47,7 +51,8 @@ class LayerMix(nn.Module):
 
     def forward(self, layers: Tensor) -> Tensor:
         """(layers, ..., dim) -> (..., dim)."""
-        return torch.tensordot(self.weights, layers, dims=1)
+        mixed: Tensor = torch.tensordot(self.weights, layers, dims=1)
+        return mixed
 
 
 def standardise(train: Tensor, *others: Tensor) -> None:

@@ -1,11 +1,12 @@
 """What the report shows of eval/probes.json: its measures, its table and its chart."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
 
 from markupsafe import Markup
 
 from espnet2.evaluate.measure import Kind, Measure, measure_of, seed_interval
+from espnet2.evaluate.probes.row import ProbeRowJson, ProbesJson
 from espnet2.evaluate.report.chart import Series, line_chart
 from espnet2.evaluate.report.page import table
 
@@ -26,34 +27,39 @@ ACCURACIES = {
     "speaker": _accuracy("speaker", "utterances"),
     "language": _accuracy("language", "utterances"),
 }
-ERROR_RATES = {
+Score = Literal["accuracy", "per", "cer", "wer"]
+FIGURES: tuple[Literal["majority"] | Score, ...] = ("accuracy", "majority", "per", "cer", "wer")
+COUNTS: tuple[Literal["num_train", "num_valid"], ...] = ("num_train", "num_valid")
+ERROR_RATES: Mapping[Score, Kind] = {
     "per": _error_rate("per", "phone"),
     "cer": _error_rate("cer", "character", in_results=False),
     "wer": _error_rate("wer", "word"),
 }
 
 
-def probe_measures(part: Mapping[str, Any]) -> list[Measure]:
+def probe_measures(part: ProbesJson) -> list[Measure]:
     """The accuracy of each classifier, and every error rate of each recogniser."""
     measures = []
     for row in part.get("rows", []):
-        kinds = ERROR_RATES if row.get("task") == "ctc" else {"accuracy": ACCURACIES[row["task"]]}
+        kinds: Mapping[Score, Kind] = ERROR_RATES if row.get("task") == "ctc" else {"accuracy": ACCURACIES[row["task"]]}
         for name, kind in kinds.items():
-            if row.get(name) is not None:
-                measures.append(measure_of(kind, row, row[name], *seed_interval(row, row[name], row, name)))
+            value = _figure(row, name)
+            if value is not None:
+                low, high = seed_interval(row, value, row.get("spread", {}).get(name))
+                measures.append(measure_of(kind, row, value, low, high))
     return measures
 
 
-def probe_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def probe_table(rows: Sequence[ProbeRowJson]) -> Markup:
     """Every task, with the share that the most frequent class would give."""
-    figures = [name for name in ("accuracy", "majority", "per", "cer", "wer") if any(name in row for row in rows)]
+    figures = [name for name in FIGURES if any(name in row for row in rows)]
     cells = [
         [
             row["title"],
             row["task"],
             row.get("layer") or "–",
-            *("–" if row.get(name) is None else f"{100 * row[name]:.1f} %" for name in figures),
-            *(f"{row[name]:,}" if isinstance(row.get(name), int) else "–" for name in ("num_train", "num_valid")),
+            *(_percent(_figure(row, name)) for name in figures),
+            *(f"{row[name]:,}" if isinstance(row.get(name), int) else "–" for name in COUNTS),
         ]
         for row in rows
     ]
@@ -61,7 +67,15 @@ def probe_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
     return table(head, cells, numeric=range(2, len(head)))
 
 
-def layer_weights(probes: Sequence[Mapping[str, Any]]) -> Markup:
+def _figure(row: ProbeRowJson, name: Literal["majority"] | Score) -> float | None:
+    return row[name] if name in row else None  # noqa: SIM401 - what `get` returns of several keys has no type
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def layer_weights(probes: Sequence[ProbeRowJson]) -> Markup:
     """How much each layer counts in the learned mixes of the model's probes."""
     lines = [
         Series(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from markupsafe import Markup
 from pydantic import Field
@@ -11,12 +11,12 @@ from pydantic import Field
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.measure import Measure
 from espnet2.evaluate.part import EvaluationRequest, Part, Report, scratch_folder
-from espnet2.evaluate.probes.cells import Cell, Cells, Keep, row_of
+from espnet2.evaluate.probes.cells import Cell, Cells, Figures, Keep, row_of
 from espnet2.evaluate.probes.ctc_task import CtcTask
 from espnet2.evaluate.probes.forecast import ProbeLoad, forecast
-from espnet2.evaluate.probes.linear import Examples, fit_linear
+from espnet2.evaluate.probes.linear import fit_linear
 from espnet2.evaluate.probes.page import ACCURACIES, ERROR_RATES, layer_weights, probe_measures, probe_table
-from espnet2.evaluate.probes.row import ProbeRow
+from espnet2.evaluate.probes.row import ProbeRow, ProbesJson
 from espnet2.evaluate.probes.tasks import ClassTask, describe, examples_of, open_languages, open_phones, open_speakers
 from espnet2.evaluate.report.page import folded
 from espnet2.evaluate.systems import BARE, System, open_system
@@ -79,7 +79,7 @@ def with_baselines(systems: Sequence[System]) -> tuple[System, ...]:
     return (*bare, *untrained, *models)
 
 
-class Probes(Part):
+class Probes(Part[ProbesJson]):
     """Small classifiers and recognisers on frozen features."""
 
     name = "probes"
@@ -88,7 +88,7 @@ class Probes(Part):
     summary = "what linear classifiers find in the frozen features"
     kinds = (*ACCURACIES.values(), *ERROR_RATES.values())
 
-    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+    def settings(self, request: EvaluationRequest) -> dict[str, object]:
         """Everything the figures depend on."""
         options = options_of(request)
         return {
@@ -116,7 +116,7 @@ class Probes(Part):
         load = ProbeLoad(tasks, len(options.token_types), _per_layer(request))
         return forecast(request, with_baselines(request.systems), load)
 
-    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+    def run(self, request: EvaluationRequest, report: Report) -> ProbesJson:
         """Task after task; each figure is kept as soon as it is there, and not computed again."""
         settings = self.settings(request)
         sample_rate = AudioIndex.open(request.train_set).sample_rate
@@ -136,13 +136,13 @@ class Probes(Part):
             notes += [note for note in told if note not in notes]
         return {"rows": [row.as_json() for row in rows], "notes": notes}
 
-    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+    def measures(self, result: ProbesJson) -> list[Measure]:
         return probe_measures(result)
 
-    def layer_charts(self, result: Mapping[str, Any]) -> Markup:
+    def layer_charts(self, result: ProbesJson) -> Markup:
         return layer_weights(result.get("rows", []))
 
-    def layer_tables(self, result: Mapping[str, Any]) -> Markup:
+    def layer_tables(self, result: ProbesJson) -> Markup:
         return folded("All figures of the probes", probe_table(result.get("rows", [])))
 
 
@@ -216,11 +216,9 @@ def _class_figures(
         sides = (train, test)
         if cell.layer is not None:
             index_of_layer = extractor.layers.index(cell.layer)
-            sides = tuple(
-                Examples(examples.features[index_of_layer : index_of_layer + 1], examples.classes) for examples in sides
-            )
+            sides = (train.only(index_of_layer), test.only(index_of_layer))
         result = fit_linear(*sides, task.num_classes, seed=cell.seed, device=device)
-        keep(cell, {"accuracy": result.accuracy, "layer_weights": list(result.layer_weights)})
+        keep(cell, Figures({"accuracy": result.accuracy}, result.layer_weights))
 
 
 def _run_ctc(
@@ -228,8 +226,14 @@ def _run_ctc(
 ) -> tuple[list[ProbeRow], Sequence[str]]:
     """Rows of one recogniser: error rates of each system."""
     options = options_of(request)
-    lists = {"token_list": options.token_list, "bpe_model": options.bpe_model}
-    task = CtcTask(request, list(opened.values()), options.rules(token_type), linear=options.linear_ctc, **lists)
+    task = CtcTask(
+        request,
+        list(opened.values()),
+        options.rules(token_type),
+        linear=options.linear_ctc,
+        token_list=options.token_list,
+        bpe_model=options.bpe_model,
+    )
     name = f"ctc {task.rules} {task.linear} {task.tokens.hash}"
     rows = []
     for system, extractor in opened.items():
@@ -247,5 +251,4 @@ def _run_ctc(
 def _ctc_figures(task: CtcTask, extractor: FeatureExtractor, device: str, missing: Sequence[Cell], keep: Keep) -> None:
     spoken = task.spoken(extractor)
     for cell in missing:
-        figures = task.score(spoken, cell.seed, device)
-        keep(cell, {**figures, "layer_weights": list(figures["layer_weights"])})
+        keep(cell, task.score(spoken, cell.seed, device))

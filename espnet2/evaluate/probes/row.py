@@ -2,7 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
+
+from espnet2.evaluate.measure import RowJson
+from espnet2.evaluate.part import PartJson
+
+
+class _Row(RowJson):
+    task: str
+    spread: dict[str, float]  # of each figure
+    layer_weights: list[float]
+    num_train: int
+    num_valid: int
+    majority: float | None
+    tested_on: str
+
+
+class ProbeRowJson(_Row, total=False):
+    """`ProbeRow` as the file has it: of a classifier its accuracy, of a recogniser its error rates."""
+
+    accuracy: float
+    wer: float
+    cer: float
+    per: float
+    low: float
+    high: float
+    num_classes: int
+    token_type: str
+    num_tokens: int
+    probe: str
+
+
+class ProbesJson(PartJson):
+    """The content of eval/probes.json."""
+
+    rows: list[ProbeRowJson]
 
 
 @dataclass(frozen=True)
@@ -34,12 +68,12 @@ class ProbeRow:
     layer_weights: tuple[float, ...]
     bounds: tuple[float, float] | None = None  # lowest and highest of several seeds, where there is one figure
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ProbeRowJson:
         """The row as the file has it."""
         facts = {name: value for name, value in vars(self.facts).items() if value is not None or name == "majority"}
-        values: dict[str, Any] = {
+        values: dict[str, object] = {
             "task": self.task, "system": self.system, "title": self.title, "layer": self.layer,
             "seeds": list(self.seeds), "spread": dict(self.spreads), "layer_weights": list(self.layer_weights),
         }  # fmt: skip
         bounds = {} if self.bounds is None else {"low": self.bounds[0], "high": self.bounds[1]}
-        return {**values, **facts, **self.means, **bounds}
+        return cast(ProbeRowJson, {**values, **facts, **self.means, **bounds})

@@ -66,8 +66,9 @@ class PhoneTask:
 
     def __init__(self, train: AlignedSet, valid: AlignedSet, frame_rate: float, tested_on: str) -> None:
         self._sets, self.frame_rate, self.tested_on = (train, valid), frame_rate, tested_on
-        self._known = tuple(torch.from_numpy(aligned.phones != NO_PHONE) for aligned in (train, valid))
-        ids = [aligned.phones[known.numpy()] for aligned, known in zip(self._sets, self._known, strict=True)]
+        all_ids = [phone_ids(aligned) for aligned in self._sets]
+        self._known = [torch.from_numpy(ids != NO_PHONE) for ids in all_ids]
+        ids = [of_set[known.numpy()] for of_set, known in zip(all_ids, self._known, strict=True)]
         number = {train.symbols[phone]: class_id for class_id, phone in enumerate(np.unique(ids[0]))}
         if len(number) < 2 or len(ids[1]) == 0:
             raise SkippedTask(f"phones: {len(number)} different ones in train, {len(ids[1])} frames to test on")
@@ -83,11 +84,19 @@ class PhoneTask:
 
     def features(self, extractor: FeatureExtractor) -> tuple[Tensor, Tensor]:
         """(layers, frames, dim) of both sets."""
-        collected = [collect(aligned, extractor, self.frame_rate) for aligned in self._sets]
-        return tuple(
+        train, valid = (
             features if known.all() else features[:, known]
-            for features, known in zip(collected, self._known, strict=True)
-        )  # fmt: skip
+            for features, known in zip(
+                [collect(aligned, extractor, self.frame_rate) for aligned in self._sets], self._known, strict=True
+            )
+        )
+        return train, valid
+
+
+def phone_ids(aligned: AlignedSet) -> np.ndarray:
+    """(all frames,) ids of a set that was aligned with its phones."""
+    assert aligned.phones is not None, "`open_phones` aligns with phones"
+    return aligned.phones
 
 
 def open_phones(request: EvaluationRequest, extractors: Sequence[FeatureExtractor]) -> ClassTask:
@@ -153,7 +162,7 @@ def split_utterances(train: Sequence[Utterance], valid: Sequence[Utterance], wha
         parts[0].extend(of_class[held:])
     if len({utterance.label for utterance in parts[1]}) < 2:
         raise SkippedTask(f"fewer than two {what}s of the train set have two utterances: none can be held out")
-    return UtteranceSplit(*(tuple(sorted(part)) for part in parts), True)
+    return UtteranceSplit(tuple(sorted(parts[0])), tuple(sorted(parts[1])), True)
 
 
 def _limited(utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
@@ -188,7 +197,7 @@ class UtteranceTask:
         )
         self.num_classes = len(number)
         self.tested_on = str(self._indexes[1].directory.parent)
-        self.notes = ()
+        self.notes: tuple[str, ...] = ()
         if split.is_held_out:
             self.tested_on += f", one of {HELD_OUT} utterances of each {name} held out of training"
             self.notes = (
@@ -197,16 +206,15 @@ class UtteranceTask:
 
     def features(self, extractor: FeatureExtractor) -> tuple[Tensor, Tensor]:
         """(layers, utterances, dim) of both sides."""
-        sides = zip(self._indexes, (self._split.train, self._split.test), strict=True)
-        return tuple(
-            torch.stack(
-                list(
-                    map_features(index, [utterance.row for utterance in part], extractor, lambda _, x: x.mean(1).cpu())
-                ),
-                dim=1,
-            )
-            for index, part in sides
+        train, test = (
+            self._means(index, part, extractor)
+            for index, part in zip(self._indexes, (self._split.train, self._split.test), strict=True)
         )
+        return train, test
+
+    def _means(self, index: AudioIndex, utterances: Sequence[Utterance], extractor: FeatureExtractor) -> Tensor:
+        rows = [utterance.row for utterance in utterances]
+        return torch.stack(list(map_features(index, rows, extractor, lambda _, frames: frames.mean(1).cpu())), dim=1)
 
 
 def open_speakers(request: EvaluationRequest, extractors: Sequence[FeatureExtractor]) -> ClassTask:
@@ -243,12 +251,12 @@ def _open(
 ) -> ClassTask:
     indexes = (AudioIndex.open(request.train_set), AudioIndex.open(request.valid_set))
     shortest = max(extractor.geometry.receptive_field_samples for extractor in extractors)
-    sides = [
+    train, valid = (
         [
             Utterance(row, index.utt_id(row), table[index.utt_id(row)])
             for row in range(len(index))
             if index.num_samples[row] >= shortest and index.utt_id(row) in table
         ]
         for index, table in zip(indexes, labels, strict=True)
-    ]
-    return UtteranceTask(name, indexes, split_utterances(*sides, name))
+    )
+    return UtteranceTask(name, indexes, split_utterances(train, valid, name))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from espnet2.tasks.config import SSLConfig, load_config, resolve_config
 from espnet2.utils.errors import UserError
@@ -23,7 +22,7 @@ class Setting:
         return len(set(self.values)) > 1 or self.values[0] != self.default
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, str]:
+def flatten(value: object, prefix: str = "") -> dict[str, str]:
     """Nested sections to dotted keys; entries of `loss` go by their name.
 
     >>> flatten({"seed": 0, "loss": [{"name": "hubert", "weight": 1.0}]})
@@ -38,7 +37,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
     return {key: text for name, section in parts.items() for key, text in flatten(section, name).items()}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, float):
@@ -69,7 +68,7 @@ def settings_of(files: Sequence[Path]) -> tuple[list[Setting], list[str]]:
     ], notes
 
 
-def _defaults(config: SSLConfig) -> dict[str, Any]:
+def _defaults(config: SSLConfig) -> dict[str, object]:
     """What the parts that a config names would be without any other key."""
     named = {
         "frontend": config.frontend,

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup
 
 from espnet2.evaluate.report.chart import Series, line_chart
+from espnet2.pretrain.run_files import LightsJson
 from espnet2.train.history import HistoryLine, family, figure_names, points
 
 CODEBOOKS = re.compile(r"code|label_(entropy|perplexity)|soft_perplexity|gumbel")
@@ -52,7 +52,7 @@ def group_of(name: str) -> str:
     return "codebooks" if CODEBOOKS.search(name) else "health"
 
 
-def curve_groups(history: Sequence[HistoryLine], lights: Mapping[str, Any] | None = None) -> dict[str, Markup]:
+def curve_groups(history: Sequence[HistoryLine], lights: LightsJson | None = None) -> dict[str, Markup]:
     """Group -> its charts, of one training: train as a line, valid with a mark at each validation.
 
     Args:
@@ -82,7 +82,7 @@ def _is_constant_zero(history: Sequence[HistoryLine], members: Sequence[str]) ->
     return not any(line.figures.get(name) for line in history for name in members)
 
 
-def reference_curves(lights: Mapping[str, Any] | None) -> dict[str, list[Series]]:
+def reference_curves(lights: LightsJson | None) -> dict[str, list[Series]]:
     """Figure -> mean and spread of earlier runs, stretched to the length of this one."""
     reference = lights.get("reference") if lights else None
     if not lights or not reference:

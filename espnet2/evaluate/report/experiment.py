@@ -1,23 +1,24 @@
 """exp/<name> in, all that a page needs of it out; whatever is missing is None or empty, never an error."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from espnet2.evaluate.measure import Measure
-from espnet2.evaluate.part import part_file, read_part
+from espnet2.evaluate.part import PartJson, part_file, read_part
 from espnet2.evaluate.report.measures import measures_of
 from espnet2.evaluate.report.stages import StageTime, read_stages
+from espnet2.evaluate.units.row import UnitsJson
+from espnet2.pretrain.run_files import DONE_NAME, LIGHTS_NAME, DoneJson, LightsJson
 from espnet2.train.history import HistoryLine, read_history
 from espnet2.utils.errors import UserError
+from espnet2.utils.files import read_json
 from espnet2.utils.provenance import Start, read_starts
 
-LIGHTS_NAME = "traffic_light.json"  # of espnet2.pretrain.reference, which takes seconds to import
 LEVELS_UP = 3  # exp/stages.tsv lies beside exp/<name>, or a folder or two above it
 LOG_LINE = re.compile(r"(?P<time>[\d-]+ [\d:]+) (?P<level>[A-Z]+) (?P<text>.*)")
 TRAINING_STAGE = 7  # from here on a line of stages.tsv is of one experiment, which its title names
@@ -49,11 +50,12 @@ class Experiment:
     directory: Path
     history: list[HistoryLine]
     log: TrainingLog
-    done: dict[str, Any] | None  # train.done: None if the training has not ended
-    parts: dict[str, dict[str, Any]]  # name -> content of eval/<name>.json
+    done: DoneJson | None  # train.done: None if the training has not ended
+    parts: dict[str, PartJson]  # name -> content of eval/<name>.json
     unreadable: tuple[str, ...]  # files of eval/ that are there, and are no JSON of a part
+    damaged: tuple[str, ...]  # train.done and traffic_light.json, where they are no JSON
     stages: list[StageTime]
-    lights: dict[str, Any] | None  # traffic_light.json: the training beside reference curves
+    lights: LightsJson | None  # traffic_light.json: the training beside reference curves
     starts: list[Start]  # which code ran, from the first start to the last
 
     @property
@@ -65,13 +67,19 @@ class Experiment:
         return measures_of(self.parts)
 
     @property
+    def units(self) -> UnitsJson | None:
+        """The content of eval/units.json."""
+        return cast(UnitsJson | None, self.parts.get("units"))
+
+    @property
     def config_file(self) -> Path:
         return self.directory / "config.yaml"
 
     @property
     def updates(self) -> int | None:
         """How far the training got."""
-        return max((line.update for line in self.history), default=(self.done or {}).get("updates"))
+        ended = self.done.get("updates") if self.done else None
+        return max((line.update for line in self.history), default=ended)
 
     @property
     def heard_seconds(self) -> float | None:
@@ -91,15 +99,17 @@ def read_experiment(directory: str | Path) -> Experiment:
         raise UserError(f"{directory}: no such experiment; expected a folder exp/<name> that stage 7 has written")
     files = sorted((directory / "eval").glob("*.json"))
     parts = {path.stem: read_part(directory, path.stem) for path in files}
+    files_of_training = [directory / name for name in (DONE_NAME, LIGHTS_NAME)]
     read = Experiment(
         directory=directory,
         history=read_history(directory),
         log=_read_log(directory / "train.log"),
-        done=_read_json(directory / "train.done"),
+        done=cast(DoneJson | None, read_json(directory / DONE_NAME)),
         parts={name: part for name, part in parts.items() if part is not None},
         unreadable=tuple(str(part_file(directory, name)) for name, part in parts.items() if part is None),
+        damaged=tuple(str(path) for path in files_of_training if path.exists() and read_json(path) is None),
         stages=_stages_of(directory),
-        lights=_read_json(directory / LIGHTS_NAME),
+        lights=cast(LightsJson | None, read_json(directory / LIGHTS_NAME)),
         starts=read_starts(directory),
     )
     if not (read.history or read.parts or read.done or read.config_file.is_file()):
@@ -122,14 +132,6 @@ def figures_as_written(source: str | Path) -> Iterator[None]:
             f"({type(error).__name__}: {error}): was a file edited, or is it of another version? Compute it again: "
             "stage 8, or ssl_evaluate --fresh"
         ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return contents if isinstance(contents, dict) else None
 
 
 def _read_log(path: Path) -> TrainingLog:

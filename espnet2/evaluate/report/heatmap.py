@@ -1,8 +1,7 @@
 """Shares of phones in each unit in, a picture with their names out."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from markupsafe import Markup
 
@@ -14,7 +13,15 @@ COLUMN_RANGE = (2, 10)  # of one unit
 USUAL_WIDTH, LEAST_WIDTH = 1000, 340  # of all units; of the text below them
 
 
-def heat_map(title: str, content: Mapping[str, Any]) -> Markup:
+class HeatMapJson(TypedDict):
+    """Shares of phones in each unit, as eval/units.json has them."""
+
+    phones: list[str]  # symbols
+    units: list[int]  # ids
+    p_phone_given_unit: list[list[float]]  # a list for each unit
+
+
+def heat_map(title: str, content: HeatMapJson) -> Markup:
     """Phones downwards, units to the right, as opaque as the phone is frequent in the unit; may be empty."""
     phones, units, shares = content["phones"], content["units"], content["p_phone_given_unit"]
     if not phones or not units:

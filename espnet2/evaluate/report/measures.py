@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from espnet2.evaluate.measure import Against, Measure
+from espnet2.evaluate.part import PartJson
 from espnet2.evaluate.parts import PARTS
 
 BASELINES = ("mfcc", "logmel", "untrained")
 KINDS = {kind.key: kind for part in PARTS.values() for kind in part.kinds}
 
 
-def measures_of(parts: Mapping[str, Mapping[str, Any]]) -> list[Measure]:
+def measures_of(parts: Mapping[str, PartJson]) -> list[Measure]:
     """All figures of the parts that were computed, each system with the layer that speaks for it marked.
 
     Args:

@@ -1,16 +1,18 @@
 """Trainings of equal wall time and the units of each in, one table and one picture of all of them out."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from espnet2.evaluate.units.figures import PHONE_FIGURES
+from espnet2.evaluate.units.row import UnitRowJson, UnitsJson
 from espnet2.evaluate.units.table import best_rows, rate_note, show
+from espnet2.pretrain.run_files import DONE_NAME, DoneJson
 from espnet2.train.history import points, read_history
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import atomic_write
+from espnet2.utils.files import atomic_write, require_json
+from espnet2.utils.json_record import record_fault, require_record
 
 CLOCK_NAMES = {"wall": "wall time", "core": "one core's time"}
 MARKS = "objectives"  # name of the part of RESULTS.md that is rewritten
@@ -19,20 +21,31 @@ PANELS_PER_LINE = 4
 HEALTH = re.compile(r"accuracy$|perplexity$|teacher_std$|target_std$")  # of these the first is drawn beside the loss
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """A JSON file that an earlier step wrote.
+class TimedJson(TypedDict):
+    """What a table needs of an entry of calibration.json, which ssl_time_training writes."""
+
+    minutes: float  # of the training
+    clock: str  # of CLOCK_NAMES
+    others_share: float | None  # of the machine, used by other processes during the trial
+
+
+def read_calibration(path: Path) -> dict[str, TimedJson]:
+    """Name of a training -> its entry of calibration.json.
 
     Raises:
-        UserError: it is missing.
+        UserError: the file is missing or damaged, or lacks something of an entry.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: {remedy}") from None
+    remedy = "run ssl_time_training first"
+    entries = require_json(path, remedy)
+    for name, entry in entries.items():
+        fault = record_fault(entry, TimedJson, f"{name}.") if isinstance(entry, dict) else f"has {entry!r} as {name}"
+        if fault:
+            raise UserError(f"{path}: {fault}: delete that entry and {remedy}")
+    return entries
 
 
 def results_table(
-    units: Mapping[str, Any], experiments: Mapping[str, Path], calibration: Mapping[str, Any], reference: str
+    units: UnitsJson, experiments: Mapping[str, Path], calibration: Mapping[str, TimedJson], reference: str
 ) -> str:
     """Markdown: what the units are worth, what the training took, and PNMI layer by layer.
 
@@ -79,13 +92,13 @@ def _shown(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _is_quiet(entry: Mapping[str, Any]) -> bool:
+def _is_quiet(entry: TimedJson) -> bool:
     from espnet2.pretrain.trial import QUIET_SHARE
 
     return entry["others_share"] is None or entry["others_share"] <= QUIET_SHARE
 
 
-def _difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _difference(row: UnitRowJson, other: UnitRowJson) -> str:
     """PNMI of a row less that of another."""
     if row["title"] == other["title"]:
         return "-"
@@ -98,14 +111,14 @@ def _training(experiment: Path | None) -> list[str]:
     """Updates, seconds of audio heard, loss on the valid set and wall time of a finished training."""
     if experiment is None:
         return ["-"] * 4
-    done = read_json(experiment / "train.done", "the training has not ended; run the same command again")
+    done = require_record(experiment / DONE_NAME, DoneJson, "the training has not ended; run the same command again")
     audio = [line.figures["audio_per_update"] for line in read_history(experiment) if line.dataset == "train"]
     heard = f"{sum(audio) / len(audio) * done['updates']:,.0f}" if audio else "-"
     minutes, seconds = divmod(round(done["wall_seconds"]), 60)
     return [f"{done['updates']:,}", heard, f"{done['valid']['loss']:.3f}", f"{minutes}:{seconds:02d}"]
 
 
-def _layer_table(units: Mapping[str, Any]) -> list[str]:
+def _layer_table(units: UnitsJson) -> list[str]:
     """Mean PNMI over the seeds, on the valid set; MFCC have no layers."""
     scores: dict[str, dict[int, float]] = {}
     for row in units["rows"]:

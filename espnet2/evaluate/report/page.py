@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -39,13 +38,13 @@ def _environment() -> Environment:
     )
 
 
-def render(template: str, **values: Any) -> Markup:
+def render(template: str, **values: object) -> Markup:
     """A template of templates/ with values, which are escaped unless they are Markup."""
     return Markup(_environment().get_template(template).render(**values))
 
 
 def table(
-    head: Sequence[str], rows: Sequence[Sequence[Any]], *, numeric: Collection[int] = (), caption: str = ""
+    head: Sequence[str], rows: Sequence[Sequence[object]], *, numeric: Collection[int] = (), caption: str = ""
 ) -> Markup:
     """A table that scrolls inside its box; empty where there are no rows.
 

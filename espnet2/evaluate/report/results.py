@@ -54,21 +54,21 @@ def _cell(model: Measure | None, against: Sequence[Against]) -> Cell:
 
 def training_cells(experiment: Experiment) -> list[str]:
     """Updates, audio heard, loss on the valid set, wall time; dashes for what is not known."""
-    done = experiment.done or {}
+    done = experiment.done
     losses = [line.figures["loss"] for line in experiment.history if line.dataset == "valid" and "loss" in line.figures]
     return [
         f"{experiment.updates:,}" if experiment.updates else NONE,
         f"{experiment.heard_seconds / 3600:.1f} h" if experiment.heard_seconds else NONE,
         f"{losses[-1]:.3f}" if losses else NONE,
-        format_seconds(done["wall_seconds"]) if "wall_seconds" in done else NONE,
+        format_seconds(done["wall_seconds"]) if done and "wall_seconds" in done else NONE,
     ]
 
 
 def row_of(experiment: Experiment) -> list[Cell]:
     """All cells of HEAD."""
-    units = experiment.parts.get("units", {})
-    valid_set = Path(units["valid"]["set"]).name if "valid" in units else NONE
-    clusters = str(units.get("num_clusters", NONE))
+    units = experiment.units
+    valid_set = Path(units["valid"]["set"]).name if units and "valid" in units else NONE
+    clusters = str(units.get("num_clusters", NONE)) if units else NONE
     return [
         *map(Cell, (experiment.name, valid_set, clusters)),
         *figure_cells(experiment),

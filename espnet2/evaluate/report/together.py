@@ -1,9 +1,9 @@
 """The parts of an evaluation of several models in, one table with a row of each, baselines first, out."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from espnet2.evaluate.measure import ONE_SEED_MARGIN, Against, Measure
+from espnet2.evaluate.part import PartJson
 from espnet2.evaluate.report.measures import KINDS, measures_of
 from espnet2.evaluate.spread import MEANING
 
@@ -16,7 +16,7 @@ LEGEND = (
 )
 
 
-def table_of_systems(parts: Mapping[str, Mapping[str, Any]]) -> str:
+def table_of_systems(parts: Mapping[str, PartJson]) -> str:
     """Markdown: one row per system and title, one column per kind of figure that any of them has.
 
     Args:

@@ -1,8 +1,8 @@
 """One example of the evaluation in, its spectrogram with units and phones below it and its audio out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from markupsafe import Markup
 
@@ -13,6 +13,27 @@ USUAL_WIDTH = 1080  # pixels
 PICTURE_HEIGHT, ROW_HEIGHT, ROW_GAP = 150, 22, 16  # pixels
 GOLDEN_ANGLE = 137.508  # degrees between the colours of neighbouring unit ids
 CHARACTER_PIXELS = 5.9  # of the small text in a box
+
+
+class TrackJson(TypedDict):
+    """The units of one system."""
+
+    title: str
+    frame_rate: float  # per second
+    first_seconds: float  # where the first unit begins
+    ids: list[int]
+
+
+class UtteranceJson(TypedDict):
+    """One example, as eval/examples.json has it."""
+
+    utt_id: str
+    speaker: str
+    transcript: str
+    audio: str  # a file below eval/
+    seconds: float
+    phones: list[tuple[float, float, str]]  # start s, end s, symbol
+    tracks: list[TrackJson]
 
 
 class Span(NamedTuple):
@@ -38,7 +59,7 @@ def runs_of(ids: Sequence[int], frame_rate: float, first_seconds: float, end: fl
     return [span for span in spans if span.end > span.start]
 
 
-def utterance_figure(utterance: Mapping[str, Any], folder: Path) -> Markup:
+def utterance_figure(utterance: UtteranceJson, folder: Path) -> Markup:
     """The figure of one utterance, or a sentence where its audio is gone.
 
     Args:

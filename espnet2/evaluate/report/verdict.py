@@ -152,6 +152,7 @@ def missing(experiment: Experiment) -> list[str]:
     if lacking:
         sentences.append(f"Not computed: {'; '.join(lacking)}. To have them: {command}.")
     sentences += [f"{path} is no result of an evaluation and was left out." for path in experiment.unreadable]
+    sentences += [f"{path} is damaged or cut short and was left out." for path in experiment.damaged]
     for name, result in experiment.parts.items():
         title = PARTS[name].title if name in PARTS else name
         sentences += [f"In {title}: {note.rstrip('.')}." for note in result.get("notes", [])]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,8 +12,14 @@ from espnet2.units.aligned import AlignedSet
 from espnet2.units.quality import joint_counts, quality_of_counts
 from espnet2.units.unit_file import run_lengths
 
-PHONE_FIGURES = ("phone_purity", "cluster_purity", "pnmi")
-LABEL_FIGURES = ("bitrate", "bitrate_deduplicated", "perplexity", "used_clusters", "mean_run_frames")
+Figure = Literal[
+    "phone_purity", "cluster_purity", "pnmi",
+    "bitrate", "bitrate_deduplicated", "perplexity", "used_clusters", "mean_run_frames",
+]  # fmt: skip
+PHONE_FIGURES: tuple[Figure, ...] = ("phone_purity", "cluster_purity", "pnmi")
+LABEL_FIGURES: tuple[Figure, ...] = (
+    "bitrate", "bitrate_deduplicated", "perplexity", "used_clusters", "mean_run_frames",
+)  # fmt: skip
 DIGITS = 4  # of the shares of a heat map: it is looked at
 
 
@@ -58,6 +65,7 @@ def heat_map(units: np.ndarray, aligned: AlignedSet, num_units: int) -> HeatMap:
 
     Phones are ordered by how often they occur, units by the phone they mean most; what never occurs is left out.
     """
+    assert aligned.phones is not None, "nothing to show without phones"
     counts = joint_counts([(units, aligned.phones)], num_units, aligned.num_phones)
     phones = np.argsort(-counts.sum(0), kind="stable")
     phones = phones[counts.sum(0)[phones] > 0]

@@ -55,10 +55,12 @@ class LearnedUnits:
             frames: (frames, dim) of the train set; None where `has` is true.
         """
         centroids = []
-        for seed, file in zip(self.request.seeds, self.files([layer]) or [None] * len(self.request.seeds), strict=True):
-            known = file and self._read(file)
+        files: list[Path | None] = [*self.files([layer])] or [None] * len(self.request.seeds)
+        for seed, file in zip(self.request.seeds, files, strict=True):
+            known = self._read(file) if file else None
             if known is None:
                 request = self.request
+                assert frames is not None, "`has` says that they are kept"
                 known = fit_kmeans(
                     frames, request.num_clusters, seed=seed, tolerance=TOLERANCE, device=request.device
                 ).centroids

@@ -1,31 +1,29 @@
 """What the report shows of eval/units.json: its measures and its section."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from markupsafe import Markup
 
 from espnet2.evaluate.measure import Kind, Measure, measure_of, seed_interval
 from espnet2.evaluate.report.heatmap import heat_map
 from espnet2.evaluate.report.page import NOT_EVALUATED, Section, folded, table
 from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
+from espnet2.evaluate.units.row import UnitsJson
 from espnet2.evaluate.units.table import HEADS, best_rows, show
 
 PNMI = Kind("pnmi", "PNMI", "how much of the phone a unit tells, from 0 (nothing) to 1 (all)", True, False)
 
 
-def units_measures(part: Mapping[str, Any]) -> list[Measure]:
+def units_measures(part: UnitsJson) -> list[Measure]:
     """PNMI of every layer that was compared with phones; the layer that was chosen on train is the best."""
     measures = []
     for row in part.get("rows", []):
-        valid = row.get("valid") or {}
-        if valid.get("pnmi") is not None:
-            low, high = seed_interval(row, valid["pnmi"], valid, "pnmi")
+        valid = row.get("valid")
+        if valid and valid.get("pnmi") is not None:
+            low, high = seed_interval(row, valid["pnmi"], valid.get("spread", {}).get("pnmi"))
             measures.append(measure_of(PNMI, row, valid["pnmi"], low, high, best=bool(row.get("best"))))
     return measures
 
 
-def units_section(part: Mapping[str, Any] | None) -> Section:
+def units_section(part: UnitsJson | None) -> Section:
     """What the units of the layer that was chosen are worth, and which phones they mean."""
     missing_text = NOT_EVALUATED if part is None else "The evaluation of the units has no rows."
     if part is None or not part["rows"]:
@@ -54,7 +52,7 @@ def units_section(part: Mapping[str, Any] | None) -> Section:
     return Section("units", "Units and phones", shown + (Markup("").join(maps) or none), short="Units")
 
 
-def _measured_on(part: Mapping[str, Any]) -> str:
+def _measured_on(part: UnitsJson) -> str:
     """On what the figures of the units were computed."""
     train, valid = part["train"], part["valid"]
     chosen = ", and the layer was chosen," if "pnmi" in part["rows"][0]["valid"] else ""

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
 from espnet2.evaluate.units.learned import LearnedUnits, forget_others, units_of
 from espnet2.evaluate.units.page import PNMI, units_measures, units_section
-from espnet2.evaluate.units.row import UnitRow
+from espnet2.evaluate.units.row import SetJson, UnitRow, UnitsJson
 from espnet2.units.aligned import AlignedSet, align_set, collect, missing_phones
 from espnet2.units.alignment import find_phones
 from espnet2.units.features import FeatureExtractor, LayerFeatures
@@ -34,9 +33,7 @@ FIT_PASSES = 40  # of k-means over all frames: measured for 100 clusters, with s
 Sets = tuple[AlignedSet, AlignedSet]  # train, valid
 
 
-def evaluate_units(
-    request: EvaluationRequest, report: Report = lambda line: None, *, keep: bool = False
-) -> dict[str, Any]:
+def evaluate_units(request: EvaluationRequest, report: Report = lambda line: None, *, keep: bool = False) -> UnitsJson:
     """Learn units on every layer of every system, and measure them on both sets.
 
     Args:
@@ -100,7 +97,7 @@ def _open_sets(request: EvaluationRequest, extractors: Sequence[FeatureExtractor
     return (train, valid), notes
 
 
-def fitting_parts(extractor: FeatureExtractor, sets: Sets) -> Iterator[FeatureExtractor]:
+def fitting_parts(extractor: FeatureExtractor, sets: Sequence[AlignedSet]) -> Iterator[FeatureExtractor]:
     """The extractor, or the same with some of its layers at a time, as many as fit into memory."""
     frames = sum(int(aligned.frame_counts.sum()) for aligned in sets)
     together = max(1, GROUP_BYTES // max(1, 4 * frames * extractor.dim))
@@ -149,7 +146,7 @@ def _with_best(rows: Sequence[UnitRow]) -> tuple[list[UnitRow], UnitRow | None]:
     return [replace(row, best=row is best, heatmap=row.heatmap if row is best else None) for row in rows], best
 
 
-def _describe_set(dump_set: object, aligned: AlignedSet) -> dict[str, Any]:
+def _describe_set(dump_set: Path, aligned: AlignedSet) -> SetJson:
     return {
         "set": str(dump_set),
         "index_hash": aligned.index.hash,
@@ -168,7 +165,7 @@ def _code_notes(rows: Sequence[UnitRow], num_clusters: int) -> list[str]:
     ]
 
 
-class Units(Part):
+class Units(Part[UnitsJson]):
     """Discrete units of every layer beside phones."""
 
     name = "units"
@@ -177,7 +174,7 @@ class Units(Part):
     summary = "how well discrete units tell phones apart"
     kinds = (PNMI,)
 
-    def settings(self, request: EvaluationRequest) -> dict[str, Any]:
+    def settings(self, request: EvaluationRequest) -> Mapping[str, object]:
         """Everything the figures depend on."""
         sets = {}
         for role in ("train", "valid"):
@@ -217,14 +214,14 @@ class Units(Part):
                 seconds += fits * FIT_PASSES * frames[0] * _pass_seconds(extractor.dim, request)
         return seconds
 
-    def run(self, request: EvaluationRequest, report: Report) -> dict[str, Any]:
+    def run(self, request: EvaluationRequest, report: Report) -> UnitsJson:
         """As `evaluate_units`."""
         return evaluate_units(request, report, keep=True)
 
-    def measures(self, result: Mapping[str, Any]) -> list[Measure]:
+    def measures(self, result: UnitsJson) -> list[Measure]:
         return units_measures(result)
 
-    def section(self, result: Mapping[str, Any] | None, folder: Path) -> Section:
+    def section(self, result: UnitsJson | None, folder: Path) -> Section:
         return units_section(result)
 
 

@@ -1,12 +1,12 @@
 """The table of an evaluation of units: the rows as a person asks for them, and as they are shown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from espnet2.evaluate.spread import with_spread
 from espnet2.evaluate.systems import BARE, KINDS, System
-from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
+from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES, Figure
+from espnet2.evaluate.units.row import SetFiguresJson, UnitRowJson, UnitsJson
 from espnet2.models.find import ModelFiles, find_model
 from espnet2.utils.errors import UserError
 
@@ -47,15 +47,15 @@ def parse_rows(text: str) -> list[System]:
     return systems
 
 
-def best_rows(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def best_rows(rows: Iterable[UnitRowJson]) -> list[UnitRowJson]:
     """The row of each system that was chosen on train; the last layer where there was nothing to choose by."""
-    systems: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    systems: dict[tuple[str, str], list[UnitRowJson]] = {}
     for row in rows:
         systems.setdefault((row["system"], row["title"]), []).append(row)
     return [next((row for row in system_rows if row["best"]), system_rows[-1]) for system_rows in systems.values()]
 
 
-def markdown_table(report: Mapping[str, Any]) -> str:
+def markdown_table(report: UnitsJson) -> str:
     """One line for each system, with what it was measured on."""
     train, valid, rows = report["train"], report["valid"], best_rows(report["rows"])
     aligned = "pnmi" in rows[0]["valid"]
@@ -78,13 +78,13 @@ def markdown_table(report: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def show(figures: Mapping[str, Any], name: str, *, spread: bool = True) -> str:
+def show(figures: SetFiguresJson, name: Figure, *, spread: bool = True) -> str:
     """A figure of one set, such as "0.563 ± 0.017"."""
     form = ".3f" if name in PHONE_FIGURES else ".1f"
     return with_spread(figures[name], figures["spread"][name] if spread else None, form=form)
 
 
-def rate_note(report: Mapping[str, Any]) -> str:
+def rate_note(report: UnitsJson) -> str:
     """How rows of another frame rate were compared; empty where there are none."""
     rate, notes, rows = report["frame_rate"], [], best_rows(report["rows"])
     for row_rate in sorted({row["own_rate"] for row in rows} - {rate}, reverse=True):

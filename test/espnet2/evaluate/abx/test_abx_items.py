@@ -31,8 +31,8 @@ def test_an_item_is_a_phone_between_two_others_and_all_their_frames():
     assert sorted(names(items)) == [("a c", "b"), ("b a", "c")]
     by_phone = {item.phone: item for item in items.items}
     # Frames with their centre, t / 50 s + 12.5 ms, in 0..0.3 s: 0..14; in 0.1..0.4 s: 5..19.
-    assert (by_phone["b"].first, by_phone["b"].count) == (0, 15)
-    assert (by_phone["c"].first, by_phone["c"].count) == (5, 15)
+    assert (by_phone["b"].first, by_phone["b"].num_frames) == (0, 15)
+    assert (by_phone["c"].first, by_phone["c"].num_frames) == (5, 15)
 
 
 def test_silence_is_no_phone_and_no_context():
@@ -47,12 +47,12 @@ def test_a_gap_a_lack_of_frames_and_short_phones():
     assert items_of(apart).dropped == {"gap": 1}
     beyond = utterance("u", "a b c a b", num_frames=4)  # 0.0925 s: two of three items begin later
     items = items_of(beyond)
-    assert [(item.phone, item.first, item.count) for item in items.items] == [("b", 0, 4)]
+    assert [(item.phone, item.first, item.num_frames) for item in items.items] == [("b", 0, 4)]
     (note,) = describe_dropped(items, 10, 50.0)
     assert note.startswith("2 of 3 phones in context (each with the phone before and the phone after it) were left out")
     assert "shorter than the step of the frames (20 ms)" in note
     short = items_of(utterance("u", "a b c a b c", seconds=0.008))  # 24 ms each: one frame, or none at its centre
-    assert {item.count for item in short.items} <= {1, 2} and len(short.items) + short.dropped.get("frame", 0) == 4
+    assert {item.num_frames for item in short.items} <= {1, 2} and len(short.items) + short.dropped.get("frame", 0) == 4
     assert items_of(utterance("u", "a b")).items == ()
 
 

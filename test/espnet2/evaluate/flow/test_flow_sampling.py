@@ -13,7 +13,7 @@ from tiny_units import run_program, write_experiment
 
 from espnet2.data.geometry import FrameGeometry
 from espnet2.evaluate.flow.figure import draw_filled
-from espnet2.evaluate.flow.sampling import Filled, FlowSampler, Span, choose_span, interpolated, summarise
+from espnet2.evaluate.flow.sampling import Filled, FlowSampler, Span, SpanFigures, choose_span, interpolated
 from espnet2.evaluate.flow.vocoder import GriffinLimVocoder
 from espnet2.ssl.modules.mel import LogMel, MelSettings
 from espnet2.utils.errors import UserError
@@ -127,17 +127,18 @@ def test_figures_of_a_span():
     samples = mel.expand(2, -1, -1).clone()
     samples[0, 4:6], samples[1, 4:6] = mel[4:6] + 1, mel[4:6] - 1
     figures = Filled("u", mel, samples, Span(4, 6), 2.0, 8.0).statistics()
-    assert figures == {
-        "data_mean": 2.0,
-        "sample_mean": 2.0,
-        "data_std": 1.0,
-        "sample_std": 1.0,
-        "error_db": 8.0,
-        "mean_error_db": 0.0,
-        "line_error_db": pytest.approx(8.0 * math.sqrt(5)),
-        "spread": 0.5,
-    }
-    assert summarise([{"a": 1.0}, {"a": 2.0}]) == {"a": 1.5}
+    assert figures == SpanFigures(
+        data_mean=2.0,
+        sample_mean=2.0,
+        data_std=1.0,
+        sample_std=1.0,
+        error_db=8.0,
+        mean_error_db=0.0,
+        line_error_db=pytest.approx(8.0 * math.sqrt(5)),
+        spread=0.5,
+    )
+    other = SpanFigures(*(value + 1 for value in range(8)))
+    assert SpanFigures.mean([other, SpanFigures(*(value + 2 for value in range(8)))]).line_error_db == 7.5
 
 
 def test_straight_line():

@@ -13,6 +13,7 @@ from trained import write_empty
 from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
 from espnet2.evaluate.probes import ctc_task
 from espnet2.evaluate.probes import part as probes
+from espnet2.evaluate.probes.cells import Figures
 from espnet2.evaluate.probes.ctc import fit_ctc
 from espnet2.evaluate.probes.linear import fit_linear
 from espnet2.evaluate.probes.part import Probes, with_baselines
@@ -20,6 +21,7 @@ from espnet2.evaluate.systems import System, systems_of
 from espnet2.models.find import find_model
 from espnet2.units.features import LayerFeatures
 from espnet2.utils.errors import UserError
+from espnet2.utils.files import write_json
 
 FIRST = ["mfcc", "logmel", "untrained", "model"]
 
@@ -96,6 +98,17 @@ def test_full_asks_everything_and_says_what_it_cannot_ask(request_for):
     char, phn = (next(row for row in result["rows"] if row.get("token_type") == kind) for kind in ("char", "phn"))
     assert {"wer", "cer"} <= char.keys() and "per" in phn and char["num_valid"] == 4
     assert char["num_tokens"] == 2 + len(set("a cab 01234567"))
+
+
+@pytest.mark.parametrize("contents", ["{", "[]", "{}", '{"accuracy": 0.5}', '{"layer_weights": [1.0]}'])
+def test_a_damaged_figure_counts_as_not_there(tmp_path, contents):
+    path = tmp_path / "cell.json"
+    assert Figures.read(path) is None
+    write_json(path, Figures({"wer": 0.5, "cer": 0.25}, (0.75, 0.25)).as_json())
+    assert list(json.loads(path.read_text())) == ["cer", "layer_weights", "wer"]
+    assert Figures.read(path) == Figures({"wer": 0.5, "cer": 0.25}, (0.75, 0.25))
+    path.write_text(contents)
+    assert Figures.read(path) is None
 
 
 def test_sets_without_anything_give_notes_and_no_rows(request_for):

@@ -86,6 +86,29 @@ def test_what_a_person_wrote_stays(finished):
     assert page.read_text() == "# Mine\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "lost", "message"),
+    [
+        ("units.json", '"set"', r"units\.json: lacks 'train\.set': run ssl_evaluate_units first"),
+        ("units.json", '"rows"', r"units\.json: lacks 'rows': run ssl_evaluate_units first"),
+        (
+            "calibration.json",
+            '"clock"',
+            r"calibration\.json: lacks 'hubert\.clock': delete that entry and run",
+        ),
+        ("hubert/train.done", '"updates"', r"train\.done: lacks 'updates': the training has not ended"),
+    ],
+)
+def test_a_file_that_lacks_something_is_named(finished, name, lost, message):
+    whole = (finished / name).read_text()
+    (finished / name).write_text(whole.replace(lost, '"other"', 1))
+    with pytest.raises(UserError, match=message):
+        run(finished)
+    (finished / name).write_text(whole[:20])
+    with pytest.raises(UserError, match=r":1: damaged or cut short"):
+        run(finished)
+
+
 def test_an_unfinished_training_is_named(finished):
     (finished / "hubert/train.done").unlink()
     with pytest.raises(UserError, match=r"hubert/train\.done is missing: the training has not ended"):

@@ -94,6 +94,10 @@ def test_notes_of_parts_and_damaged_files_are_said(tmp_path):
     sentences = missing(read_experiment(folder))
     assert "In probes: speaker probe: left out: one speaker." in sentences
     assert any("extra.json is no result of an evaluation" in sentence for sentence in sentences)
+    assert not any("damaged" in sentence for sentence in sentences)
+    for name in ("train.done", "traffic_light.json"):
+        (folder / name).write_text("{")
+        assert f"{folder / name} is damaged or cut short and was left out." in missing(read_experiment(folder))
 
 
 def test_the_traffic_light_is_that_of_the_last_validation(tmp_path):
