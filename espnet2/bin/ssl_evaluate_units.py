@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet2.bin.ssl_evaluate import numbers
+from espnet2.evaluate.options import numbers
 from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import run_main
 from espnet2.utils.files import atomic_write, write_json
