@@ -29,6 +29,24 @@ class Kind:
     in_results: bool = True  # has a column in RESULTS.md
     mixes_layers: bool = False  # where a system has layers, a figure without one is of a mix of them
 
+    @property
+    def note(self) -> str:
+        """What a chart says below its title."""
+        return f"{self.question}; {'higher' if self.higher_is_better else 'lower'} is better"
+
+    @property
+    def unit(self) -> str:
+        """Of the values of a chart."""
+        return "%" if self.as_percent else ""
+
+    @property
+    def chart_title(self) -> str:
+        return ", ".join(filter(None, [self.title, self.unit]))
+
+    def scaled(self, value: float) -> float:
+        """A value as charts draw it."""
+        return 100 * value if self.as_percent else value
+
     def text(self, value: float) -> str:
         """A value as people read it."""
         return with_spread(value, None, as_percent=self.as_percent)

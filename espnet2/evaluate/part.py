@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypedDict, TypeVar, cast
+from typing import ClassVar, Generic, NamedTuple, TypedDict, TypeVar, cast
 
 from markupsafe import Markup
 
@@ -18,6 +18,13 @@ from espnet2.utils.files import hash_value, read_json, write_json
 
 EFFORTS = ("default", "full")
 Report = Callable[[str], None]
+
+
+class LimitedSet(NamedTuple):
+    """A set, of which so much is taken."""
+
+    dump_set: Path
+    max_frames: int  # at the common rate
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,16 @@ class EvaluationRequest:
     device: str = "cpu"
     alignments: Path | None = None  # folder or file with phones; None: phones.ctm of each set, if it is there
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # of single parts, by name
+
+    @property
+    def sets(self) -> tuple[Path, Path]:
+        """dump/<set> of both: train, valid."""
+        return self.train_set, self.valid_set
+
+    @property
+    def limited_sets(self) -> tuple["LimitedSet", "LimitedSet"]:
+        """Both with what is taken of them: train, valid."""
+        return LimitedSet(self.train_set, self.max_train_frames), LimitedSet(self.valid_set, self.max_valid_frames)
 
     def __post_init__(self) -> None:
         if self.effort not in EFFORTS:

@@ -49,7 +49,7 @@ class Abx(Part[AbxJson]):
         """Everything the figures depend on."""
         speakers = request.valid_set / "utt2spk"
         sets = []
-        for dump_set in (request.train_set, request.valid_set):
+        for dump_set in request.sets:
             phones = find_phones(dump_set, request.alignments)
             sets.append([AudioIndex.open(dump_set).hash, phones.hash if phones else ""])
         return {

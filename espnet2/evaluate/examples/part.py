@@ -51,7 +51,7 @@ class Examples(Part[ExamplesJson]):
         phones = find_phones(request.valid_set, request.alignments)
         return {
             "systems": [[system.kind, system.title, system.hash] for system in _shown(request)],
-            "sets": [AudioIndex.open(dump_set).hash for dump_set in (request.train_set, request.valid_set)],
+            "sets": [AudioIndex.open(dump_set).hash for dump_set in request.sets],
             "alignments": phones.hash if phones else None,
             "num_clusters": request.num_clusters,
             "seed": request.seeds[0],

@@ -40,8 +40,7 @@ class CtcTask:
             UserError: as `CtcTokens`.
         """
         self.rules, self.linear, self.frame_rate = rules, linear, request.frame_rate
-        sides = ((request.train_set, request.max_train_frames), (request.valid_set, request.max_valid_frames))
-        chosen = [_chosen(*side, request, extractors, rules) for side in sides]
+        chosen = [_chosen(*limited_set, request, extractors, rules) for limited_set in request.limited_sets]
         self._sets = [aligned for aligned, _ in chosen]
         (train_texts, self.references) = (texts for _, texts in chosen)
         if token_list is not None:

@@ -31,10 +31,11 @@ class ProbeLoad:
 
 def forecast(request: EvaluationRequest, systems: Sequence[System], load: ProbeLoad) -> float:
     """Seconds, if every task is possible and nothing is done yet."""
-    indexes = [AudioIndex.open(dump_set) for dump_set in (request.train_set, request.valid_set)]
-    sample_rate = indexes[0].sample_rate
-    limits = (request.max_train_frames / request.frame_rate, request.max_valid_frames / request.frame_rate)
-    audio = [min(limit, index.total_samples / index.sample_rate) for index, limit in zip(indexes, limits, strict=True)]
+    sample_rate = AudioIndex.open(request.train_set).sample_rate
+    indexes = [(AudioIndex.open(dump_set), max_frames) for dump_set, max_frames in request.limited_sets]
+    audio = [
+        min(max_frames / request.frame_rate, index.total_samples / index.sample_rate) for index, max_frames in indexes
+    ]
     generator = torch.Generator().manual_seed(0)
     noise = 0.1 * torch.randn(round(TRIAL_SECONDS * sample_rate), generator=generator)
     classes = [task for task in load.tasks if task != "ctc"]

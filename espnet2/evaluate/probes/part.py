@@ -98,9 +98,7 @@ class Probes(Part[ProbesJson]):
             "per_layer": _per_layer(request),
             "options": options.model_dump(mode="json", exclude={"tasks"}),
             "token_list": [hash_file(path) for path in (options.token_list, options.bpe_model) if path],
-            "sets": [
-                _set_identity(dump_set, request.alignments) for dump_set in (request.train_set, request.valid_set)
-            ],
+            "sets": [_set_identity(dump_set, request.alignments) for dump_set in request.sets],
             "seeds": list(request.seeds),
             "frame_rate": request.frame_rate,
             "layers": request.layers,
@@ -165,10 +163,9 @@ def _plan(request: EvaluationRequest) -> list[tuple[str, TaskRun]]:
 
 def _has_targets(task: str, request: EvaluationRequest) -> bool:
     """Whether both sets have what the task is about, as far as a look at the files tells."""
-    sets = (request.train_set, request.valid_set)
     if task == "phone":
-        return all(find_phones(dump_set, request.alignments) for dump_set in sets)
-    return task != "ctc" or all((dump_set / TRANSCRIPT).is_file() for dump_set in sets)
+        return all(find_phones(dump_set, request.alignments) for dump_set in request.sets)
+    return task != "ctc" or all((dump_set / TRANSCRIPT).is_file() for dump_set in request.sets)
 
 
 def _per_layer(request: EvaluationRequest) -> list[str]:

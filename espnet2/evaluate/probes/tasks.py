@@ -106,15 +106,12 @@ def open_phones(request: EvaluationRequest, extractors: Sequence[FeatureExtracto
         SkippedTask: no alignments.
         UserError: as `align_set`.
     """
-    for dump_set in (request.train_set, request.valid_set):
+    for dump_set in request.sets:
         if find_phones(dump_set, request.alignments) is None:
             raise SkippedTask(missing_phones(dump_set, request.alignments))
     train, valid = (
         align_set(dump_set, extractors, request.frame_rate, limit, alignments=request.alignments)
-        for dump_set, limit in (
-            (request.train_set, request.max_train_frames),
-            (request.valid_set, request.max_valid_frames),
-        )
+        for dump_set, limit in request.limited_sets
     )
     return PhoneTask(train, valid, request.frame_rate, str(request.valid_set))
 
@@ -224,7 +221,7 @@ def open_speakers(request: EvaluationRequest, extractors: Sequence[FeatureExtrac
         SkippedTask: no utt2spk, one speaker, or no speaker with two utterances.
     """
     sides = []
-    for dump_set in (request.train_set, request.valid_set):
+    for dump_set in request.sets:
         if not (dump_set / "utt2spk").is_file():
             raise SkippedTask(f"no {dump_set}/utt2spk")
         sides.append(read_table(dump_set / "utt2spk"))
@@ -238,7 +235,7 @@ def open_languages(request: EvaluationRequest, extractors: Sequence[FeatureExtra
         SkippedTask: no utt2lang, one language, or no language with two utterances.
     """
     sides = []
-    for dump_set in (request.train_set, request.valid_set):
+    for dump_set in request.sets:
         index = AudioIndex.open(dump_set)
         if index.languages == [UNKNOWN_LANGUAGE]:
             raise SkippedTask(f"no utt2lang in {dump_set}")

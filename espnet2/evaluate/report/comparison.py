@@ -11,7 +11,7 @@ from espnet2.evaluate.report.config_table import settings_of
 from espnet2.evaluate.report.curves import STEPS, curves_together
 from espnet2.evaluate.report.experiment import Experiment
 from espnet2.evaluate.report.measures import KINDS
-from espnet2.evaluate.report.page import Section, charts, folded, table, write_page
+from espnet2.evaluate.report.page import Section, charts, folded, remark, table, write_page
 from espnet2.evaluate.report.results import HEAD, LEGEND, NONE, Cell, row_of
 from espnet2.evaluate.report.verdict import judge, missing
 
@@ -62,7 +62,7 @@ def _figures(experiments: Sequence[Experiment], titles: Sequence[str]) -> Sectio
     shown = table(head, cells, numeric=[column for column, column in enumerate(kept) if column > 1], caption=LEGEND)
     measured = {(row[VALID_SET].text, row[CLUSTERS].text) for row in rows if row[CLUSTERS].text != NONE}
     if len(measured) > 1:
-        shown += Markup('<p class="missing">{}</p>').format(
+        shown += remark(
             "These figures are not of the same valid set and K, so they must not be ranked: evaluate all alike."
         )
     return Section("figures", "Figures", shown)
@@ -81,21 +81,20 @@ def _layers(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section
 
 def _layer_chart(kind: Kind, experiments: Sequence[Experiment], titles: Sequence[str]) -> Markup:
     """One line for each experiment, and MFCC of the first that has it."""
-    scale = 100 if kind.as_percent else 1
     series, levels = [], []
     for number, (title, experiment) in enumerate(zip(titles, experiments, strict=True)):
         of_kind = [measure for measure in experiment.measures if measure.kind == kind]
         layers = sorted(
-            (measure.layer, scale * measure.value) for measure in of_kind if measure.system == "model" and measure.layer
+            (measure.layer, kind.scaled(measure.value))
+            for measure in of_kind
+            if measure.system == "model" and measure.layer
         )
         if len(layers) > 1:
             series.append(Series(title, layers, f"s{number % STEPS + 1}", dots=True))
         levels += [
-            Level(measure.title, scale * measure.value, "mfcc") for measure in of_kind if measure.system == "mfcc"
+            Level(measure.title, kind.scaled(measure.value), "mfcc") for measure in of_kind if measure.system == "mfcc"
         ]
-    unit = ", %" if kind.as_percent else ""
-    better = "higher is better" if kind.higher_is_better else "lower is better"
-    return line_chart(f"{kind.title}{unit}", series, levels[:1], x_label="layer", note=f"{kind.question}; {better}")
+    return line_chart(kind.chart_title, series, levels[:1], x_label="layer", note=kind.note)
 
 
 def _curves(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
@@ -125,7 +124,7 @@ def _config(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section
     others = [[setting.key, *setting.values] for setting in different if not all(setting.values)]
     body = folded("Keys that all have", table(head, shared), css="settings", is_open=True)
     body += folded("Keys that only some have, of other methods or parts", table(head, others), css="settings")
-    body += Markup("").join(Markup('<p class="missing">{}</p>').format(note) for note in notes)
+    body += Markup("").join(map(remark, notes))
     return Section("config", "What differs in the config", body, "Nothing: all keys are equal.", short="Config")
 
 

@@ -22,19 +22,11 @@ def layer_charts(measures: Sequence[Measure]) -> Markup:
     return Markup("").join(drawn)
 
 
-def _direction(kind: Kind) -> str:
-    return "higher is better" if kind.higher_is_better else "lower is better"
-
-
-def _scaled(kind: Kind, value: float) -> float:
-    return 100 * value if kind.as_percent else value
-
-
 def _bounds(kind: Kind, measure: Measure) -> tuple[float, float] | None:
     """The interval on the scale of a chart, where it is known."""
     if measure.low is None or measure.high is None:
         return None
-    return _scaled(kind, measure.low), _scaled(kind, measure.high)
+    return kind.scaled(measure.low), kind.scaled(measure.high)
 
 
 def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
@@ -45,29 +37,24 @@ def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
         of_layers = [measure for _, measure in layered]
         flat = [measure for measure in measures if measure.system == system and not measure.layer]
         levels += [
-            Level(
-                _name(measure), _scaled(kind, measure.value), STYLES[system], *(_bounds(kind, measure) or (None, None))
-            )
+            Level(_name(measure), kind.scaled(measure.value), STYLES[system], *(_bounds(kind, measure) or (None, None)))
             for measure in flat
         ]
         if len(of_layers) > 1 and system != "codes":
             band = [bounds for measure in of_layers if (bounds := _bounds(kind, measure)) is not None]
-            curve = [(layer, _scaled(kind, measure.value)) for layer, measure in layered]
+            curve = [(layer, kind.scaled(measure.value)) for layer, measure in layered]
             whole = band if len(band) == len(of_layers) else ()
             series.append(
                 Series(of_layers[0].title, curve, STYLES[system], dots=True, dashed=system == "untrained", band=whole)
             )
         else:
             levels += [
-                Level(_name(measure), _scaled(kind, measure.value), STYLES[system])
+                Level(_name(measure), kind.scaled(measure.value), STYLES[system])
                 for measure in of_layers
                 if measure.best
             ]
-    unit = ", %" if kind.as_percent else ""
     order = sorted(series, key=lambda curve: curve.style != "s1")
-    return line_chart(
-        f"{kind.title}{unit}", order, levels, x_label="layer", note=f"{kind.question}; {_direction(kind)}"
-    )
+    return line_chart(kind.chart_title, order, levels, x_label="layer", note=kind.note)
 
 
 def _name(measure: Measure) -> str:
@@ -82,12 +69,11 @@ def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
     bars = [
         Bar(
             _name(measure),
-            _scaled(kind, measure.value),
+            kind.scaled(measure.value),
             measure.text,
             STYLES[measure.system],
             *(_bounds(kind, measure) or (None, None)),
         )
         for measure in best
     ]
-    unit = "%" if kind.as_percent else ""
-    return bar_chart(kind.title, bars, note=f"{kind.question}; {_direction(kind)}", x_label=unit)
+    return bar_chart(kind.title, bars, note=kind.note, x_label=kind.unit)

@@ -66,6 +66,11 @@ def charts(drawn: Markup) -> Markup:
     return Markup('<div class="charts">{}</div>').format(drawn) if drawn else Markup("")
 
 
+def remark(text: str) -> Markup:
+    """A sentence about what is missing or left out."""
+    return Markup('<p class="missing">{}</p>').format(text)
+
+
 def folded(title: str, body: Markup, *, css: str = "", is_open: bool = False) -> Markup:
     """Something that is shown on request; empty where there is nothing to show."""
     if not body:

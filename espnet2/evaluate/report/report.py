@@ -11,7 +11,7 @@ from espnet2.evaluate.report.config_table import Setting, settings_of
 from espnet2.evaluate.report.curves import curve_groups
 from espnet2.evaluate.report.experiment import Experiment, figures_as_written
 from espnet2.evaluate.report.layers import layer_charts
-from espnet2.evaluate.report.page import NOT_EVALUATED, Section, charts, folded, render, table, write_page
+from espnet2.evaluate.report.page import NOT_EVALUATED, Section, charts, folded, remark, render, table, write_page
 from espnet2.evaluate.report.verdict import cards, judge, lamps, method_note, missing
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.provenance import current_code, distinct_codes
@@ -134,7 +134,7 @@ def _config(experiment: Experiment) -> Section:
     changed = [setting for setting in settings if setting.differs]
     body = folded(f"{len(changed)} keys differ from the defaults", _settings(changed), css="settings", is_open=True)
     body += folded(f"All {len(settings)} keys", _settings(settings), css="settings")
-    body += Markup("").join(Markup('<p class="missing">{}</p>').format(note) for note in notes)
+    body += Markup("").join(map(remark, notes))
     return Section("config", "Config", body)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypedDict
 
 from markupsafe import Markup
 
+from espnet2.evaluate.report.page import remark
 from espnet2.evaluate.report.raster import data_uri, spectrogram_png
 
 PIXELS_PER_SECOND = (170, 320)  # long ones scroll, short ones fill a screen
@@ -69,9 +70,8 @@ def utterance_figure(utterance: UtteranceJson, folder: Path) -> Markup:
     try:
         picture, sound = spectrogram_png(audio), data_uri(audio.read_bytes(), "audio/flac")
     except (OSError, RuntimeError):
-        return Markup(
-            '<p class="missing">{}: {} is gone, so there is nothing to hear or see. Evaluate again.</p>'
-        ).format(utterance["utt_id"], audio)
+        name = utterance["utt_id"]
+        return remark(f"{name}: {audio} is gone, so there is nothing to hear or see. Evaluate again.")
     seconds = utterance["seconds"]
     rows = [
         (track["title"], runs_of(track["ids"], track["frame_rate"], track["first_seconds"], seconds), True)

@@ -4,7 +4,7 @@ from markupsafe import Markup
 
 from espnet2.evaluate.measure import Kind, Measure, measure_of, seed_interval
 from espnet2.evaluate.report.heatmap import heat_map
-from espnet2.evaluate.report.page import NOT_EVALUATED, Section, folded, table
+from espnet2.evaluate.report.page import NOT_EVALUATED, Section, folded, remark, table
 from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES
 from espnet2.evaluate.units.row import UnitsJson
 from espnet2.evaluate.units.table import HEADS, best_rows, show
@@ -46,9 +46,7 @@ def units_section(part: UnitsJson | None) -> Section:
         for row in rows
         if row.get("heatmap")
     ]
-    none = Markup('<p class="missing">{}</p>').format(
-        "There is no heat map of units and phones: no row of the model was compared with phones."
-    )
+    none = remark("There is no heat map of units and phones: no row of the model was compared with phones.")
     return Section("units", "Units and phones", shown + (Markup("").join(maps) or none), short="Units")
 
 

@@ -77,15 +77,12 @@ def _open_sets(request: EvaluationRequest, extractors: Sequence[FeatureExtractor
     """Both sets with phones, or both without; and what there is to say about them."""
     train, valid = (
         align_set(name, extractors, request.frame_rate, max_frames, alignments=request.alignments, need_phones=False)
-        for name, max_frames in (
-            (request.train_set, request.max_train_frames),
-            (request.valid_set, request.max_valid_frames),
-        )
+        for name, max_frames in request.limited_sets
     )
     notes = [*train.notes, *valid.notes]
     without = [
         missing_phones(name, request.alignments)
-        for name, aligned in ((request.train_set, train), (request.valid_set, valid))
+        for name, aligned in zip(request.sets, (train, valid), strict=True)
         if aligned.phones is None
     ]
     if without:
@@ -197,10 +194,7 @@ class Units(Part[UnitsJson]):
         sample_rate = AudioIndex.open(request.train_set).sample_rate
         frames = [
             min(limit, AudioIndex.open(name).total_samples / sample_rate * request.frame_rate)
-            for name, limit in (
-                (request.train_set, request.max_train_frames),
-                (request.valid_set, request.max_valid_frames),
-            )
+            for name, limit in request.limited_sets
         ]
         noise = 0.1 * torch.randn(round(TRIAL_SECONDS * sample_rate), generator=torch.Generator().manual_seed(0))
         seconds = 0.0
