@@ -264,3 +264,23 @@ def test_mboshi_trains(corpus_recipe, tmp_path: Path) -> None:
     dump = recipe.ssl1 / "dump" / "train"
     assert len((dump / "wav.scp").read_text().splitlines()) == 3
     assert len((dump / "phones.ctm").read_text().splitlines()) == 15
+
+
+@pytest.mark.recipes
+def test_runs_are_trained_once_and_say_what_they_lack(corpus_recipe, tmp_path: Path) -> None:
+    recipe, root = corpus_recipe("mboshi"), make_mboshi(tmp_path / "corpus")
+    hubert1 = recipe.folder / "hubert1"
+    few = ("--rows", "iter0 online", "--seeds", "3", "--updates", "1", "--num_workers", "0", "--evaluate", "false")
+    tiny = ("--overrides", "--batch_bins 16000 --encoder_conf num_layers=1 dim=48 ffn_dim=48")
+    assert "kmeans/iter0_mfcc_km100/labels/train is missing: ./run.sh" in refuse(hubert1, "local/runs.sh", *few)
+    options = ("--stop_stage", "5", "--train_stop_iter", "0", "--local_data_opts")
+    succeed(hubert1, "./run.sh", *options, f"--check_content false --mboshi_root {root}")
+    first = succeed(hubert1, "local/runs.sh", *few, *tiny)
+    assert (
+        "iter0, seed 3: 1 updates on kmeans/iter0_mfcc_km100/labels" in first and "online, seed 3: 2 updates" in first
+    )
+    runs = hubert1 / "exp/runs"
+    assert sorted(path.parent.name for path in runs.glob("*/train.done")) == ["iter0_seed3", "online_seed3"]
+    assert "updates on" not in succeed(hubert1, "local/runs.sh", *few, *tiny)
+    assert "iter0_seed4 is not trained" in refuse(hubert1, "local/runs.sh", "--rows", "iter1", "--seeds", "4")
+    assert "unknown 'iter9'; known are iter0" in refuse(hubert1, "local/runs.sh", "--rows", "iter9")
