@@ -2,27 +2,32 @@
 
 import importlib.util
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from repository import ROOT
 
-from espnet2.units.quality import Alignment
+from espnet2.units.quality import Alignment, Alignments
 
-PATH = ROOT / "egs2/mboshi/ssl1/local/phone_clock.py"
+LOCAL = ROOT / "egs2/mboshi/ssl1/local"
 NUM_PHONES, SILENCE = 12, 0
 LATE, SWALLOWED = 0.05, 0.08  # seconds: of the whole clock, and how far phones reach into silence on both sides
 
 
-@pytest.fixture(scope="module")
-def phone_clock() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mboshi_phone_clock", PATH)
+def load(name: str) -> ModuleType:
+    """A program of the recipe's local/."""
+    spec = importlib.util.spec_from_file_location(f"mboshi_{name}", LOCAL / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def phone_clock() -> ModuleType:
+    return load("phone_clock")
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +69,24 @@ def test_steps_of_loudness_are_in_decibel(phone_clock, recordings) -> None:
 def test_edges_too_near_to_the_ends_do_not_count(phone_clock) -> None:
     before, after = phone_clock.sides(np.arange(10.0), np.array([0.0, 0.0325, 0.1025]), 2)
     assert before.tolist() == [0.5] and after.tolist() == [2.5]
+
+
+def test_pnmi_by_shift_is_highest_where_the_phones_fit() -> None:
+    """Units that are the phones of 60 ms later: at three frames' shift they tell all."""
+    module = load("pnmi_by_shift")
+    phones = np.repeat(np.random.default_rng(0).integers(0, 5, 400), 10)
+    frames = torch.eye(5)[torch.from_numpy(np.roll(phones, -3))] + 1e-3 * torch.randn(len(phones), 5)
+    versions = [np.roll(phones, -shift) for shift in (0, 1, 3, 5)]
+    figures = module.curve(frames, frames, versions, 5)
+    assert figures[2] == pytest.approx(1.0, abs=1e-6) and figures[0] < figures[1] < 0.95 and figures[3] < 0.95
+
+
+def test_phones_are_shifted_by_seconds() -> None:
+    module = load("pnmi_by_shift")
+    index = SimpleNamespace(utt_id=lambda row: "ab"[row])
+    aligned = SimpleNamespace(rows=[0, 1], frame_counts=np.array([4, 3]), index=index)
+    starts, ends = np.array([0.0, 0.04]), np.array([0.04, 0.08])
+    alignment = Alignment(starts, ends, np.array([5, 6]))
+    phones = Alignments({"a": alignment, "b": alignment}, ("",) * 7)
+    assert module.shifted_phones(aligned, phones, 0.0).tolist() == [5, 5, 6, 6, 5, 5, 6]
+    assert module.shifted_phones(aligned, phones, 0.04).tolist() == [6, 6, -1, -1, 6, 6, -1]
