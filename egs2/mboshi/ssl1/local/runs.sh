@@ -14,6 +14,7 @@ num_workers=1             # loader processes of each
 evaluate=true             # false: train only
 parts="units abx probes"  # of the evaluation
 eval_seeds="0 1 2"        # of its k-means and probes
+max_train_frames=100000   # that its k-means and probes learn on
 dumpdir=dump
 expdir=exp
 python=python3
@@ -78,5 +79,6 @@ beside=()
 for model in "${models[@]:1}"; do beside+=("$(basename "${model}")=${model}"); done
 log "${#models[@]} models on ${dumpdir}/test: ${expdir}/runs/eval"
 "${python}" -m espnet2.bin.ssl_evaluate --train_set "${dumpdir}/train" --valid_set "${dumpdir}/test" \
-    --seeds "${eval_seeds}" --parts "${parts}" --output "${expdir}/runs" ${beside[@]+--beside "${beside[@]}"} -- "${models[0]}" > /dev/null
+    --max_train_frames "${max_train_frames}" --seeds "${eval_seeds}" --parts "${parts}" --output "${expdir}/runs" \
+    ${beside[@]+--beside "${beside[@]}"} -- "${models[0]}" > /dev/null
 "${python}" local/table_of_runs.py "${expdir}/runs/eval" --results RESULTS.md
