@@ -134,7 +134,7 @@ def _learn(request: SampleRequest, arguments: argparse.Namespace) -> KMeansCard:
         seed=request.seed,
         portion=request.portion,
         max_frames=request.max_frames,
-        index_hash=request.index.hash,
+        index_hash=request.identity["index_hash"],
         train_sets=tuple(arguments.dump_sets.split()),
         num_frames=result.num_frames,
         inertia=result.inertia,

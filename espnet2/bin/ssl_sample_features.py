@@ -13,6 +13,7 @@ from espnet2.units.frame_transform import FrameTransform, moving_mean
 from espnet2.units.request import SampleRequest, add_sample_arguments, read_request, require_disk
 from espnet2.units.sampling import TO_FIT, FeatureShard, SamplePlan, job_part, sampled_frames
 from espnet2.units.source import make_extractor
+from espnet2.units.speakers import SpeakerStatistics, gather_speakers
 from espnet2.utils.device import device_name
 from espnet2.utils.errors import run_main
 from espnet2.utils.progress import AudioProgress
@@ -41,7 +42,7 @@ def main() -> None:
     print(request.describe(plan, width), file=sys.stderr)
     require_disk(arguments.output_dir, request.disk_bytes(plan, width) // arguments.num_jobs)
     rows = job_part(plan.rows, arguments.job, arguments.num_jobs)
-    picker = _Picker(request, plan)
+    picker = _Picker(request, plan, gather_speakers(request.index, rows.tolist(), extractor, request.transform))
     frames = _frames(picker, rows, extractor, arguments)
     count = shard.write(frames, width, extractor.geometry.frame_rate, mark)
     if projects:
@@ -52,14 +53,15 @@ def main() -> None:
 class _Picker:
     """Takes the sampled frames of an utterance; for PCA and whitening, gathers others, which are not smoothed."""
 
-    def __init__(self, request: SampleRequest, plan: SamplePlan) -> None:
-        self.request, self.plan = request, plan
+    def __init__(self, request: SampleRequest, plan: SamplePlan, speakers: SpeakerStatistics | None) -> None:
+        self.request, self.plan, self.speakers = request, plan, speakers
         self.transform = FrameTransform(request.transform)
         self.to_fit: list[np.ndarray] = []  # (frames, dim) of each utterance
 
     def __call__(self, utt_id: str, features: Tensor) -> np.ndarray:
         """(layers, frames, dim) -> (taken, layers * dim)."""
-        (frames,) = self.transform.normalised(lambda: iter([features.cpu()]))
+        speaker = self.speakers.of(utt_id) if self.speakers else None
+        (frames,) = self.transform.normalised(lambda: iter([features.cpu()]), speaker)
         options, plan, seed = self.request.transform, self.plan, self.request.seed
         if options.projected_dim:
             self.to_fit.append(frames.numpy()[sampled_frames(utt_id, len(frames), plan.keep_to_fit, seed + 1)])

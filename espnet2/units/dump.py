@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
@@ -26,11 +26,14 @@ from espnet2.units.features import (
     LayerFeatures,
     MfccFeatures,
 )
-from espnet2.units.frame_transform import OpenParts
+from espnet2.units.frame_transform import FrameStatistics, OpenParts
 from espnet2.units.kaldi_audio import KaldiAudio, Loaded, read_ahead, windows
 from espnet2.units.kmeans_units import KMeansUnits
 from espnet2.units.own_codes import CodeFeatures
 from espnet2.units.sampling import fingerprint
+from espnet2.units.speaker_table import speakers_mark
+from espnet2.units.speakers import gather_speakers_of_folder
+from espnet2.units.transform import TransformOptions
 from espnet2.units.unit_file import UnitCard
 from espnet2.utils.device import require_device
 from espnet2.utils.errors import UserError
@@ -79,9 +82,12 @@ def model_to_dump(name: str, checkpoint: str, *, kind: str, kmeans: str) -> Mode
     return find_model(name, checkpoint) if name else None
 
 
-def as_features(units: KMeansUnits) -> Callable[[OpenParts], Iterator[Tensor]]:
+Convert = Callable[[OpenParts, FrameStatistics | None], Iterator[Tensor]]  # of an utterance and its speaker
+
+
+def as_features(units: KMeansUnits) -> Convert:
     """Parts of an utterance, (layers, frames, dim) each, to its units as features of one value, (1, frames, 1)."""
-    return lambda open_parts: (ids[None, :, None] for ids in units.stream(open_parts))
+    return lambda open_parts, speaker: (ids[None, :, None] for ids in units.stream(open_parts, speaker))
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,12 @@ class _Work:
     """The opened request."""
 
     extractor: FeatureExtractor
-    convert: Callable[[OpenParts], Iterator[Tensor]]  # of one utterance
+    convert: Convert
     dim: int  # of what is written
     folders: tuple[Path, ...]  # one for each layer
     marks: tuple[str, ...]  # fingerprints of all jobs
     units: UnitCard | None = None  # where units are written
+    transform: TransformOptions = field(default_factory=TransformOptions)  # of the k-means
 
 
 def dump(request: DumpRequest, report: Callable[[str], None] = lambda line: None) -> list[Path]:
@@ -180,7 +187,7 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
     )
     name = request.model.name if request.model else ""
     common = (audio.options.sample_rate, _device(request), name)
-    convert, units = None, None
+    convert, units, transform = None, None, TransformOptions()
     extractor: FeatureExtractor
     if request.kind != UNITS:
         assert loaded is not None, "`model_to_dump` finds one for features"
@@ -200,16 +207,16 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
             LayerFeatures(loaded.model, kmeans_layers, *common, **options) if loaded else MfccFeatures(common[0])
         )
         convert = as_features(KMeansUnits(load_kmeans(kmeans), common[1]))
-        units = UnitCard(card.num_clusters, card.label_rate, card.describe(), card.hash)
+        units, transform = UnitCard(card.num_clusters, card.label_rate, card.describe(), card.hash), card.transform
     if units and request.num_clusters not in (None, units.num_units):
         raise UserError(f"--num_clusters {request.num_clusters}: {units.source} has {units.num_units} units")
     folders = tuple(request.output_dir / name for name in names) if len(names) > 1 else (request.output_dir,)
-    marked = units.hash if units and convert else ""
+    marked = units.hash + speakers_mark(request.data_dir, transform) if units and convert else ""
     model_hash = loaded.hash if loaded else ""
     settings = [model_hash, names, request.kind, marked, audio.hash, request.channel, *list(options.values())[1:]]
     marks = tuple(fingerprint(*settings, job, request.num_jobs) for job in range(1, request.num_jobs + 1))
     dim = 1 if convert else extractor.dim
-    return _Work(extractor, convert or (lambda open_parts: open_parts()), dim, folders, marks, units)
+    return _Work(extractor, convert or (lambda open_parts, _: open_parts()), dim, folders, marks, units, transform)
 
 
 def _wants_codes(request: DumpRequest, loaded: LoadedModel | None) -> bool:
@@ -252,6 +259,7 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
     limit = WINDOW_BATCHES * work.extractor.batch_samples
     items = audio.load(rows.start, rows.stop) if len(rows) else iter(())
     count = 0
+    speakers = gather_speakers_of_folder(audio, rows, work.extractor, work.transform)
     for window in read_ahead(windows(items, limit)):
         for item, open_parts in zip(window, _features(work.extractor, window), strict=True):
             count += 1
@@ -261,7 +269,8 @@ def _run(work: _Work, audio: KaldiAudio, files: DumpFiles, rows: range, report: 
                 needed = work.extractor.geometry.num_samples(1)
                 files.reject(item.utt_id, f"short: {len(item.wav)} samples make no frame; one needs {needed}")
             else:
-                numpy = (part.cpu().numpy() for part in work.convert(open_parts))
+                speaker = speakers.of(item.utt_id) if speakers else None
+                numpy = (part.cpu().numpy() for part in work.convert(open_parts, speaker))
                 files.write(item.utt_id, item.number, numpy, work.dim)
                 samples += len(item.wav)
             progress.show(count, samples)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from espnet2.data.waveform import VARIANCE_FLOOR
-from espnet2.units.transform import NONE, UTTERANCE_MEAN_VARIANCE, TransformOptions
+from espnet2.units.transform import NONE, TransformOptions
 from espnet2.utils.errors import UserError
 
 # Of the largest variance: what float32 frames leave of a direction in which nothing varies is below 1e-13 of it.
@@ -26,7 +26,7 @@ class Projection(NamedTuple):
 
 
 class FrameStatistics(NamedTuple):
-    """Of the frames of one utterance."""
+    """Of the frames of one utterance, or of one speaker."""
 
     mean: Tensor  # (dim,) float32
     deviation: Tensor  # (dim,) float32, floored
@@ -47,28 +47,41 @@ class FrameTransform:
         moved = self.projection and Projection(self.projection.mean.to(device), self.projection.matrix.to(device))
         return FrameTransform(self.options, moved)
 
-    def __call__(self, features: Tensor) -> Tensor:
-        """(layers, frames, dim) of a whole utterance -> (frames, kept)."""
-        return torch.cat(list(self.stream(lambda: iter([features]))))
+    def __call__(self, features: Tensor, speaker: FrameStatistics | None = None) -> Tensor:
+        """(layers, frames, dim) of a whole utterance -> (frames, kept); the speaker as for `stream`."""
+        return torch.cat(list(self.stream(lambda: iter([features]), speaker)))
 
-    def stream(self, open_parts: OpenParts) -> Iterator[Tensor]:
+    def stream(self, open_parts: OpenParts, speaker: FrameStatistics | None = None) -> Iterator[Tensor]:
         """The parts of one utterance -> (frames, kept), part after part; their borders may lie elsewhere.
 
         Args:
             open_parts: called twice where the whole utterance must be known before its first frame can be normalised.
+            speaker: of its speaker, where the options ask for that.
+
+        Raises:
+            UserError: the options ask for the speaker, and there is none.
         """
-        projected = (self.project(part) for part in self.normalised(open_parts))
+        projected = (self.project(part) for part in self.normalised(open_parts, speaker))
         return smooth_parts(projected, self.options.smooth_frames)
 
-    def normalised(self, open_parts: OpenParts) -> Iterator[Tensor]:
-        """The parts of one utterance -> (frames, layers * dim)."""
+    def normalised(self, open_parts: OpenParts, speaker: FrameStatistics | None = None) -> Iterator[Tensor]:
+        """The parts of one utterance -> (frames, layers * dim); the speaker as for `stream`."""
         if self.options.normalize == NONE:
             yield from map(join_layers, open_parts())
             return
-        statistics = frame_statistics(map(join_layers, open_parts()))
+        if self.options.is_of_speakers:
+            if speaker is None:
+                raise UserError(
+                    f"this k-means takes away what its card calls {self.options.normalize}, which single utterances do "
+                    "not tell: label a set with its utt2spk (ssl_kmeans_labels, ssl_dump_labels)"
+                )
+            statistics = speaker
+        else:
+            statistics = frame_statistics(map(join_layers, open_parts()))
         for part in map(join_layers, open_parts()):
+            statistics = FrameStatistics(statistics.mean.to(part.device), statistics.deviation.to(part.device))
             centred = part - statistics.mean
-            yield centred / statistics.deviation if self.options.normalize == UTTERANCE_MEAN_VARIANCE else centred
+            yield centred / statistics.deviation if self.options.scales else centred
 
     def project(self, frames: Tensor) -> Tensor:
         """(frames, dim) -> (frames, kept); the same frames where nothing is fitted."""
@@ -82,20 +95,36 @@ def join_layers(features: Tensor) -> Tensor:
     return features[0] if len(features) == 1 else features.transpose(0, 1).flatten(1)
 
 
+class RunningStatistics:
+    """Mean and (biased) standard deviation over frames that come in parts; summed in float64."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, frames: Tensor) -> None:
+        """(frames, dim)"""
+        if len(frames) == 0:
+            return
+        variance, mean = torch.var_mean(frames.double(), 0, correction=0)
+        total = self.count + len(frames)  # of two parts as of one: Chan, Golub and LeVeque 1983, equation 2.1
+        shift = mean - self.mean if self.count else mean
+        before = self.squares + shift.square() * (self.count * len(frames) / total) if self.count else 0
+        self.squares = variance * len(frames) + before
+        self.mean = self.mean + shift * (len(frames) / total) if self.count else mean
+        self.count = total
+
+    def result(self) -> FrameStatistics:
+        """Of all frames so far."""
+        deviation = (self.squares / max(self.count, 1) + VARIANCE_FLOOR).sqrt()
+        return FrameStatistics(self.mean.float(), deviation.float())
+
+
 def frame_statistics(parts: Iterable[Tensor]) -> FrameStatistics:
-    """Mean and (biased) standard deviation over all frames of all parts, each (frames, dim); summed in float64."""
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+    """Of all frames of all parts, each (frames, dim)."""
+    running = RunningStatistics()
     for part in parts:
-        if len(part) == 0:
-            continue
-        variance, part_mean = torch.var_mean(part.double(), 0, correction=0)
-        total = count + len(part)  # of two parts as of one: Chan, Golub and LeVeque 1983, equation 2.1
-        shift = part_mean - mean if count else part_mean
-        squares = variance * len(part) + (squares + shift.square() * (count * len(part) / total) if count else 0)
-        mean = mean + shift * (len(part) / total) if count else part_mean
-        count = total
-    deviation = (squares / max(count, 1) + VARIANCE_FLOOR).sqrt()
-    return FrameStatistics(mean.float(), deviation.float())
+        running.add(part)
+    return running.result()
 
 
 def moving_mean(frames: Tensor, width: int) -> Tensor:

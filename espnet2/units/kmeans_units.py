@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from espnet2.units.card import LoadedKMeans
-from espnet2.units.frame_transform import FrameTransform, OpenParts
+from espnet2.units.frame_transform import FrameStatistics, FrameTransform, OpenParts
 from espnet2.units.kmeans import assign
 from espnet2.utils.errors import UserError
 
@@ -24,21 +24,24 @@ class KMeansUnits:
         self.transform = FrameTransform(kmeans.card.transform, kmeans.projection).to(device)
         self.width = kmeans.centroids.size(1) if kmeans.projection is None else len(kmeans.projection.mean)
 
-    def __call__(self, features: Tensor) -> Tensor:
+    def __call__(self, features: Tensor, speaker: FrameStatistics | None = None) -> Tensor:
         """(layers, frames, dim) of a whole utterance -> (frames,) int64.
 
-        Raises:
-            UserError: features of another width than the k-means was learned on.
-        """
-        return torch.cat(list(self.stream(lambda: iter([features]))))
+        Args:
+            speaker: of its speaker, where the k-means asks for that.
 
-    def stream(self, open_parts: OpenParts) -> Iterator[Tensor]:
+        Raises:
+            UserError: features of another width than the k-means was learned on, or a speaker that is not given.
+        """
+        return torch.cat(list(self.stream(lambda: iter([features]), speaker)))
+
+    def stream(self, open_parts: OpenParts, speaker: FrameStatistics | None = None) -> Iterator[Tensor]:
         """The parts of one utterance, (layers, frames, dim) each -> (frames,) int64, part after part.
 
         Args:
             open_parts: gives them from the start, each time that it is called.
         """
-        for frames in self.transform.stream(lambda: map(self._checked, open_parts())):
+        for frames in self.transform.stream(lambda: map(self._checked, open_parts()), speaker):
             yield assign(frames, self.centroids)
 
     def _checked(self, features: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from espnet2.data.labels.whole import is_whole
 from espnet2.units.card import KMeansCard, check_teacher, load_kmeans, require_card
 from espnet2.units.sampling import fingerprint, job_part
 from espnet2.units.source import FeatureSource, make_extractor, resolve_source
+from espnet2.units.speaker_table import speakers_hash
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, read_json, write_json
 from espnet2.utils.progress import AudioProgress
@@ -50,7 +51,7 @@ def labels_done(kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard) 
         packed = PackedLabels.open(files.packed)
     except UserError:  # missing or damaged: made anew
         return None
-    source_hash = fingerprint(card.hash, AudioIndex.open(dump_set).hash)
+    source_hash = fingerprint(card.hash, speakers_hash(AudioIndex.open(dump_set), card.transform))
     return packed if packed.card["source_hash"] == source_hash and is_whole(packed) else None
 
 
@@ -85,13 +86,14 @@ def label_part(
     """
     from espnet2.units.features import map_features
     from espnet2.units.kmeans_units import KMeansUnits
+    from espnet2.units.speakers import gather_speakers
 
     kmeans = load_kmeans(kmeans_dir)
     card = kmeans.card
     index = AudioIndex.open(dump_set)
     rows = job_part(np.arange(len(index)), job, num_jobs)
     files = LabelFiles(kmeans_dir, dump_set)
-    mark = fingerprint(card.hash, index.hash, job, num_jobs)
+    mark = fingerprint(card.hash, speakers_hash(index, card.transform), job, num_jobs)
     part_card = {"fingerprint": mark, "num_utterances": len(rows)}
     if read_json(files.part_card(job)) == part_card and files.part(job).exists():
         report(f"shard {job} of {num_jobs}: finished before, kept")
@@ -99,12 +101,15 @@ def label_part(
     current = check_teacher_and_rate(kmeans_dir, card, index)
     extractor = make_extractor(current, index.sample_rate, device)
     units = KMeansUnits(kmeans, device)
+    speakers = gather_speakers(index, rows.tolist(), extractor, card.transform)
     audio_seconds = index.num_samples[rows].sum() / index.sample_rate
     progress = AudioProgress(f"labels, shard {job} of {num_jobs}", float(audio_seconds), report)
 
     def line(row: int, features: Tensor) -> str:
         progress.add(index.num_samples[row] / index.sample_rate)
-        return " ".join([index.utt_id(row), *map(str, units(features).tolist())]) + "\n"
+        utt_id = index.utt_id(row)
+        speaker = speakers.of(utt_id) if speakers else None
+        return " ".join([utt_id, *map(str, units(features, speaker).tolist())]) + "\n"
 
     files.part_card(job).unlink(missing_ok=True)
     with atomic_write(files.part(job)) as stream:
@@ -124,9 +129,10 @@ def merge_labels(
     card = require_card(kmeans_dir)
     index = AudioIndex.open(dump_set)
     files = LabelFiles(kmeans_dir, dump_set)
+    data_hash = speakers_hash(index, card.transform)
     for job in range(1, num_jobs + 1):
         part_card = read_json(files.part_card(job))
-        if part_card is None or part_card.get("fingerprint") != fingerprint(card.hash, index.hash, job, num_jobs):
+        if part_card is None or part_card.get("fingerprint") != fingerprint(card.hash, data_hash, job, num_jobs):
             raise UserError(
                 f"{files.part(job)}: missing, or made from another k-means or index; "
                 f"run ssl_kmeans_labels --job {job} --num_jobs {num_jobs} again"
@@ -142,7 +148,7 @@ def merge_labels(
         label_rate=card.label_rate,
         index_hash=index.hash,
         source={"kmeans": str(kmeans_dir), "kmeans_hash": card.hash, "dump_set": str(dump_set)},
-        source_hash=fingerprint(card.hash, index.hash),
+        source_hash=fingerprint(card.hash, data_hash),
     )
     with atomic_write(files.text, "wb") as stream:
         for part in parts:

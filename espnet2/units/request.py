@@ -9,6 +9,7 @@ from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.units.sampling import SamplePlan, fingerprint, plan_sample
 from espnet2.units.source import FEATURES, MFCC, FeatureIdentity, FeatureSource, parse_layer, resolve_source
+from espnet2.units.speaker_table import speakers_hash
 from espnet2.units.transform import NORMALIZATIONS, TransformOptions
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import format_bytes
@@ -49,7 +50,7 @@ class SampleRequest:
             "portion": self.portion,
             "max_frames": self.max_frames,
             "seed": self.seed,
-            "index_hash": self.index.hash,
+            "index_hash": speakers_hash(self.index, self.transform),
             "normalize": self.transform.normalize,
             "smooth_frames": self.transform.smooth_frames,
             "pca_dim": self.transform.pca_dim,
@@ -106,11 +107,12 @@ def read_request(arguments: argparse.Namespace) -> SampleRequest:
     """Open the index and find the teacher.
 
     Raises:
-        UserError: an index or the teacher is missing.
+        UserError: an index, the teacher or a table of speakers is missing.
     """
     transform = TransformOptions(arguments.normalize, arguments.smooth_frames, arguments.pca_dim, arguments.whiten_dim)
     source = resolve_source(arguments.feature, arguments.layer, arguments.model)
     index = open_indexes(arguments.dump_sets.split())
+    speakers_hash(index, transform)  # refuses sets without speakers, before anything else is done
     return SampleRequest(source, index, arguments.portion, arguments.max_frames, arguments.seed, transform)
 
 

@@ -17,10 +17,13 @@ from espnet2.data.labels.vector import VectorRow, pack_vector_labels
 from espnet2.data.labels.whole import is_whole
 from espnet2.units.card import KMeansCard, load_kmeans
 from espnet2.units.features import map_features
+from espnet2.units.frame_transform import FrameStatistics
 from espnet2.units.kmeans_units import KMeansUnits
 from espnet2.units.labelling import check_teacher_and_rate
 from espnet2.units.sampling import fingerprint, job_part
 from espnet2.units.source import make_extractor
+from espnet2.units.speaker_table import speakers_hash
+from espnet2.units.speakers import gather_speakers
 from espnet2.utils.errors import UserError
 from espnet2.utils.progress import AudioProgress
 
@@ -49,7 +52,8 @@ class SoftLabelRequest:
 
     def mark(self, card: KMeansCard, index: AudioIndex, *shard: int) -> str:
         """What the labels are made from."""
-        return fingerprint("soft", card.hash, index.hash, self.temperature, self.top_k, *shard)
+        data_hash = speakers_hash(index, card.transform)
+        return fingerprint("soft", card.hash, data_hash, self.temperature, self.top_k, *shard)
 
     def part(self, job: int) -> Path:
         """The folder of one shard."""
@@ -80,11 +84,13 @@ def soften(squared_distances: Tensor, *, temperature: float, top_k: int) -> Vect
     return VectorRow(labels.cpu().numpy(), weights.float().cpu().numpy())
 
 
-def soft_rows(units: KMeansUnits, features: Tensor, request: SoftLabelRequest) -> VectorRow:
-    """(layers, frames, dim) of an utterance -> its soft labels."""
+def soft_rows(
+    units: KMeansUnits, features: Tensor, request: SoftLabelRequest, speaker: FrameStatistics | None = None
+) -> VectorRow:
+    """(layers, frames, dim) of an utterance, and its speaker where the k-means asks for that -> its soft labels."""
     centroids = units.centroids.double()
     parts = []
-    for frames in units.transform(features.to(centroids.device)).split(CHUNK_FRAMES):
+    for frames in units.transform(features.to(centroids.device), speaker).split(CHUNK_FRAMES):
         distances = torch.cdist(frames.double(), centroids, compute_mode="donot_use_mm_for_euclid_dist").square()
         parts.append(soften(distances, temperature=request.temperature, top_k=request.top_k))
     if not parts:
@@ -125,13 +131,14 @@ def soft_label_part(
         return len(rows)
     current = check_teacher_and_rate(request.kmeans_dir, kmeans.card, index)
     extractor, units = make_extractor(current, index.sample_rate, device), KMeansUnits(kmeans, device)
+    speakers = gather_speakers(index, rows.tolist(), extractor, kmeans.card.transform)
     progress = AudioProgress(
         f"soft labels, shard {job} of {num_jobs}", float(index.num_samples[rows].sum() / index.sample_rate), report
     )
 
     def one(row: int, features: Tensor) -> VectorRow:
         progress.add(index.num_samples[row] / index.sample_rate)
-        return soft_rows(units, features, request)
+        return soft_rows(units, features, request, speakers.of(index.utt_id(row)) if speakers else None)
 
     _pack(request, map_features(index, rows, extractor, one), request.part(job), kmeans.card, index, mark)
     return len(rows)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from espnet2.utils.errors import UserError
 
 NONE, UTTERANCE_MEAN, UTTERANCE_MEAN_VARIANCE = "none", "utterance-mean", "utterance-mean-variance"
-NORMALIZATIONS = (NONE, UTTERANCE_MEAN, UTTERANCE_MEAN_VARIANCE)
+SPEAKER_MEAN, SPEAKER_MEAN_VARIANCE = "speaker-mean", "speaker-mean-variance"
+NORMALIZATIONS = (NONE, UTTERANCE_MEAN, UTTERANCE_MEAN_VARIANCE, SPEAKER_MEAN, SPEAKER_MEAN_VARIANCE)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,16 @@ class TransformOptions:
                 f"--pca_dim {self.pca_dim} --whiten_dim {self.whiten_dim}: whitening is a PCA whose components are "
                 "scaled to variance 1; give one of the two"
             )
+
+    @property
+    def is_of_speakers(self) -> bool:
+        """Whether the features of other utterances of a speaker must be known."""
+        return self.normalize in (SPEAKER_MEAN, SPEAKER_MEAN_VARIANCE)
+
+    @property
+    def scales(self) -> bool:
+        """Whether the standard deviation is divided by."""
+        return self.normalize in (UTTERANCE_MEAN_VARIANCE, SPEAKER_MEAN_VARIANCE)
 
     @property
     def projected_dim(self) -> int:

@@ -113,7 +113,7 @@ def test_names_tell_units_apart(root):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("normalize_km=mean", "--normalize_km: unknown 'mean'; known are none, utterance-mean and utterance-mean-var"),
+        ("normalize_km=mean", "--normalize_km: unknown 'mean'; known are none, utterance-mean, utterance-mean-var"),
         ("smooth_frames_km=4", "--smooth_frames_km: '4' is not an odd number of frames"),
         ("smooth_frames_km=-3", "--smooth_frames_km: '-3' is not an odd number"),
         ("whiten_dim_km=x", "--whiten_dim_km: 'x' is not a number of dimensions"),

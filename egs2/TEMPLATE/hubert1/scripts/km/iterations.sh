@@ -46,8 +46,8 @@ for ((i = 0; i < ${#configs[@]}; i++)); do
         *) die "--features_km: unknown '${features[i]}'; known are mfcc and espnet_hubert" ;;
     esac
     case "${normalizations[i]}" in
-        none | utterance-mean | utterance-mean-variance) ;;
-        *) die "--normalize_km: unknown '${normalizations[i]}'; known are none, utterance-mean and utterance-mean-variance" ;;
+        none | utterance-mean | utterance-mean-variance | speaker-mean | speaker-mean-variance) ;;
+        *) die "--normalize_km: unknown '${normalizations[i]}'; known are none, utterance-mean, utterance-mean-variance, speaker-mean and speaker-mean-variance" ;;
     esac
     [[ "${smooth_widths[i]}" =~ ^[0-9]*[13579]$ ]] ||
         die "--smooth_frames_km: '${smooth_widths[i]}' is not an odd number of frames, such as 1 (no smoothing) or 3"

@@ -6,7 +6,7 @@ set -euo pipefail
 feature=mfcc              # mfcc, or espnet_hubert: a layer of --model.
 layer=0                   # Layer of the model, from 1; 1+2+3 joins several; mfcc has none.
 model=                    # exp/<name>: the teacher.
-normalize=none            # Taken from the features: none, utterance-mean or utterance-mean-variance.
+normalize=none            # Taken from the features: none, utterance-mean, speaker-mean, or either with -variance.
 pca_dim=0                 # Principal components that are kept; 0: no PCA.
 whiten_dim=0              # The same, each scaled to variance 1; 0: no whitening.
 smooth_frames=1           # Moving mean over so many frames, an odd number.
