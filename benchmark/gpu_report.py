@@ -8,6 +8,7 @@ TRAINED = {
     "as_on_cpu": "this toolkit, eager, convolutions as on a CPU",
     "default_attention": "this toolkit, eager, attention as PyTorch chooses",
     "recomputed": "this toolkit, eager, `recompute_blocks: true`",
+    "narrow_norms": "this toolkit, eager, `norm_output: autocast`",
     "transformers": "transformers",
     "torchaudio": "torchaudio",
 }

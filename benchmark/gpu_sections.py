@@ -86,6 +86,11 @@ def recomputed_section(bench: Bench) -> JSON:
     return _speed(bench, encoder_conf={"recompute_blocks": True})
 
 
+def narrow_norms_section(bench: Bench) -> JSON:
+    """Eager updates whose LayerNorms and residual are in bf16."""
+    return _speed(bench, encoder_conf={"norm_output": "autocast"})
+
+
 def _speed(bench: Bench, **changes: object) -> JSON:
     """Of our updates, with attention's kernels as the trainer chooses them."""
     with fused_attention(bench.device):
@@ -160,6 +165,7 @@ SECTIONS: dict[str, Callable[[Bench], JSON]] = {
     "as_on_cpu": as_on_cpu_section,
     "default_attention": default_attention_section,
     "recomputed": recomputed_section,
+    "narrow_norms": narrow_norms_section,
     "nonfinite": nonfinite_section,
     "torchaudio": torchaudio_section,
     "units": units_section,

@@ -11,6 +11,8 @@ from traced_kernels import Kernel, record, tensor_bytes
 from traced_model import Shape, tracing
 from traced_step import BASE, eager_kernels, graph_kernels, row, traced_config
 
+from espnet2.ssl.encoder.transformer import TransformerEncoder
+
 # Of HuBERT Base per second of audio, 22 rows. A change that lowers a figure lowers its bound; none is raised silently.
 EAGER_MEGABYTES, EAGER_KERNELS, GIGAFLOPS = 319, 1115, 47.1
 PADDED_MEGABYTES = 320
@@ -126,3 +128,24 @@ def test_the_model_of_time():
     kernel = [Kernel("mm", int(788e12), 0, "bfloat16")]
     assert row("x", kernel, 10.0) == f"| x | 1 | 78800.0 | 0 | {7.2:,.0f} | 6 | {6 / CALIBRATION:,.0f} |"
     assert H200.bf16_flops * HOPED.gemm > H200.bf16_flops * SOBER.gemm
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_norm_output_is_the_type_of_the_residual(norm):
+    """In mixed precision of CUDA; without it nothing changes, to the last bit."""
+    config = TransformerEncoder.Config(num_layers=2, dim=16, num_heads=2, ffn_dim=32, position="none", norm=norm)
+    chosen = {name: config.model_copy(update={"norm_output": name}) for name in ("float32", "autocast")}
+    types = {}
+    for name, conf in chosen.items():
+        with tracing():
+            encoder, x = TransformerEncoder(conf), torch.empty(2, 9, 16, dtype=torch.bfloat16)
+            with torch.autocast("cpu", torch.bfloat16):
+                hidden = encoder(x, None, layers=[1, 2])
+        types[name] = [hidden.layers[1].dtype, hidden.layers[2].dtype, hidden.output.dtype]
+    bf16, fp32 = torch.bfloat16, torch.float32
+    assert types["float32"] == ([fp32] * 3 if norm == "post" else [bf16, bf16, fp32])
+    assert types["autocast"] == ([bf16] * 3 if norm == "post" else [bf16, bf16, fp32])
+    plain, narrow = (TransformerEncoder(conf).eval() for conf in chosen.values())
+    narrow.load_state_dict(plain.state_dict())
+    frames = torch.randn(2, 9, 16)
+    assert torch.equal(narrow(frames, None).output, plain(frames, None).output)

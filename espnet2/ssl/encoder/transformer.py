@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from espnet2.ssl.encoder.stack import Block, BlockStack, StackConfig, init_as_bert
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
+from espnet2.ssl.modules.products import compute_dtype
+from espnet2.utils.config import Tag, tagged
 
 
 class TransformerEncoder(BlockStack):
@@ -24,14 +26,22 @@ class TransformerEncoder(BlockStack):
             description="one: before the first block where norm is post, after the last where it is pre; ESPnet's ssl1 "
             "has none (post) or both (pre); of both, the first has an epsilon of 1e-5",
         )
+        norm_output: Literal["float32", "autocast"] = Field(
+            "float32",
+            description="type of the LayerNorms' results in mixed precision; autocast: with norm post the residual has "
+            "it too, rounded after each part: fewer bytes",
+            json_schema_extra=tagged(Tag.HOW_TRAINED),
+        )
         activation: Literal["gelu", "relu"] = Field("gelu", description="in the feed-forward part; ESPnet's ssl1: relu")
 
     def __init__(self, config: Config) -> None:
-        outer = None if config.outer_norms == "none" else nn.LayerNorm(config.dim, eps=config.norm_eps)
-        super().__init__(config, lambda: TransformerBlock(config), outer)
+        norm_is_first = config.outer_norms == "one" and config.norm == "post"
+        narrow = config.norm_output == "autocast"
+        outer = BlockNorm(config.dim, config.norm_eps, narrow=narrow and norm_is_first)
+        super().__init__(config, lambda: TransformerBlock(config), None if config.outer_norms == "none" else outer)
         self.pre_norm = config.norm == "pre"
-        self.norm_is_first = config.outer_norms == "one" and not self.pre_norm
-        self.entry_norm = nn.LayerNorm(config.dim) if config.outer_norms == "both" else None
+        self.norm_is_first = norm_is_first
+        self.entry_norm = BlockNorm(config.dim, narrow=narrow) if config.outer_norms == "both" else None
 
     def enter(self, x: Tensor) -> Tensor:
         """Normalise the input of the first block where this stack does."""
@@ -44,6 +54,23 @@ class TransformerEncoder(BlockStack):
         return x if self.norm_is_first else super().leave(x)
 
 
+class BlockNorm(nn.LayerNorm):
+    """LayerNorm over the channels, in float32.
+
+    Args:
+        narrow: give its result in the type that autocast computes products in, which reads it next.
+    """
+
+    def __init__(self, dim: int, eps: float = 1e-5, *, narrow: bool) -> None:
+        super().__init__(dim, eps=eps)
+        self.narrow = narrow
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, dim) -> the same shape."""
+        normalised = super().forward(x)
+        return normalised.to(compute_dtype(x)) if self.narrow else normalised
+
+
 class TransformerBlock(Block):
     """Self-attention and feed-forward, each with a residual; compiled and sharded as one unit."""
 
@@ -52,10 +79,11 @@ class TransformerBlock(Block):
         self.pre_norm = config.norm == "pre"
         position = layer_position(config, config.dim, config.num_heads)
         self.attention = SelfAttention(config.dim, config.num_heads, config.attention_dropout, position)
-        self.attention_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
+        narrow = config.norm_output == "autocast"
+        self.attention_norm = BlockNorm(config.dim, config.norm_eps, narrow=narrow)
         self.ffn_in = nn.Linear(config.dim, config.ffn_dim)
         self.ffn_out = nn.Linear(config.ffn_dim, config.dim)
-        self.ffn_norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
+        self.ffn_norm = BlockNorm(config.dim, config.norm_eps, narrow=narrow)
         self.dropout = nn.Dropout(config.dropout)
         self.activation_dropout = nn.Dropout(config.activation_dropout)
         activations: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
