@@ -21,8 +21,8 @@ NAME = re.compile(r"(?P<run>.+)_seed(?P<seed>\d+)")
 BEST = ("abx_within", "probe_phone")  # kinds that are shown of the layer that speaks for its system, or of the mix
 BASELINES = ("mfcc", "logmel", "untrained")
 LEGEND = (
-    "PNMI of each layer, then of the layer whose units are best on train; means over the seeds of training, each the "
-    "mean of {num_seeds} seeds of k-means, ± largest less smallest training. A line without seeds is one system, "
+    "PNMI of each layer, then of the layer whose units are best on train; means over the seeds of training, each of "
+    "{seeds} of k-means, ± largest less smallest training. A line without seeds is one system, "
     "± over the seeds of k-means. ABX is of the chosen layer, the linear phone probe of a learned mix of the layers."
 )
 
@@ -88,13 +88,15 @@ def table(parts: Mapping[str, Mapping[str, Any]]) -> str:
     """The legend and the table."""
     lines, units = lines_of(parts), parts["units"]
     layers = sorted({column for line in lines.values() for column in line.figures if column.startswith("layer ")})
-    columns = [*layers, "pnmi", *BEST]
-    heads = [*(f"PNMI, {layer}" for layer in layers), "PNMI, chosen layer", *(KINDS[key].title for key in BEST)]
+    heads = {**{layer: f"PNMI, {layer}" for layer in layers}, "pnmi": "PNMI, chosen layer"}
+    heads |= {key: KINDS[key].title for key in BEST}
+    columns = [key for key in heads if any(key in line.figures for line in lines.values())]
     valid = units["valid"]
     compared = f"{valid['num_utterances']:,} utterances and {valid['num_frames']:,} frames of {Path(valid['set']).name}"
     rule = f"K = {units['num_clusters']}, {units['frame_rate']:g} frames per second, {compared}."
-    legend = LEGEND.format(num_seeds=len(units["seeds"]))
-    rows = [f"| run | seeds | {' | '.join(heads)} |", f"|---|--:|{'--:|' * len(columns)}"]
+    num_seeds = len(units["seeds"])
+    legend = LEGEND.format(seeds=f"{num_seeds} seeds" if num_seeds > 1 else "one seed")
+    rows = [f"| run | seeds | {' | '.join(heads[key] for key in columns)} |", f"|---|--:|{'--:|' * len(columns)}"]
     for name, line in lines.items():
         cells = [line.text(column, as_percent=column in KINDS and KINDS[column].as_percent) for column in columns]
         rows.append(f"| {name.replace('_', ' ')} | {len(line.seeds) or '-'} | {' | '.join(cells)} |")
