@@ -98,10 +98,10 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
         missing.append(f"frontend: {config.frontend} (others know the convolutions of frontend: conv only)")
     elif not source.frontend.project:
         missing.append("frontend_conf: project: false")
-    if isinstance(source.conf, LabelledConfig) and (source.conf.num_codebooks or 1) > 1:
-        missing.append(f"loss conf: num_codebooks: {source.conf.num_codebooks} (others name one label a frame)")
     else:
         missing += _unusual(source.frontend, USUAL_FRONTEND, "frontend_conf")
+    if isinstance(source.conf, LabelledConfig) and (source.conf.num_codebooks or 1) > 1:
+        missing.append(f"loss conf: num_codebooks: {source.conf.num_codebooks} (others name one label a frame)")
     if encoder.long_skips:
         missing.append("encoder_conf: long_skips: true")
     missing += _unusual(encoder, USUAL_ENCODER, "encoder_conf")

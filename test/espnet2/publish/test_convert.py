@@ -143,6 +143,8 @@ def test_blocks_of_data2vec_2_before_all_modalities(tmp_path):
         (STACK | {"encoder_conf": STACK["encoder_conf"] | {"position_kernel": 2}}, "fairseq", "position_kernel: 2"),
         (STACK | {"encoder_conf": STACK["encoder_conf"] | {"norm": "pre"}}, "huggingface", "norm: pre"),
         ({"encoder_conf": {"long_skips": True}}, "torchaudio", "long_skips: true"),
+        ({"conf": {"num_codebooks": 2}}, "fairseq", "num_codebooks: 2"),
+        ({"conf": {"num_codebooks": 2}, "frontend": "fbank"}, "torchaudio", "frontend: fbank .*num_codebooks: 2"),
         ({"encoder_conf": {"position": "none"}}, "s3prl", "position: none"),
         ({"encoder_conf": {"dim": 12}}, "fairseq", "channels equal to encoder_conf: dim"),
     ],
