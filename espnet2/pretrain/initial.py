@@ -6,12 +6,25 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from espnet2.models.find import ModelFiles
+from espnet2.models.find import ModelFiles, find_model
+from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import read_weights
+from espnet2.tasks.config import SSLConfig
 from espnet2.train.freeze import is_below
 from espnet2.utils.errors import UserError
 
 ENCODING = ("frontend.", "encoder.")  # what a model that training goes on from must have whole
+
+
+def load_all(config: SSLConfig, model: SSLModel) -> None:
+    """Copy what `init_from` and `init_param` name, and tell the objectives.
+
+    Raises:
+        UserError: see `find_model`, `load_whole` and `load_initial`.
+    """
+    copied = load_whole(model, find_model(config.init_from)) if config.init_from else set()
+    if copied := copied | load_initial(model, config.init_param):
+        model.weights_loaded(copied)
 
 
 def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from espnet2.data.labels.joined import JoinedLabels
-from espnet2.data.labels.statistics import label_statistics
+from espnet2.data.labels.statistics import joined_statistics
 from espnet2.pretrain.inputs import Inputs
 from espnet2.pretrain.probe import PREFIX, probed_layer
 from espnet2.pretrain.run_files import CurveJson
@@ -85,9 +85,7 @@ def describe_data(inputs: Inputs) -> dict[str, object]:
 
 
 def _describe_labels(labels: JoinedLabels) -> dict[str, object]:
-    parts = labels.parts
-    utterances = (part.first_labels(row) for part in parts for row in range(len(part)))
-    statistics = label_statistics(utterances, labels.num_classes)
+    statistics = joined_statistics(labels)
     return {
         "classes": statistics.num_classes,
         "per_second": labels.label_rate,
@@ -130,9 +128,11 @@ class Light(NamedTuple):
     mean: float
     spread: float
     light: str  # green, yellow, red
+    beside: str = "reference"  # what it is compared with
 
     def describe(self) -> str:
-        return f"{self.figure} {self.value:.3f}, reference {self.mean:.3f} ± {self.spread:.3f}: {self.light}"
+        spread = f" ± {self.spread:.3f}" if self.beside == "reference" else ""
+        return f"{self.figure} {self.value:.3f}, {self.beside} {self.mean:.3f}{spread}: {self.light}"
 
 
 @dataclass(frozen=True)

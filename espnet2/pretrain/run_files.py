@@ -28,15 +28,19 @@ class SubjectJson(TypedDict):
     updates: int
 
 
-class LightJson(TypedDict):
-    """One figure of one validation beside its reference."""
-
+class _Light(TypedDict):
     update: int
     figure: str
     value: float
     mean: float
     spread: float
     light: str  # green, yellow or red
+
+
+class LightJson(_Light, total=False):
+    """One figure of one validation beside what it is compared with."""
+
+    beside: str  # what that is, in words; files that are older have references only
 
 
 class CurveJson(TypedDict):
@@ -61,6 +65,6 @@ class LightsJson(TypedDict):
 
     subject: SubjectJson
     rules: str
-    reason: str  # why there is no light; "" where there are
+    reason: str  # why there is no reference; "" where there is
     rows: list[LightJson]
     reference: ComparedJson | None

@@ -9,13 +9,11 @@ import torch
 
 from espnet2.data.labels.sets import UNNAMED
 from espnet2.launch.signals import StopSignals
-from espnet2.models.find import find_model
-from espnet2.pretrain.initial import load_initial, load_whole
+from espnet2.pretrain.initial import load_all
 from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
+from espnet2.pretrain.observers import open_observers, probe_initial
 from espnet2.pretrain.probe import QuickProbe, open_probe
-from espnet2.pretrain.reference import describe_subject
 from espnet2.pretrain.run_files import DONE_NAME, DoneJson
-from espnet2.pretrain.traffic_light import TrafficLight
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import build, count_parameters, with_num_classes
 from espnet2.tasks.config import SSLConfig, dump_config
@@ -69,16 +67,15 @@ def train(
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
-    copied = load_whole(model, find_model(config.init_from)) if config.init_from else set()
-    if copied := copied | load_initial(model, config.init_param):
-        model.weights_loaded(copied)
+    load_all(config, model)
     freeze_parameters(model, config.freeze_param)
     model.to(ranks.device)
     audio_seconds = mean_update_seconds(data, steps)
     probe, probe_line = open_probe(config.probe, inputs.valid, model, audio_seconds * config.valid_interval_updates)
     check_criteria(config, model, data, ranks.device, probe)
-    subject = describe_subject(config, inputs, max_update)
-    lights = TrafficLight.open(output_dir, subject, config.reference, reference) if ranks.is_first else None
+    observers = open_observers(config, inputs, model, max_update, output_dir, reference, ranks)
+    initial, problem = probe_initial(config, model, probe, output_dir / CHECKPOINTS, ranks)
+    lights = observers.lights
     run = Pretraining(
         config=config,
         model=model,
@@ -89,9 +86,11 @@ def train(
         directory=output_dir,
         probe=probe,
         lights=lights,
+        watch=observers.watch,
+        initial=initial,
         inputs=inputs,
         ranks=ranks,
-        judgements=[probe_line, *([lights.describe()] if lights else [])],
+        judgements=[probe_line, *([lights.describe()] if lights else []), *([problem] if problem else [])],
         on_start=on_start,
     )
     return finish_run(run, ranks, stop)

@@ -26,6 +26,11 @@ def entry_prefix(model: SSLModel, entry: str) -> str:
     return f"{entry}." if len(model.objectives) > 1 else ""
 
 
+def without_prefix(figures: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """The figures of one loss entry, by the names that its objective gives them."""
+    return {name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)}
+
+
 def tally(model: SSLModel, losses: Mapping[str, Loss]) -> Tally:
     """Totals and counts of all terms and statistics, detached."""
     sums: dict[str, Tensor] = {}

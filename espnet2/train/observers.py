@@ -3,7 +3,7 @@
 The loop knows these two forms alone, so that what is measured (units, phones, reference curves) can lie above it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -39,6 +39,6 @@ class Probe(Protocol):
 class Judge(Protocol):
     """Compares the validations with what is expected of such a run."""
 
-    def look(self, validations: Sequence[Validation]) -> tuple[str, str]:
+    def look(self, validations: Sequence[Validation], initial: Mapping[str, float]) -> tuple[str, str]:
         """A line about the last validation and its light (green, yellow, red); both "" where nothing is known."""
         ...

@@ -3,7 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet2.launch.signals import StopSignals
@@ -14,10 +14,11 @@ from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
 from espnet2.train.identity import describe_run
 from espnet2.train.observers import Judge, Probe
-from espnet2.train.reporter import FolderReporter, Reporter
+from espnet2.train.reporter import FolderReporter, Reporter, initial_line
 from espnet2.train.run import describe_progress
 from espnet2.train.state import TrainState
 from espnet2.train.trainer import Trainer
+from espnet2.train.watch import TrainingWatch
 from espnet2.utils.device import describe_device
 from espnet2.utils.provenance import record_start
 
@@ -37,6 +38,8 @@ class PreparedRun(ABC):
     directory: Path  # of log, history and checkpoints
     probe: Probe | None = None
     lights: Judge | None = None
+    watch: TrainingWatch | None = None
+    initial: Mapping[str, float] = field(default_factory=dict)  # of the probe, before the first update
 
     @property
     def model_folder(self) -> Path:
@@ -85,6 +88,7 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
             device = describe_device(ranks.device)
             code, warning = record_start(run.model_folder, update=trainer.state.update, device=device)
         lines = [*run.describe(), code]
+        lines += [initial_line(trainer.state.initial)] if trainer.state.initial else []
         if resumed:
             lines.append(describe_progress(trainer.state.update, run.max_update))
         reporter.start(lines, update=trainer.state.update, max_update=run.max_update)
@@ -117,4 +121,6 @@ def _trainer(run: PreparedRun, ranks: Ranks, stop: StopSignals, reporter: Report
         stop=stop,
         probe=run.probe,
         lights=run.lights,
+        watch=run.watch,
+        initial=run.initial,
     )

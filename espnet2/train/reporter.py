@@ -204,6 +204,15 @@ def interval_line(figures: IntervalFigures, max_update: int) -> str:
     return f"update {figures.update}/{max_update}, epoch {figures.epoch}: {', '.join(parts)}"
 
 
+def initial_line(figures: Mapping[str, float]) -> str:
+    """What the probe finds in the model as it starts.
+
+    >>> initial_line({"probe_pnmi": 0.342, "probe_rank": 97.8})
+    'before the first update: probe_pnmi 0.342, probe_rank 97.800, of the model as it starts'
+    """
+    return f"before the first update: {', '.join(_shown(figures))}, of the model as it starts"
+
+
 def _shown(figures: Mapping[str, float]) -> list[str]:
     return [_figure(name, value) for name, value in figures.items() if not DETAIL.search(name)]
 

@@ -40,6 +40,20 @@ def default_threads(ranks: Ranks) -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or max(1, num_cores() // ranks.local_world_size))
 
 
+def restore_threads(num_threads: int, configured: int | None) -> str:
+    """Compute with as many threads as the checkpoint was made with; a warning where the config asks for others, or "".
+
+    Sums over threads round differently: the same number keeps a resumed run on the same path, bit for bit.
+    """
+    if configured in (None, num_threads):
+        torch.set_num_threads(num_threads)
+        return ""
+    return (
+        f"num_threads is {configured}, the checkpoint was made with {num_threads}: "
+        "the run goes on, but no longer bit for bit as without a break"
+    )
+
+
 def seed_all(seed: int) -> None:
     """Before the weights are drawn."""
     torch.manual_seed(seed)

@@ -33,6 +33,7 @@ class StateJson(TypedDict):
     skipped_in_row: int
     train_seconds: float
     validations: list[ValidationJson]
+    initial: dict[str, float]
 
 
 class MeterJson(TypedDict):
@@ -74,6 +75,7 @@ class TrainState:
     skipped_in_row: int = 0
     train_seconds: float = 0.0  # wall time of all the parts of the run
     validations: tuple[Validation, ...] = field(default=())
+    initial: dict[str, float] = field(default_factory=dict)  # of the probe, before the first update
 
     def to_json(self) -> StateJson:
         """Plain values; the inverse of `from_json`."""

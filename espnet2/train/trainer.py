@@ -1,7 +1,7 @@
 """The one training loop, the same from one CPU to many GPUs."""
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -21,11 +21,12 @@ from espnet2.train.interval import Interval
 from espnet2.train.meter import Meter
 from espnet2.train.observers import Judge, Probe
 from espnet2.train.reporter import Reporter
+from espnet2.train.run import restore_threads
 from espnet2.train.saving import restore_states, save_checkpoint
 from espnet2.train.state import TrainingJson, TrainState, Validation, is_stale, ranking
 from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import run_probe, validate
-from espnet2.train.watch import CollapseWatch
+from espnet2.train.watch import TrainingWatch
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import first_names
 
@@ -51,16 +52,18 @@ class Trainer:
         stop: StopSignals,
         probe: Probe | None = None,
         lights: Judge | None = None,
+        watch: TrainingWatch | None = None,
+        initial: Mapping[str, float] | None = None,
     ) -> None:
         self.model, self.data, self.config = model, data, config
         self.steps, self.max_update = steps, max_update
         self.folder, self.identity, self.ranks, self.reporter, self.stop = folder, identity, ranks, reporter, stop
         self.probe, self.lights = probe, lights
         self.updater = Updater(model, config, ranks, max_update=max_update)
-        self.state = TrainState()
+        self.state = TrainState(initial=dict(initial or {}))  # what the probe finds before the first update
         self.since_validation = Meter()
         self.interval = Interval()
-        self.watch = CollapseWatch(model)
+        self.watch = watch or TrainingWatch(model)
         self.saved_at = self.clock = time.monotonic()
 
     def resume(self) -> bool:
@@ -80,18 +83,9 @@ class Trainer:
         meter = Meter.from_json(training["since_validation"], self.ranks.device)
         self.since_validation = meter if self.ranks.is_first else meter.zeroed()  # the sums are those of all ranks
         restore_states(self.updater, checkpoint)
-        self._restore_threads(training["num_threads"])
+        if warning := restore_threads(training["num_threads"], self.config.num_threads):
+            self.reporter.warn(warning)
         return True
-
-    def _restore_threads(self, num_threads: int) -> None:
-        """Sums over threads round differently: the same number keeps a resumed run on the same path, bit for bit."""
-        if self.config.num_threads in (None, num_threads):
-            torch.set_num_threads(num_threads)
-        else:
-            self.reporter.warn(
-                f"num_threads is {self.config.num_threads}, the checkpoint was made with {num_threads}: "
-                "the run goes on, but no longer bit for bit as without a break"
-            )
 
     def run(self) -> bool:
         """Train; True when the run is complete, False when a signal ended it early."""
@@ -251,7 +245,9 @@ class Trainer:
         self.state = self.state.validated(validation)
         self.reporter.validation(validation, time.monotonic() - started)
         if self.lights is not None:
-            self.reporter.light(*self.lights.look(self.state.validations))
+            self.reporter.light(*self.lights.look(self.state.validations, self.state.initial))
+        for text in self.watch.look_at_probe(self.state.initial, valid, self.state.update):
+            self.reporter.warn(text)
         self.interval.started += time.monotonic() - started  # the speed in the log is that of training alone
 
     def _best(self, criterion: Criterion) -> list[int]:

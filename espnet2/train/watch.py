@@ -1,43 +1,50 @@
-"""The guard against a collapsing training: each kind of warning once in a while."""
+"""The guard against trainings that go wrong: every kind of warning once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from espnet2.ssl.model import SSLModel
-from espnet2.train.meter import entry_prefix
+from espnet2.train.meter import entry_prefix, without_prefix
+from espnet2.train.stall import StallWatch, describe_lost
 
-SILENT_INTERVALS = 10  # a kind of warning is repeated after so many lines of the log
 
+class TrainingWatch:
+    """Asks the objectives whether their figures look like a collapse, the stall watch whether anything is learned."""
 
-class CollapseWatch:
-    """Asks the objectives whether their figures look like a collapse."""
-
-    def __init__(self, model: SSLModel) -> None:
-        self.model = model
-        self.interval = 0
-        self.told_at: dict[str, int] = {}  # kind of warning -> interval
+    def __init__(self, model: SSLModel, stalls: StallWatch | None = None) -> None:
+        self.model, self.stalls = model, stalls
+        self.told: set[str] = set()  # kinds of warnings
 
     def look(self, figures: Mapping[str, float], update: int) -> list[str]:
-        """What to tell the user now.
+        """What to tell the user of an interval of training.
 
         Args:
             figures: of the last interval, by the names of the log.
             update: the last of the interval.
         """
-        self.interval += 1
-        warnings = []
+        texts = []
         for entry, objective in self.model.entries():
-            prefix = entry_prefix(self.model, entry)
-            entry_figures = {
-                name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)
-            }
-            warnings += [f"loss ({entry}): {text}" for text in objective.warnings(entry_figures, update)]
-        return [f"update {update}: {text}" for text in warnings if self._is_news(text)]
+            entry_figures = without_prefix(figures, entry_prefix(self.model, entry))
+            texts += [f"loss ({entry}): {text}" for text in objective.warnings(entry_figures, update)]
+        if self.stalls is not None:
+            texts += self.stalls.look(figures, update)
+        return self._news(texts, update)
 
-    def _is_news(self, text: str) -> bool:
-        kind = re.sub(r"[\d.]+", "#", text)  # the same sentence with other numbers is the same kind
-        told_at = self.told_at.get(kind)
-        if told_at is not None and self.interval - told_at < SILENT_INTERVALS:
-            return False
-        self.told_at[kind] = self.interval
-        return True
+    def look_at_probe(self, initial: Mapping[str, float], figures: Mapping[str, float], update: int) -> list[str]:
+        """What to tell the user of a validation.
+
+        Args:
+            initial: figures of the probe before the first update; empty where they are not known.
+            figures: of the valid set, those of the probe among them.
+        """
+        return self._news(describe_lost(initial, figures), update)
+
+    def _news(self, texts: Iterable[str], update: int) -> list[str]:
+        """The texts whose kind has not been told: the same sentence with other numbers is the same kind."""
+        news = []
+        for text in texts:
+            kind = re.sub(r"[\d.]+", "#", text)
+            if kind not in self.told:
+                self.told.add(kind)
+                news.append(f"update {update}: {text}")
+        return news

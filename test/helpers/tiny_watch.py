@@ -8,7 +8,7 @@ from tiny_model import noise_batch, seeded_forward
 from espnet2.ssl.model import SSLModel
 from espnet2.train.distributed import SINGLE
 from espnet2.train.meter import Meter, tally
-from espnet2.train.watch import CollapseWatch
+from espnet2.train.watch import TrainingWatch
 
 BATCH = (8000, 8000)  # samples
 
@@ -26,7 +26,7 @@ def watch_training(
     Args:
         disturb: called before every update: what provokes a collapse.
     """
-    watch, meter, warnings = CollapseWatch(model), Meter(), []
+    watch, meter, warnings = TrainingWatch(model), Meter(), []
     optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr)
     for update in range(1, num_updates + 1):
         if disturb is not None:

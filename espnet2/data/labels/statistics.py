@@ -3,8 +3,12 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from espnet2.data.labels.joined import JoinedLabels
 
 BUFFER_LABELS = 1 << 20  # labels counted at a time
 
@@ -70,6 +74,12 @@ def label_statistics(utterances: Iterable[np.ndarray], num_classes: int) -> Labe
         top_share=float(histogram.max() / max(total, 1)),
         mean_run_labels=total / max(num_runs, 1),
     )
+
+
+def joined_statistics(labels: "JoinedLabels") -> LabelStatistics:
+    """How the labels of all sets are spread over the classes; of several codebooks the first."""
+    utterances = (part.first_labels(row) for part in labels.parts for row in range(len(part)))
+    return label_statistics(utterances, labels.num_classes)
 
 
 def _blocks(utterances: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:

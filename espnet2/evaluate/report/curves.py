@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from espnet2.evaluate.report.chart import Series, line_chart
-from espnet2.pretrain.run_files import LightsJson
+from espnet2.pretrain.run_files import LightJson, LightsJson
 from espnet2.train.history import HistoryLine, family, figure_names, points
 
 CODEBOOKS = re.compile(r"code|label_(entropy|perplexity)|soft_perplexity|gumbel")
@@ -83,10 +83,12 @@ def _is_constant_zero(history: Sequence[HistoryLine], members: Sequence[str]) ->
 
 
 def reference_curves(lights: LightsJson | None) -> dict[str, list[Series]]:
-    """Figure -> mean and spread of earlier runs, stretched to the length of this one."""
-    reference = lights.get("reference") if lights else None
-    if not lights or not reference:
+    """Figure -> mean and spread of earlier runs, stretched to the length of this one; else what it is compared with."""
+    if not lights:
         return {}
+    reference = lights.get("reference")
+    if not reference:
+        return _own_levels(lights.get("rows", []))
     stretch = lights["subject"]["updates"] / reference["updates"]
     curves = {}
     for name, curve in reference["curves"].items():
@@ -94,6 +96,19 @@ def reference_curves(lights: LightsJson | None) -> dict[str, list[Series]]:
         band = [(mean - spread, mean + spread) for _, mean, spread in curve["points"]]
         curves[name] = [Series("reference, valid", line, "reference", dashed=True, band=band)]
     return curves
+
+
+def _own_levels(rows: Sequence[LightJson]) -> dict[str, list[Series]]:
+    """Figure -> what a run without reference is compared with, at each validation."""
+    levels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        levels.setdefault(row["figure"], {}).setdefault(row.get("beside", "reference"), []).append(
+            (row["update"], row["mean"])
+        )
+    return {
+        figure: [Series(beside, line, "reference", dashed=True) for beside, line in lines.items()]
+        for figure, lines in levels.items()
+    }
 
 
 def _series(history: Sequence[HistoryLine], base: str, members: Sequence[str]) -> list[Series]:

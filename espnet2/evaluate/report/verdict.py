@@ -9,6 +9,7 @@ from espnet2.evaluate.parts import PARTS
 from espnet2.evaluate.report.experiment import Experiment
 from espnet2.evaluate.report.measures import KINDS, comparisons, headline
 from espnet2.evaluate.spread import MEANING, spread_text, with_spread
+from espnet2.pretrain.run_files import LightJson
 
 NAMES = {"mfcc": "MFCC", "logmel": "log-mel", "untrained": "the same model untrained"}
 
@@ -121,21 +122,30 @@ def lamps(experiment: Experiment) -> tuple[list[Lamp], str]:
     if lights is None:
         return [], "No traffic light: this training was not compared with reference curves."
     rows, reference = lights.get("rows", []), lights.get("reference")
-    if not rows or not reference:
+    if not rows:
         return [], f"No traffic light: {lights.get('reason') or 'no validation lies within the reference curves'}."
     last = max(row["update"] for row in rows)
     shown = [
         Lamp(
             row["light"],
-            f"{row['figure'].replace('_', ' ')} {row['value']:.3f} at update {last:,}, reference "
-            f"{with_spread(row['mean'], row['spread'])}",
+            f"{row['figure'].replace('_', ' ')} {row['value']:.3f} at update {last:,}, {_beside(row)}",
         )
         for row in rows
         if row["update"] == last
     ]
+    if not reference:
+        reason = lights.get("reason") or "none"
+        return shown, f"Traffic light: against guessing and the start of this training; reference: {reason}."
     runs = len(reference["runs"])
     note = f"Traffic light: against {runs} earlier run{'s' * (runs != 1)} of this config on {reference['corpus']}."
     return shown, note
+
+
+def _beside(row: LightJson) -> str:
+    """What a light compares its figure with; files that are older have references only."""
+    if (beside := row.get("beside", "reference")) != "reference":
+        return f"{beside} {row['mean']:.3f}"
+    return f"reference {with_spread(row['mean'], row['spread'])}"
 
 
 def missing(experiment: Experiment) -> list[str]:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from espnet2.data.batch import Batch, Draw
 from espnet2.data.geometry import FrameGeometry
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.utils.config import Config
@@ -156,6 +158,15 @@ class Objective(nn.Module, ABC):
             Texts that name the figure, its value, what is healthy, and the usual cures.
         """
         return []
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """What each task of the method gives to a model that learns nothing: the watch compares the figures with it.
+
+        Args:
+            figures: as for `warnings`; where the targets move, the level follows from what they are now.
+            labels: of the labels that this objective is trained on, if they are known.
+        """
+        return ()
 
     @property
     def code_numbers(self) -> tuple[int, ...]:

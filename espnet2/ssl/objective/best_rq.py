@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from espnet2.data.batch import Batch, Draw, Draws
 from espnet2.data.geometry import FrameGeometry
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import perplexity
@@ -171,8 +173,24 @@ class BestRq(Objective):
             "label_perplexity": used,
             "label_entropy": used.log(),
             "label_frames": num_frames,
+            "top_code_share": counts.amax(1, keepdim=True) / num_frames,
         }
         return {name: Ratio(value.mean(), value.new_ones(())) for name, value in figures.items()}
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """The entropy of the labels, estimated from those of a micro-batch, and the share of the most frequent one."""
+        missing = (figures["unique_codes"] - 1) / (2 * max(figures["label_frames"], 1.0))  # nats; Miller 1955
+        return (
+            Chance(
+                "loss_masked",
+                figures["label_entropy"] + missing,
+                "the entropy of the labels, estimated from a micro-batch",
+                "masked_accuracy",
+                figures["top_code_share"],
+                "the share of the most frequent label in a micro-batch",
+                is_estimate=True,
+            ),
+        )
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """Labels that say little, because few codes are in use; a fact of data and quantizer, from the first update."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from espnet2.data.batch import Batch, Draw, Draws
 from espnet2.data.geometry import FrameGeometry
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, check_layers, require_keep
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.block_mask import draw_block_mask, visible_indices
@@ -185,6 +187,11 @@ class Data2vec2(Objective):
     def after_step(self, update: int) -> None:
         """Move the teacher towards the new student."""
         self.teacher.follow(self.encoder, self.teacher_decay(update))
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """The variance of the target, scaled as the loss is: what the mean target would give as the prediction."""
+        loss = figures["target_std"] ** 2 * math.sqrt(self.encoder.dim)
+        return (Chance("loss_regression", loss, "the variance of the target: its mean, predicted at all times"),)
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """Targets, predictions or features that hardly change over time."""

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.data.batch import Batch
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, check_layers, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import OnlineCodebooks, perplexity
@@ -193,6 +195,21 @@ class Dinosr(Objective):
         """The frontend, once the teacher is frozen: else its input would go on changing."""
         frozen = self.config.freeze_frontend and update >= self.config.freeze_teacher_step
         return self.frontend.parameters() if frozen else ()
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """The entropy of the codes in a micro-batch and the share of the most frequent one: the teacher moves both."""
+        entropy = math.log(max(figures["code_perplexity"], 1.0))
+        return (
+            Chance(
+                "loss_masked",
+                entropy,
+                "the entropy of the teacher's codes in a micro-batch",
+                "masked_accuracy",
+                figures["top_code_share"],
+                "the share of the most frequent code in a micro-batch",
+                is_estimate=True,
+            ),
+        )
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """Few codes in use, a teacher that says the same at all times, or a loss too good to be true."""

@@ -1,5 +1,6 @@
 """HuBERT: name the cluster of hidden frames (Hsu et al., 2021, arXiv 2106.07447, section 2)."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -9,6 +10,8 @@ from torch.nn import functional as F
 
 from espnet2.data.batch import Batch
 from espnet2.data.labels.packed import NO_LABEL
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.heads import CosineHead
@@ -121,6 +124,22 @@ class Hubert(Objective):
     def figures(self, batch: Batch, prediction: Tensor, masked: Tensor, unmasked: Tensor) -> dict[str, Ratio]:
         """What is logged of a forward pass, from the (batch, frames) predicted classes and labels."""
         return {"masked_accuracy": accuracy(prediction, masked), "unmasked_accuracy": accuracy(prediction, unmasked)}
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """The entropy of the labels and the share of the most frequent one; without labels at hand ln K."""
+        if labels is None:
+            num_classes = self.context.num_classes or 1
+            return (Chance("loss_masked", math.log(num_classes), f"ln {num_classes}: all classes alike"),)
+        return (
+            Chance(
+                "loss_masked",
+                labels.entropy_nats,
+                f"the entropy of the labels; ln {labels.num_classes} is {math.log(labels.num_classes):.2f}",
+                "masked_accuracy",
+                labels.top_share,
+                "the share of the most frequent label",
+            ),
+        )
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """A model that had learned to name masked frames and cannot any more."""

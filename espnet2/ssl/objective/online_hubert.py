@@ -6,6 +6,7 @@ codes that are moving averages of a teacher's frames. That fixed acoustic target
 and fade out, is the idea of GMM-anchored JEPA (arXiv 2602.09040).
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from torch.nn import functional as F
 
 from espnet2.data.batch import Batch
 from espnet2.data.labels.packed import NO_LABEL
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, check_layers
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import OnlineCodebooks, perplexity
@@ -211,6 +214,23 @@ class OnlineHubert(Hubert):
         """The frontend, once the teacher is frozen: else its input would go on changing."""
         frozen = self.config.freeze_teacher_step
         return self.frontend.parameters() if frozen is not None and update >= frozen else ()
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """HuBERT's of the labels and DinoSR's of the codes: of those that count in the loss now."""
+        tasks = []
+        if figures["own_share"] < 1:
+            entropy, top = (labels.entropy_nats, labels.top_share) if labels else (math.log(self.num_labels), 0.0)
+            meaning = "the entropy of the labels" if labels else f"ln {self.num_labels}: all labels alike"
+            top_meaning = "the share of the most frequent label"
+            tasks.append(Chance("loss_labels", entropy, meaning, "masked_accuracy", top, top_meaning))
+        if figures["own_share"] > 0:
+            entropy, top = math.log(max(figures["code_perplexity"], 1.0)), figures["top_code_share"]
+            meaning, top_meaning = (
+                "the entropy of the codes in a micro-batch",
+                "the share of the most frequent code there",
+            )
+            tasks.append(Chance("loss_codes", entropy, meaning, "code_accuracy", top, top_meaning, is_estimate=True))
+        return tuple(tasks)
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """HuBERT's while the labels are the target; then few codes in use."""

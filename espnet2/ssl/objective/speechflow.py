@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from espnet2.data.batch import Batch, Draw, Draws
 from espnet2.data.geometry import FrameGeometry
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.flow import TimeToken, draw_condition_mask, path_point
@@ -176,6 +178,11 @@ class SpeechFlow(Objective):
             alone = self.velocity(point.noisy, torch.zeros_like(mel), draws["time"], lengths)
             stats["condition_gain"] = _mean(_square_error(alone, point.velocity) - error, hidden & seen)
         return Loss((term,), stats | _by_decile(error, valid, draws["time"]))
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """The power of the velocity: of the noise, 1, and of the mel."""
+        meaning = "the power of noise and mel: a velocity of zero"
+        return (Chance("loss_flow", 1.0 + figures["mel_power"], meaning),)
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """A mel that is not normalised, a model that learns nothing, ignores what it is shown, or ignores the time."""

@@ -1,5 +1,6 @@
 """w2v-BERT: a contrastive task below, naming the code it found above (Chung et al., 2021, arXiv 2108.06209)."""
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.data.batch import Batch
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.lengths import fit_frames
@@ -121,6 +124,14 @@ class W2vBert(Wav2Vec2):
             Term("masked_prediction", total / conf.target_groups, count, conf.prediction_weight),
             Ratio(right, count * conf.target_groups),
         )
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """As wav2vec 2.0; and the entropy of the codes of a micro-batch, which the prediction must beat."""
+        groups = range(1, self.config.target_groups + 1) if self.config.num_groups > 1 else [None]
+        used = [figures["code_perplexity" if group is None else f"code_perplexity_{group}"] for group in groups]
+        entropy = sum(math.log(max(perplexity, 1.0)) for perplexity in used) / len(used)
+        meaning = "the entropy of the codes in a micro-batch"
+        return (*super().chance(figures, labels), Chance("loss_masked_prediction", entropy, meaning))
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """As wav2vec 2.0; and a prediction that is nearly always right."""

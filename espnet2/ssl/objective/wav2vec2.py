@@ -1,5 +1,6 @@
 """wav2vec 2.0: tell a hidden frame's code from those of others (Baevski et al., 2020, arXiv 2006.11477)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.data.batch import Batch, Draws
+from espnet2.data.labels.statistics import LabelStatistics
+from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import perplexity
@@ -208,6 +211,13 @@ class Wav2Vec2(Objective):
         behind = torch.arange(ids.size(1), device=ids.device) >= feature_lengths.to(ids.device)[:, None]
         ids = ids.masked_fill(behind[..., None], -1)
         return Codes({book: ids[..., book - 1] for book in self.code_numbers}, feature_lengths)
+
+    def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
+        """The true code among the distractors, all equally likely."""
+        candidates = 1 + self.config.num_negatives
+        meaning = f"ln {candidates}: the target and {self.config.num_negatives} distractors"
+        task = ("contrastive_accuracy", 1 / candidates, "one in so many candidates")
+        return (Chance("loss_contrastive", math.log(candidates), meaning, *task),)
 
     def warnings(self, figures: Mapping[str, float], update: int) -> list[str]:
         """Too few codes in use, targets that are all alike, or scores that are all equal."""

@@ -123,10 +123,10 @@ def test_of_another_probe_only_the_other_figures_are_judged(tmp_path):
     write_references(path, [reference()])
     assert read_references(path) == [reference()]
     lights = TrafficLight.open(tmp_path, subject(probe={**PROBE, "num_clusters": 20}), "auto", path)
-    line, worst = lights.look([valid(20, masked_accuracy=0.2, probe_pnmi=0.1)])
+    line, worst = lights.look([valid(20, masked_accuracy=0.2, probe_pnmi=0.1)], {})
     assert worst == "green" and "probe" not in line
     lights = TrafficLight.open(tmp_path, subject(), "auto", path)
-    line, worst = lights.look([valid(20, masked_accuracy=0.2, probe_pnmi=0.1)])
+    line, worst = lights.look([valid(20, masked_accuracy=0.2, probe_pnmi=0.1)], {})
     assert worst == "red" and "probe_pnmi 0.100, reference 0.500 ± 0.010: red" in line
     assert [row["light"] for row in json.loads((tmp_path / "traffic_light.json").read_text())["rows"]] == [
         "green",
@@ -146,7 +146,7 @@ def test_without_reference_it_says_why_and_gives_no_light(tmp_path):
     }
     for reason, lights in cases.items():
         assert reason in lights.describe()
-        assert lights.look([valid(20, masked_accuracy=0.2)]) == ("", "")
+        assert lights.look([valid(20, masked_accuracy=0.2)], {}) == ("", "")
         written = json.loads((tmp_path / "traffic_light.json").read_text())
         assert written["rows"] == [] and written["reference"] is None and reason in written["reason"]
     path.write_text("{}")
@@ -243,7 +243,8 @@ def test_from_a_run_to_the_lights_of_the_next(trained):
     bad = [*command_line(paths, root, root / "bad"), "--optim_conf", "lr=1.0"]
     assert run_training(bad, log=root / "bad.log") == 0
     log = (root / "bad/train.log").read_text()
-    assert "other config (optim_conf.lr: 0.001 there, 1.0 here)" in log and "traffic light at" not in log
+    assert "other config (optim_conf.lr: 0.001 there, 1.0 here)" in log
+    assert "traffic light at update 4: loss" in log and ", reference " not in log, "beside its own start instead"
 
 
 def test_runs_that_are_no_repetition_are_refused(trained, tmp_path):

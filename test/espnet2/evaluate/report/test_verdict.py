@@ -6,6 +6,7 @@ import pytest
 from evaluated import abx_part, lights, units_part, write_evaluated, write_part, write_training
 
 from espnet2.evaluate.abx.page import abx_table, read_rows
+from espnet2.evaluate.report.curves import reference_curves
 from espnet2.evaluate.report.experiment import read_experiment
 from espnet2.evaluate.report.results import row_of
 from espnet2.evaluate.report.together import table_of_systems
@@ -105,6 +106,15 @@ def test_the_traffic_light_is_that_of_the_last_validation(tmp_path):
     (lamp,), note = lamps(read_experiment(folder))
     assert lamp.level == "yellow" and lamp.text.startswith("masked accuracy 0.400 at update 1,000, reference 0.450")
     assert "against 2 earlier runs of this config on mini" in note
+    beside = {"beside": "guessing", "mean": 4.44, "figure": "loss_masked", "value": 4.54, "light": "red"}
+    alone = lights() | {"reference": None, "reason": "none, as no curves come with this config"}
+    alone["rows"] = [row | beside for row in alone["rows"]]
+    (folder / "traffic_light.json").write_text(json.dumps(alone))
+    (lamp,), note = lamps(read_experiment(folder))
+    assert (lamp.level, lamp.text) == ("red", "loss masked 4.540 at update 1,000, guessing 4.440")
+    assert "against guessing and the start of this training" in note and "no curves come with this config" in note
+    (line,) = reference_curves(alone)["loss_masked"]
+    assert (line.name, line.points) == ("guessing", [(800, 4.44), (1000, 4.44)])
     (folder / "traffic_light.json").write_text(json.dumps(lights() | {"rows": [], "reason": "other data"}))
     assert lamps(read_experiment(folder)) == ([], "No traffic light: other data.")
     (folder / "traffic_light.json").unlink()
