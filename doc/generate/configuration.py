@@ -22,6 +22,7 @@ from espnet2.evaluate.probes.part import ProbeOptions
 from espnet2.finetune.config import FinetuneConfig
 from espnet2.ssl.encoder import encoder_class, encoder_names
 from espnet2.ssl.frontend import frontend_class, frontend_names
+from espnet2.ssl.modules.run_share import RunShare
 from espnet2.ssl.objective import objective_class, objective_names
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.config import TrainConfig
@@ -50,7 +51,7 @@ def kind(annotation: Any) -> str:
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return kind(arguments[0])
+        return "share of the run, such as `10%`" if arguments[1:] == get_args(RunShare)[1:] else kind(arguments[0])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):

@@ -36,6 +36,11 @@ class SSLModel(nn.Module):
         """(entry name, objective) in the order of the config."""
         return cast("ItemsView[str, Objective]", self.objectives.items())
 
+    def set_max_update(self, max_update: int) -> None:
+        """Tell every objective how many updates the whole run has."""
+        for _, objective in self.entries():
+            objective.set_max_update(max_update)
+
     def before_update(self, update: int, seed: int) -> None:
         """Prepare an update (1-based) on all ranks alike: draw the blocks that layerdrop keeps, tell the parts."""
         if self.encoder.layerdrop > 0:

@@ -63,6 +63,7 @@ class Updater:
         # After the replica: sharding puts other parameters into the model, and the optimizer has to hold those.
         self.optimizer = build_optimizer(model, config.optim_conf)
         self.schedule_steps = schedule_steps(config.scheduler_conf, max_update)
+        model.set_max_update(max_update)
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def learning_rate(self, update: int) -> float:

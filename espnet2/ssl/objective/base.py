@@ -127,6 +127,14 @@ class Objective(nn.Module, ABC):
             names: of this objective's own weights that came from elsewhere too; these stay.
         """
 
+    def set_max_update(self, max_update: int) -> None:
+        """Called before the first update, and after a resume, with the updates of the whole run: what the config writes
+        as a share of the run becomes a number.
+
+        Raises:
+            UserError: so small a share of so short a run means nothing.
+        """
+
     def before_update(self, update: int) -> None:
         """Called before the forward passes of update `update` (1-based), in training only, alike on all ranks.
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from espnet2.data.batch import Batch, Draw, Draws
@@ -16,9 +16,18 @@ from espnet2.ssl.encoder.base import Encoder, check_layers, require_keep
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.block_mask import draw_block_mask, visible_indices
 from espnet2.ssl.modules.conv_decoder import ConvDecoder
-from espnet2.ssl.modules.ema import linear_decay
 from espnet2.ssl.modules.lengths import fit_frames, valid_frames
 from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
+from espnet2.ssl.modules.run_share import (
+    RunShare,
+    check_decay,
+    check_share,
+    check_updates,
+    decay_of,
+    fixed_updates,
+    updates_of,
+)
+from espnet2.ssl.modules.teacher_schedule import TeacherSchedule
 from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.ssl.teacher import Teacher
 from espnet2.utils import config
@@ -48,9 +57,19 @@ class Data2vec2Config(config.Config):
     decoder_groups: int = Field(16, gt=0, description="of each convolution")
     decoder_dropout: float = Field(0.1, ge=0, lt=1, description="of the decoder's input")
     noise_std: float = Field(0.01, ge=0, description="of the noise in place of hidden frames")
-    decay_start: float = Field(0.999, ge=0, le=1, description="share of the teacher that stays, at first; Large 0.9997")
-    decay_end: float = Field(0.99999, ge=0, le=1, description="in the end; Large 1")
-    decay_steps: int = Field(75000, gt=0, description="updates from the one to the other; Large 300000")
+    decay_start: float | RunShare = Field(
+        0.999,
+        description="share of the teacher, 0 to 1, that stays at first, or share of the run it remembers; Large 0.9997",
+    )
+    decay_end: float | RunShare = Field(0.99999, description="in the end; Large 1")
+    decay_steps: int | RunShare = Field(75000, description="updates > 0 from the one to the other; Large 300000")
+    teacher_fixed: float = Field(
+        0.0, ge=0, le=1, description="first share of the run, 0.3 or 30%, in which the teacher stays as it starts"
+    )
+
+    _updates = field_validator("decay_steps", mode="before")(check_updates)
+    _decays = field_validator("decay_start", "decay_end", mode="before")(check_decay)
+    _share = field_validator("teacher_fixed", mode="before")(check_share)
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,7 @@ class Data2vec2(Objective):
             noise_std=config.noise_std,
         )
         self.teacher = Teacher(encoder)
+        self.max_update: int | None = None
         self.decay: float | None = None  # of the teacher in the current update, for the log
 
     @property
@@ -129,9 +149,27 @@ class Data2vec2(Objective):
         return {"regression": batch.draws[self.context.entry]["mask"].sum().double()}
 
     def teacher_decay(self, update: int) -> float:
-        """Share of the teacher that stays in `update` (1-based)."""
-        conf = self.config
-        return linear_decay(update, start=conf.decay_start, end=conf.decay_end, num_updates=conf.decay_steps)
+        """Share of the teacher that stays in `update` (1-based); 1: it does not move."""
+        return self.schedule().decay(update)
+
+    def set_max_update(self, max_update: int) -> None:
+        """What the config writes as a share of the run becomes a number."""
+        self.max_update = max_update
+        self.schedule()
+
+    def schedule(self) -> TeacherSchedule:
+        """Of the teacher, in this run.
+
+        Raises:
+            UserError: a share of a run whose length was not told.
+        """
+        conf, max_update = self.config, self.max_update
+        return TeacherSchedule(
+            start=decay_of(conf.decay_start, max_update, "decay_start"),
+            end=decay_of(conf.decay_end, max_update, "decay_end"),
+            num_updates=updates_of(conf.decay_steps, max_update, "decay_steps"),
+            fixed_updates=fixed_updates(conf.teacher_fixed, max_update),
+        )
 
     def forward(self, batch: Batch) -> Loss:
         """Let the teacher see each clip once, and the student the visible frames of its clones; fill their gaps."""
@@ -186,7 +224,8 @@ class Data2vec2(Objective):
 
     def after_step(self, update: int) -> None:
         """Move the teacher towards the new student."""
-        self.teacher.follow(self.encoder, self.teacher_decay(update))
+        if (decay := self.teacher_decay(update)) < 1.0:
+            self.teacher.follow(self.encoder, decay)
 
     def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
         """The variance of the target, scaled as the loss is: what the mean target would give as the prediction."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,11 +14,21 @@ from espnet2.data.labels.statistics import LabelStatistics
 from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, check_layers, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
-from espnet2.ssl.modules.codebook import OnlineCodebooks, perplexity
-from espnet2.ssl.modules.ema import exponential_decay, linear_decay
+from espnet2.ssl.modules.code_figures import CodeFigures
+from espnet2.ssl.modules.codebook import OnlineCodebooks
 from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
+from espnet2.ssl.modules.run_share import (
+    RunShare,
+    check_decay,
+    check_share,
+    check_updates,
+    decay_of,
+    fixed_updates,
+    updates_of,
+)
 from espnet2.ssl.modules.span_mask import HubertDraw
+from espnet2.ssl.modules.teacher_schedule import TeacherSchedule
 from espnet2.ssl.objective.base import Codes, Context, Loss, Objective, Ratio, Term
 from espnet2.ssl.teacher import Teacher
 from espnet2.utils import config
@@ -43,19 +53,42 @@ class DinosrConfig(config.Config):
     require_same_masks: bool = Field(True, description="as many masked frames in rows of the same length")
     num_codebooks: int = Field(8, gt=0, description="one for each of the top layers of the teacher")
     num_codes: int = Field(256, gt=1, description="of each codebook")
-    code_decay: float = Field(0.9, ge=0, lt=1, description="share of a code that stays when frames move it")
+    code_decay: float | RunShare = Field(
+        0.9, description="share of a code, 0 to 1, that stays when frames move it; or the share of the run it remembers"
+    )
     code_init_std: float = Field(1.0, gt=0, description="of the first codes, where frames over time have 1")
     head_input: Literal["last", "same_layer"] = Field(
         "last", description="what a head reads: the student's last layer, or (SpidR) the branch of its codebook's layer"
     )
     decay_schedule: Literal["linear", "exponential"] = Field("linear", description="of the teacher; SpidR exponential")
-    decay_start: float = Field(0.999, ge=0, le=1, description="share of the teacher that stays, at first")
-    decay_end: float = Field(0.9999, ge=0, le=1, description="in the end; the exponential schedule ends at 1")
-    decay_steps: int = Field(30000, gt=0, description="updates; of the exponential schedule its time constant, 20000")
-    freeze_teacher_step: int = Field(200001, gt=0, description="from this update on the teacher stays as it is")
+    decay_start: float | RunShare = Field(
+        0.999, description="share of the teacher, 0 to 1, that stays, at first; or the share of the run it remembers"
+    )
+    decay_end: float | RunShare = Field(0.9999, description="in the end; the exponential schedule ends at 1")
+    decay_steps: int | RunShare = Field(
+        30000, description="updates > 0; of the exponential schedule its time constant, 20000"
+    )
+    freeze_teacher_step: int | RunShare = Field(
+        200001, description="from this update > 0 on the teacher stays as it is"
+    )
+    teacher_fixed: float = Field(
+        0.0, ge=0, le=1, description="first share of the run, 0.3 or 30%, in which the teacher stays as it starts"
+    )
     freeze_frontend: bool = Field(
         True, description="with the teacher its shared input stays too (SpidR; the original means to, but does not)"
     )
+
+    _updates = field_validator("decay_steps", "freeze_teacher_step", mode="before")(check_updates)
+    _decays = field_validator("code_decay", "decay_start", "decay_end", mode="before")(check_decay)
+
+    @field_validator("code_decay")
+    @classmethod
+    def _moving(cls, value: float | str) -> float | str:
+        if value == 1:
+            raise ValueError("codes that keep all of themselves never move; expected a number below 1")
+        return value
+
+    _share = field_validator("teacher_fixed", mode="before")(check_share)
 
 
 class Dinosr(Objective):
@@ -81,7 +114,10 @@ class Dinosr(Objective):
         self.heads = nn.ModuleList(nn.Linear(encoder.dim, config.num_codes) for _ in self.layers)
         self.teacher = Teacher(encoder)
         size = (config.num_codebooks, config.num_codes, encoder.dim)
-        self.codebooks = OnlineCodebooks(*size, decay=config.code_decay, init_std=config.code_init_std)
+        self.codebooks = OnlineCodebooks(*size, decay=math.nan, init_std=config.code_init_std)
+        self.max_update: int | None = None
+        if not isinstance(config.code_decay, str):
+            self.codebooks.decay = config.code_decay
         self.decay: float | None = None  # of the teacher in the current update, for the log
 
     @property
@@ -96,14 +132,35 @@ class Dinosr(Objective):
         """Masked frames."""
         return {"masked": batch.draws[self.context.entry]["mask"].sum().double()}
 
+    def set_max_update(self, max_update: int) -> None:
+        """What the config writes as a share of the run becomes a number."""
+        self.max_update = max_update
+        self.codebooks.decay = decay_of(self.config.code_decay, max_update, "code_decay")
+        self.schedule()
+
+    def schedule(self) -> TeacherSchedule:
+        """Of the teacher, in this run.
+
+        Raises:
+            UserError: a share of a run whose length was not told.
+        """
+        conf, max_update = self.config, self.max_update
+        return TeacherSchedule(
+            start=decay_of(conf.decay_start, max_update, "decay_start"),
+            end=decay_of(conf.decay_end, max_update, "decay_end"),
+            num_updates=updates_of(conf.decay_steps, max_update, "decay_steps"),
+            is_exponential=conf.decay_schedule == "exponential",
+            fixed_updates=fixed_updates(conf.teacher_fixed, max_update),
+            frozen_from=self.frozen_from(),
+        )
+
+    def frozen_from(self) -> int:
+        """The update from which on the teacher does not move any more."""
+        return updates_of(self.config.freeze_teacher_step, self.max_update, "freeze_teacher_step")
+
     def teacher_decay(self, update: int) -> float:
-        """Share of the teacher that stays in `update` (1-based); 1: it is frozen."""
-        conf = self.config
-        if update >= conf.freeze_teacher_step:
-            return 1.0
-        if conf.decay_schedule == "exponential":
-            return exponential_decay(update, start=conf.decay_start, num_updates=conf.decay_steps)
-        return linear_decay(update, start=conf.decay_start, end=conf.decay_end, num_updates=conf.decay_steps)
+        """Share of the teacher that stays in `update` (1-based); 1: it does not move."""
+        return self.schedule().decay(update)
 
     def forward(self, batch: Batch) -> Loss:
         """Let the teacher see all and name the codes; hide, encode and predict them."""
@@ -115,7 +172,7 @@ class Dinosr(Objective):
         x = torch.where(mask[..., None], self.mask_embedding.to(inputs.dtype), inputs)
         reads_last = self.config.head_input == "last"
         encoded = self.encoder(x, frames.lengths, layers=None if reads_last else self.layers, branch="feed_forward")
-        figures = _Figures(mask)
+        figures = CodeFigures(mask)
         losses = []
         for number, (layer, target, head) in enumerate(zip(self.layers, targets, self.heads, strict=True)):
             codes = self.codebooks.assign(number, target)
@@ -193,7 +250,7 @@ class Dinosr(Objective):
 
     def frozen_parameters(self, update: int) -> Iterable[nn.Parameter]:
         """The frontend, once the teacher is frozen: else its input would go on changing."""
-        frozen = self.config.freeze_frontend and update >= self.config.freeze_teacher_step
+        frozen = self.config.freeze_frontend and update >= self.frozen_from()
         return self.frontend.parameters() if frozen else ()
 
     def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
@@ -234,38 +291,3 @@ class Dinosr(Objective):
                 f"{LOWEST_LOSS_SHARE * math.log(num_codes):.2f} ({num_codes} codes); {CURES}"
             )
         return warnings
-
-
-class _Figures:
-    """Adds up the figures of the codebooks of one micro-batch; perplexities are of its masked frames."""
-
-    def __init__(self, mask: Tensor) -> None:
-        self.mask = mask
-        self.num_masked = mask.sum()
-        self.sums: dict[str, list[Tensor]] = {}
-
-    @torch.no_grad()
-    def add(self, layer: int, codes: Tensor, code_counts: Tensor, logits: Tensor) -> None:
-        """One codebook: (batch, frames) codes, (codes,) masked frames of each, (batch, frames, codes) logits."""
-        some = self.num_masked.clamp(min=1)
-        shares = code_counts / some
-        predicted = (logits.softmax(-1) * self.mask[..., None]).sum((0, 1)) / some
-        figures = {
-            "masked_accuracy": ((logits.argmax(-1) == codes) & self.mask).sum(),
-            "code_perplexity": perplexity(shares),
-            f"code_perplexity_layer{layer}": perplexity(shares),
-            "prediction_perplexity": perplexity(predicted),
-            "codes_used": (code_counts > 0).sum(),
-            f"codes_used_layer{layer}": (code_counts > 0).sum(),
-            "top_code_share": shares.max(),
-        }
-        for name, value in figures.items():
-            self.sums.setdefault(name, []).append(value.float())
-
-    def stats(self) -> dict[str, Ratio]:
-        """Means over the codebooks."""
-        means = {name: torch.stack(values).mean() for name, values in self.sums.items()}
-        one = torch.ones_like(means["code_perplexity"])
-        stats = {name: Ratio(mean, one) for name, mean in means.items()}
-        stats["masked_accuracy"] = Ratio(means["masked_accuracy"], self.num_masked)
-        return stats
