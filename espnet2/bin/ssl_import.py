@@ -18,9 +18,10 @@ def main() -> None:
     arguments = parser.parse_args()
     card = import_model(arguments.path, arguments.origin, arguments.output)
     print(f"{arguments.output}: the largest difference is {card['largest_difference']:.2g}, see {CARD} there")
-    for key, what in (("weights_left_out", "left out"), ("weights_new_and_random", "not in the file, drawn anew")):
-        if card[key]:
-            print(f"{what}: {', '.join(card[key])}")
+    left_out, new = card["weights_left_out"], card["weights_new_and_random"]
+    for names, what in ((left_out, "left out"), (new, "not in the file, drawn anew")):
+        if names:
+            print(f"{what}: {', '.join(names)}")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ class _Picker:
         if options.projected_dim:
             self.to_fit.append(frames.numpy()[sampled_frames(utt_id, len(frames), plan.keep_to_fit, seed + 1)])
         smooth = moving_mean(frames, options.smooth_frames).numpy()
-        return smooth[sampled_frames(utt_id, len(smooth), plan.keep, seed)]
+        sampled: np.ndarray = smooth[sampled_frames(utt_id, len(smooth), plan.keep, seed)]
+        return sampled
 
 
 def _frames(

@@ -4,15 +4,26 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypedDict
 
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.files import hash_value, require_json, write_json
+from espnet2.utils.json_record import record_fault
 
 DESCRIPTION = """\
 Measure how many updates of a training fit into a number of minutes, by a short trial on a quiet machine.
 The file keeps what was measured: asked again for the same name and config, the answer is the same, so repeated and
 resumed runs train equally long. Overrides of the config follow as in ssl_train. Prints the number of updates.
 """
+
+
+class CalibrationJson(TypedDict):
+    """As much of an entry of calibration.json as decides whether it holds for this training."""
+
+    config_hash: str
+    minutes: float
+    clock: str
+    max_update: int
 
 
 def main() -> None:
@@ -41,6 +52,10 @@ def main() -> None:
     config_hash = hash_value(config.model_dump(mode="json"))
     known = require_json(options.file, "delete it, to measure again") if options.file.is_file() else {}
     entry = known.get(options.name)
+    if entry is not None:
+        fault = record_fault(entry, CalibrationJson) if isinstance(entry, dict) else f"is {str(entry)[:60]}"
+        if fault:
+            raise UserError(f"{options.file}: '{options.name}' {fault}; delete that entry, to measure again")
     if entry is None:
         from espnet2.pretrain.inputs import DataPaths
         from espnet2.pretrain.trial import time_training

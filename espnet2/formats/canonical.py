@@ -5,7 +5,7 @@ entry called `objective`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from espnet2.formats.names import POSITION
 QKV = ("query", "key", "value")
 WEIGHT_NORM = {"original0": "weight_g", "original1": "weight_v"}  # torch from 2.1 on -> before
 # Entries that others keep with more dimensions of size one, or with two of ours as one.
-WIDER = {
+WIDER: dict[str, Callable[[Tensor], Tensor]] = {
     r"encoder\.blocks\.\d+\.attention\.position\.scale": lambda value: value[None, :, None, None],
     r"encoder\.attention_position\.scale": lambda value: value[None, None, :, None, None],
     r"encoder\.blocks\.\d+\.convolution\.(gated|output)\.weight": lambda value: value[..., None],

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -25,6 +25,16 @@ class OtherSide(NamedTuple):
     states: Callable[[Tensor], States]  # (samples,) scaled as in training -> the layers it shows of one utterance
     prepare: Callable[[Tensor], Tensor]  # (samples,) as they are in the file -> scaled by the library's own rule
     scales: bool = False  # `states` scales waveforms itself, by our own rule: it takes them as they are in the file
+
+
+class DifferenceJson(TypedDict):
+    """What the card of a conversion says about how well both sides agree."""
+
+    largest_difference: float  # absolute, over all sounds and layers
+    limit: float
+    largest_difference_own_scaling: float  # where each side scales waveforms itself
+    sounds_samples: list[int]  # lengths of the sounds
+    layers_compared: list[int | str]
 
 
 def sounds(model: SSLModel) -> list[Tensor]:
@@ -62,7 +72,7 @@ def layer_norm(wav: Tensor) -> Tensor:
     return torch.nn.functional.layer_norm(wav, wav.shape)
 
 
-def largest_difference(model: SSLModel, other: OtherSide) -> dict[str, Any]:
+def largest_difference(model: SSLModel, other: OtherSide) -> DifferenceJson:
     """The largest absolute difference over all sounds and all layers that the other side shows, for the card.
 
     Args:
@@ -91,7 +101,7 @@ def largest_difference(model: SSLModel, other: OtherSide) -> dict[str, Any]:
         "limit": LIMIT,
         "largest_difference_own_scaling": worst["raw"],
         "sounds_samples": [len(wav) for wav in sounds(model)],
-        "layers_compared": [*sorted(layer for layer in layers if layer != "last"), "last"],
+        "layers_compared": [*sorted(layer for layer in layers if isinstance(layer, int)), "last"],
     }
 
 

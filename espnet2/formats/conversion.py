@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from espnet2.formats.base import Format
+from espnet2.formats.compare import DifferenceJson
 from espnet2.formats.forms import Source
 from espnet2.utils.errors import UserError
 
@@ -19,7 +20,37 @@ SCALING = {
 }
 
 
-def describe(source: Source, name: str, form: Format) -> dict[str, Any]:
+class ConversionJson(TypedDict):
+    """What the card of a conversion says about the model."""
+
+    model: str
+    model_hash: str  # of its weights
+    objective: str
+    format: str
+    layer_numbering: str
+    residual_convention: str
+    num_layers: int
+    sample_rate: int  # Hz
+    frame_rate: float  # frames per second
+    waveform_normalisation: str
+    compared_with: str
+
+
+class ImportJson(ConversionJson, DifferenceJson):
+    """conversion.json of an imported model."""
+
+    weights_left_out: list[str]
+    weights_new_and_random: list[str]
+
+
+class ExportJson(ConversionJson, DifferenceJson):
+    """conversion.json of an exported model."""
+
+    weights_left_out: list[str]
+    training_data: dict[str, object]  # hashes of indexes and labels
+
+
+def describe(source: Source, name: str, form: Format) -> ConversionJson:
     """What a user of the converted model has to know."""
     frontend = source.model.frontend
     return {

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
 
 import yaml
 from torch import Tensor
@@ -15,12 +14,13 @@ from espnet2.formats.espnet_forward import hidden_states
 from espnet2.formats.fairseq_read import from_layout, other_side
 from espnet2.formats.incoming import Foreign, model_values
 from espnet2.formats.safe_pickle import load_foreign, only_tensors
+from espnet2.formats.settings import Settings
 from espnet2.utils.errors import UserError
 
 # Beginnings of names, by what ESPnet's encoder wraps.
 TORCHAUDIO, FAIRSEQ = "encoder.hubert_pretrain_model.", "encoder.encoder."
 # What ESPnet's TorchAudioHuBERTPretrainEncoder takes where config.yaml says nothing: HuBERT Base.
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, object] = {
     "extractor_mode": "group_norm",
     "extractor_conv_layer_config": [[512, 10, 5], *[[512, 3, 2]] * 4, *[[512, 2, 2]] * 2],
     "extractor_conv_bias": False,
@@ -34,17 +34,15 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def _from_torchaudio(
-    state: Mapping[str, Tensor], settings: dict[str, Any], config: Mapping[str, Any], file: Path
-) -> Foreign:
+def _from_torchaudio(state: Mapping[str, Tensor], settings: Settings, config: Settings) -> Foreign:
     """torchaudio's HuBERTPretrainModel: its encoder, the mask vector and the head."""
     weights, left = rename(modern_weight_norm(state), reverse(names.TORCHAUDIO_PRETRAINING))
-    scaled = bool(config.get("normalize")) or bool((config.get("collate_fn_conf") or {}).get("normalize"))
-    frontend, encoder = torchaudio.values_of(settings, file, normalize=scaled)
+    scaled = config.flag("normalize") or config.section("collate_fn_conf").flag("normalize")
+    frontend, encoder = torchaudio.values_of(settings, normalize=scaled)
     return Foreign(model_values(frontend, encoder, "hubert", weights), weights, left)
 
 
-def _fairseq_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _fairseq_settings(settings: Mapping[str, object]) -> dict[str, object]:
     """The names ESPnet's FairseqHubertPretrainEncoder gives fairseq's settings."""
     known = {
         "output_size": "encoder_embed_dim", "linear_units": "encoder_ffn_embed_dim", "num_blocks": "encoder_layers",
@@ -59,7 +57,7 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _load(path: Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+def _load(path: Path) -> tuple[Path, Settings, dict[str, Tensor]]:
     """The file with the weights, its config.yaml, and its state dict, which a whole checkpoint has below `model`."""
     file, config = _files(path)
     content = load_foreign(file)
@@ -68,7 +66,7 @@ def _load(path: Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
     return file, config, only_tensors(content, file)
 
 
-def _files(path: Path) -> tuple[Path, dict[str, Any]]:
+def _files(path: Path) -> tuple[Path, Settings]:
     """The weights, and what the config.yaml beside them says."""
     if path.is_dir():
         candidates = [
@@ -87,7 +85,7 @@ def _files(path: Path) -> tuple[Path, dict[str, Any]]:
         raise UserError(f"{config}: not plain YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict):
         raise UserError(f"{config}: expected 'key: value' lines")
-    return path, values
+    return path, Settings(values, f"{path}: config.yaml")
 
 
 class Espnet(Reader):
@@ -111,22 +109,22 @@ class Espnet(Reader):
         file, config, state = _load(path)
         if espnet_ssl1.is_ssl1(state):
             return espnet_ssl1.read(state, config, file)
-        settings = {**DEFAULTS, **(config.get("encoder_conf") or {})}
+        settings = Settings({**DEFAULTS, **config.section("encoder_conf").values}, config.where)
         if any(name.startswith(TORCHAUDIO) for name in state):
-            return _from_torchaudio(_below(state, TORCHAUDIO), settings, config, file)
+            return _from_torchaudio(_below(state, TORCHAUDIO), settings, config)
         if any(name.startswith(FAIRSEQ) for name in state):
-            task = {"normalize": bool(config.get("normalize")), "sample_rate": 16000}
-            return from_layout(_fairseq_settings(settings), task, _below(state, FAIRSEQ), file)
+            task = {"normalize": config.flag("normalize"), "sample_rate": 16000}
+            return from_layout(_fairseq_settings(settings.values), task, _below(state, FAIRSEQ), file)
         expected = f"{TORCHAUDIO}* or {FAIRSEQ}* (hubert1), or {espnet_ssl1.BLOCKS}* (ssl1)"
         raise UserError(f"{file}: no model of ESPnet's hubert1 or ssl1; expected weights named {expected}")
 
     def run(self, path: Path) -> OtherSide:
         """The model inside, in torchaudio; or a reading of ESPnet's own code on its own names."""
-        file, config, state = _load(path)
+        _, config, state = _load(path)
         if not espnet_ssl1.is_ssl1(state):
             return other_side(self.read(path), path)
-        settings = espnet_ssl1.settings_of(config, file)
-        return OtherSide(lambda wav: hidden_states(state, settings, wav), lambda wav: wav, scales=True)
+        settings = espnet_ssl1.settings_of(config)
+        return OtherSide(lambda wav: hidden_states(state, settings.values, wav), lambda wav: wav, scales=True)
 
     def recognises(self, path: Path, keys: Set[str]) -> bool:
         return {"model", "optimizers"} <= keys or any(key.startswith("encoder.") for key in keys)

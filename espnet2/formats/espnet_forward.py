@@ -6,9 +6,9 @@ so that an import is compared with something else than itself. `test/interop` co
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -59,8 +59,44 @@ class Part:
         return self.conv(x, padding=self.need("weight").size(-1) // 2, groups=x.size(1))
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What the weights alone do not say."""
+
+    encoder: str  # transformer, e_branchformer or conformer
+    num_blocks: int
+    num_heads: int
+    normalizes_before: bool  # of a transformer: norms before each half
+    is_relative: bool  # positions of Transformer-XL
+    convolves: bool  # positions are a convolution
+    strides: tuple[int, ...]  # of the frontend's convolutions
+    norm_mode: str  # of these
+    normalizes_audio: bool
+    normalizes_output: bool  # of the frontend
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> "Recipe":
+        """From the settings of `espnet_ssl1.settings_of`, which were checked by `espnet_ssl1.read`."""
+        encoder = str(settings["encoder"])
+        is_relative = settings.get("encoder_conf.pos_enc_layer_type") == "rel_pos"
+        shapes = cast(Sequence[tuple[int, int, int]], settings["frontend_conf.shapes"])
+        return cls(
+            encoder=encoder,
+            num_blocks=cast(int, settings["encoder_conf.num_blocks"]),
+            num_heads=cast(int, settings["encoder_conf.attention_heads"]),
+            normalizes_before=bool(settings["encoder_conf.normalize_before"]),
+            is_relative=is_relative,
+            convolves=not is_relative
+            and (encoder != "transformer" or settings["encoder_conf.input_layer"] is not None),
+            strides=tuple(stride for _, _, stride in shapes),
+            norm_mode=str(settings["frontend_conf.norm_mode"]),
+            normalizes_audio=bool(settings["frontend_conf.normalize_audio"]),
+            normalizes_output=bool(settings["frontend_conf.normalize_output"]),
+        )
+
+
 @torch.no_grad()
-def hidden_states(state: Mapping[str, Tensor], settings: Mapping[str, Any], wav: Tensor) -> dict[int | str, Tensor]:
+def hidden_states(state: Mapping[str, Tensor], settings: Mapping[str, object], wav: Tensor) -> dict[int | str, Tensor]:
     """What `ESPnetSSLModel.inference_encode` returns.
 
     Args:
@@ -71,41 +107,41 @@ def hidden_states(state: Mapping[str, Tensor], settings: Mapping[str, Any], wav:
     Returns:
         0: the input of the first block; l: the output of block l; "last": its output. (frames, width) each.
     """
-    conf = {key.removeprefix("encoder_conf."): value for key, value in settings.items()}
+    recipe = Recipe.of(settings)
     model = Part(state)
-    x = model.below("preencoder.linear_out").linear(_frontend(model.below("frontend"), settings, wav))
+    x = model.below("preencoder.linear_out").linear(_frontend(model.below("frontend"), recipe, wav))
     encoder = model.below("encoder")
     offsets = None
-    if conf.get("pos_enc_layer_type") == "rel_pos":
+    if recipe.is_relative:
         x, offsets = x * math.sqrt(x.size(1)), _sinusoids(*x.shape)
-    elif conf["encoder"] != "transformer" or conf["input_layer"] is not None:
+    elif recipe.convolves:
         x = _positions(encoder.below("embed.0.convs.0"), x)
     first = encoder.below("embed.1")
     x = x if first.get("weight") is None else first.norm(x, TORCH_EPS)
-    block = {"transformer": _transformer, "e_branchformer": _e_branchformer, "conformer": _conformer}[conf["encoder"]]
+    block = {"transformer": _transformer, "e_branchformer": _e_branchformer, "conformer": _conformer}[recipe.encoder]
     layers: dict[int | str, Tensor] = {0: x}
-    for number in range(conf["num_blocks"]):
-        x = block(encoder.below(f"encoders.{number}"), conf, x, offsets)
+    for number in range(recipe.num_blocks):
+        x = block(encoder.below(f"encoders.{number}"), recipe, x, offsets)
         layers[number + 1] = x
     after = encoder.below("after_norm")
     return layers | {"last": x if after.get("weight") is None else after.norm(x)}
 
 
-def _frontend(part: Part, settings: Mapping[str, Any], wav: Tensor) -> Tensor:
+def _frontend(part: Part, recipe: Recipe, wav: Tensor) -> Tensor:
     """(samples,) -> (frames, channels)."""
-    if settings["frontend_conf.normalize_audio"]:
+    if recipe.normalizes_audio:
         wav = F.layer_norm(wav, wav.shape)
     x = wav[:, None]
-    for number, (_, _, stride) in enumerate(settings["frontend_conf.shapes"]):
+    for number, stride in enumerate(recipe.strides):
         layer = part.below(f"layers.{number}")
         x, norm = layer.below("conv").conv(x, stride=stride), layer.below("layer_norm")
-        if norm.get("weight") is not None and settings["frontend_conf.norm_mode"] == "group_norm":
+        if norm.get("weight") is not None and recipe.norm_mode == "group_norm":
             weight, bias = norm.need("weight"), norm.get("bias")
             x = F.group_norm(x.T[None], len(weight), weight, bias, TORCH_EPS)[0].T
         elif norm.get("weight") is not None:
             x = norm.norm(x, TORCH_EPS)
         x = F.gelu(x)
-    return part.below("final_norm").norm(x, TORCH_EPS) if settings["frontend_conf.normalize_output"] else x
+    return part.below("final_norm").norm(x, TORCH_EPS) if recipe.normalizes_output else x
 
 
 def _positions(part: Part, x: Tensor) -> Tensor:
@@ -120,20 +156,20 @@ def _positions(part: Part, x: Tensor) -> Tensor:
     return F.gelu(positions[: len(x)])
 
 
-def _transformer(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor | None) -> Tensor:
+def _transformer(part: Part, recipe: Recipe, x: Tensor, offsets: Tensor | None) -> Tensor:
     """`transformer.encoder_layer.EncoderLayer`, norms before or after each half."""
     one, other = part.below("norm1").norm, part.below("norm2").norm
-    if conf["normalize_before"]:
-        x = x + _attention(part.below("self_attn"), conf, one(x), offsets)
+    if recipe.normalizes_before:
+        x = x + _attention(part.below("self_attn"), recipe, one(x), offsets)
         return x + _feed_forward(part.below("feed_forward"), other(x), F.relu)
-    x = one(x + _attention(part.below("self_attn"), conf, x, offsets))
+    x = one(x + _attention(part.below("self_attn"), recipe, x, offsets))
     return other(x + _feed_forward(part.below("feed_forward"), x, F.relu))
 
 
-def _e_branchformer(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor | None) -> Tensor:
+def _e_branchformer(part: Part, recipe: Recipe, x: Tensor, offsets: Tensor | None) -> Tensor:
     """`EBranchformerEncoderLayer` with both feed-forward parts."""
     x = x + 0.5 * _feed_forward(part.below("feed_forward_macaron"), part.below("norm_ff_macaron").norm(x), F.silu)
-    attended = _attention(part.below("attn"), conf, part.below("norm_mha").norm(x), offsets)
+    attended = _attention(part.below("attn"), recipe, part.below("norm_mha").norm(x), offsets)
     inner = F.gelu(part.below("cgmlp.channel_proj1.0").linear(part.below("norm_mlp").norm(x)))
     content, gate = inner.chunk(2, dim=-1)
     gate = part.below("cgmlp.csgu.conv").depthwise(part.below("cgmlp.csgu.norm").norm(gate))
@@ -143,10 +179,10 @@ def _e_branchformer(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Ten
     return part.below("norm_final").norm(x)
 
 
-def _conformer(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor | None) -> Tensor:
+def _conformer(part: Part, recipe: Recipe, x: Tensor, offsets: Tensor | None) -> Tensor:
     """`conformer.encoder_layer.EncoderLayer` in macaron style with its convolution, norms before each part."""
     x = x + 0.5 * _feed_forward(part.below("feed_forward_macaron"), part.below("norm_ff_macaron").norm(x), F.silu)
-    x = x + _attention(part.below("self_attn"), conf, part.below("norm_mha").norm(x), offsets)
+    x = x + _attention(part.below("self_attn"), recipe, part.below("norm_mha").norm(x), offsets)
     module = part.below("conv_module")
     inner = F.glu(module.below("pointwise_conv1").conv(part.below("norm_conv").norm(x)), dim=-1)
     inner, norm = module.below("depthwise_conv").depthwise(inner), module.below("norm")
@@ -157,17 +193,18 @@ def _conformer(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor |
     return part.below("norm_final").norm(x)
 
 
-def _feed_forward(part: Part, x: Tensor, activation: Any) -> Tensor:
+def _feed_forward(part: Part, x: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
     return part.below("w_2").linear(activation(part.below("w_1").linear(x)))
 
 
-def _attention(part: Part, conf: Mapping[str, Any], x: Tensor, offsets: Tensor | None) -> Tensor:
+def _attention(part: Part, recipe: Recipe, x: Tensor, offsets: Tensor | None) -> Tensor:
     """`MultiHeadedAttention`, or with offsets `RelPositionMultiHeadedAttention`: every frame sees every frame."""
-    num_frames, num_heads = len(x), conf["attention_heads"]
+    num_frames, num_heads = len(x), recipe.num_heads
 
     def heads(name: str, frames: Tensor) -> Tensor:
         """(frames, width) -> (heads, frames, width / heads)."""
-        return part.below(name).linear(frames).unflatten(-1, (num_heads, -1)).transpose(0, 1)
+        split: Tensor = part.below(name).linear(frames).unflatten(-1, (num_heads, -1))
+        return split.transpose(0, 1)
 
     query, key, value = heads("linear_q", x), heads("linear_k", x), heads("linear_v", x)
     if offsets is None:

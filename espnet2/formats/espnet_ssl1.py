@@ -3,25 +3,25 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from espnet2.formats import names
 from espnet2.formats.canonical import modern_weight_norm, rename, reverse
-from espnet2.formats.incoming import Foreign, frontend_values, model_values
+from espnet2.formats.incoming import Foreign, Values, frontend_values, model_values
+from espnet2.formats.settings import Settings
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import first_names
 
 NORM_EPS = 1e-12  # of espnet.nets.pytorch_backend.transformer.layer_norm, in the blocks and after them
 # What ESPnet's classes take where config.yaml says nothing (release 202511).
-FRONTEND: dict[str, Any] = {
+FRONTEND: dict[str, object] = {
     "shapes": [[512, 10, 5], *[[512, 3, 2]] * 4, *[[512, 2, 2]] * 2],
     "fs": 16000,
     "normalize_audio": False,
     "normalize_output": False,
 }
-_EVERY_ENCODER: dict[str, Any] = {
+_EVERY_ENCODER: dict[str, object] = {
     "output_size": 256,
     "attention_heads": 4,
     "linear_units": 2048,
@@ -32,7 +32,7 @@ _EVERY_ENCODER: dict[str, Any] = {
     "layer_drop_rate": 0.0,
     "normalize_before": True,
 }
-ENCODERS: dict[str, dict[str, Any]] = {
+ENCODERS: dict[str, dict[str, object]] = {
     "transformer": {**_EVERY_ENCODER, "pos_enc_layer_type": "abs_pos"},
     "e_branchformer": {
         **_EVERY_ENCODER, "attention_layer_type": "rel_selfattn", "pos_enc_layer_type": "rel_pos",
@@ -46,7 +46,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 ATTENTION_KEYS = {"e_branchformer": "attention_layer_type", "conformer": "selfattention_layer_type"}
 # The values with a form here; a key that is absent has one of them.
-SUPPORTED: dict[str, Sequence[Any]] = {
+SUPPORTED: dict[str, Sequence[object]] = {
     "input_size": (None,),
     "frontend": ("wav2vec_cnn",),
     "normalize": (None,),
@@ -60,7 +60,7 @@ SUPPORTED: dict[str, Sequence[Any]] = {
     "encoder_conf.positionwise_layer_type": ("linear",),
     "encoder_conf.interctc_use_conditioning": (False,),
 }
-SUPPORTED_BY_ENCODER: dict[str, dict[str, Sequence[Any]]] = {
+SUPPORTED_BY_ENCODER: dict[str, dict[str, Sequence[object]]] = {
     "transformer": {"encoder_conf.input_layer": ("wav2vec", None)},
     "e_branchformer": {
         # The branch that XEUS was trained with knows wav2vec, too: positions, and dropout after them.
@@ -88,16 +88,13 @@ def is_ssl1(state: Mapping[str, Tensor]) -> bool:
     return any(name.startswith(BLOCKS) for name in state)
 
 
-def settings_of(config: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
+def settings_of(config: Settings) -> Settings:
     """Their settings under dotted names, with ESPnet's defaults.
 
     Raises:
         UserError: a section is no mapping, or lacks what ESPnet has no default for.
     """
-    sections = {key: config.get(key) or {} for key in ("frontend_conf", "preencoder_conf", "encoder_conf")}
-    for key, section in sections.items():
-        if not isinstance(section, Mapping):
-            raise UserError(f"{where}: config.yaml: {key} is {str(section)[:80]}; expected 'key: value' lines")
+    sections = {key: config.section(key).values for key in ("frontend_conf", "preencoder_conf", "encoder_conf")}
     defaults = {"frontend_conf": FRONTEND, "encoder_conf": ENCODERS.get(str(config.get("encoder")), {})}
     settings = {key: config.get(key) for key in ("input_size", "frontend", "normalize", "preencoder", "encoder")}
     for key, section in sections.items():
@@ -106,11 +103,11 @@ def settings_of(config: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
     needed += [f"frontend_conf.{name}" for name in ("norm_mode", "bias") if settings["frontend"] == "wav2vec_cnn"]
     absent = [key for key in needed if key not in settings]
     if absent:
-        raise UserError(f"{where}: config.yaml does not say {', '.join(absent)}; ESPnet has no default for it")
-    return settings
+        raise UserError(f"{config.where} does not say {', '.join(absent)}; ESPnet has no default for it")
+    return Settings(settings, config.where)
 
 
-def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Path) -> Foreign:
+def read(state: Mapping[str, Tensor], config: Settings, where: str | Path) -> Foreign:
     """Read.
 
     Args:
@@ -120,11 +117,11 @@ def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Pa
     Raises:
         UserError: it has no form here; the message names every key of the config that stands in the way.
     """
-    settings = settings_of(config, where)
+    settings = settings_of(config)
     wrong = _without_form(settings)
     if wrong:
         raise UserError(f"{where}: this model of ESPnet's ssl1 has no form here: {'; '.join(wrong)}")
-    kind = settings["encoder"]
+    kind = settings.text("encoder")
     counters = [name for name in state if name.endswith("num_batches_tracked")]  # of batch norm: they do nothing
     state = {name: value for name, value in state.items() if name not in counters}
     weights, left = rename(modern_weight_norm(state), reverse(names.espnet_ssl1(kind)))
@@ -132,51 +129,49 @@ def read(state: Mapping[str, Tensor], config: Mapping[str, Any], where: str | Pa
     if lost:
         raise UserError(f"{where}: no form here for the weights {first_names(lost, 5)}")
     if _is_relative(settings):
-        weights |= _scaled(weights, math.sqrt(settings["encoder_conf.output_size"]))
-    position = _position(weights, where) if convolves(settings) else {"position": "none"}
+        weights |= _scaled(weights, math.sqrt(settings.number("encoder_conf.output_size")))
+    position: Values = _position(weights, where) if convolves(settings) else {"position": "none"}
     encoder = _every_encoder(settings) | position | _SPECIFIC[kind](settings)
-    return Foreign(
-        model_values(_frontend(settings, where), encoder, "hubert", weights, kind=kind), weights, left + counters
-    )
+    return Foreign(model_values(_frontend(settings), encoder, "hubert", weights, kind=kind), weights, left + counters)
 
 
-def _without_form(settings: Mapping[str, Any]) -> list[str]:
+def _without_form(settings: Settings) -> list[str]:
     """Every key in the way, with its value and what is expected."""
-    kind, wrong = str(settings["encoder"]), []
+    kind, wrong = str(settings.get("encoder")), []
     for key, values in {**SUPPORTED, **SUPPORTED_BY_ENCODER.get(kind, {})}.items():
         if settings.get(key, values[0]) not in values:
-            wrong.append(f"{key}: {settings[key]} (expected {' or '.join(map(str, values))})")
+            wrong.append(f"{key}: {settings.get(key)} (expected {' or '.join(map(str, values))})")
     if kind in ENCODERS:
         wrong += _positions_without_form(settings, kind)
-        width, given = settings["encoder_conf.output_size"], settings.get("preencoder_conf.output_size")
-        if settings["preencoder"] == "linear" and given != width:
+        width, given = settings.get("encoder_conf.output_size"), settings.get("preencoder_conf.output_size")
+        if settings.get("preencoder") == "linear" and given != width:
             wrong.append(f"preencoder_conf.output_size: {given} (expected the encoder's, {width})")
     return wrong
 
 
-def _positions_without_form(settings: Mapping[str, Any], kind: str) -> list[str]:
+def _positions_without_form(settings: Settings, kind: str) -> list[str]:
     """Convolutions whose output replaces their input, and relative positions; a bare transformer has none."""
-    position = settings["encoder_conf.pos_enc_layer_type"]
+    position = settings.get("encoder_conf.pos_enc_layer_type")
     if kind == "transformer":
-        fits = position == "conv" or settings["encoder_conf.input_layer"] is None
+        fits = position == "conv" or settings.get("encoder_conf.input_layer") is None
         return [] if fits else [f"encoder_conf.pos_enc_layer_type: {position} (expected conv)"]
     key = f"encoder_conf.{ATTENTION_KEYS[kind]}"
-    attention, relative = settings[key], settings["encoder_conf.rel_pos_type"]
+    attention, relative = settings.get(key), settings.get("encoder_conf.rel_pos_type")
     if (attention, position) == ("selfattn", "conv") or _is_relative(settings):
         return []
     combination = f"{key}: {attention} with pos_enc_layer_type: {position}, rel_pos_type: {relative}"
     return [f"{combination} (expected selfattn with conv, or rel_selfattn with rel_pos, latest)"]
 
 
-def convolves(settings: Mapping[str, Any]) -> bool:
+def convolves(settings: Settings) -> bool:
     """Whether positions are a convolution; a transformer without an input layer leaves them out."""
-    bare = settings["encoder"] == "transformer" and settings["encoder_conf.input_layer"] is None
-    return settings["encoder_conf.pos_enc_layer_type"] == "conv" and not bare
+    bare = settings.get("encoder") == "transformer" and settings.get("encoder_conf.input_layer") is None
+    return settings.get("encoder_conf.pos_enc_layer_type") == "conv" and not bare
 
 
-def _is_relative(settings: Mapping[str, Any]) -> bool:
+def _is_relative(settings: Settings) -> bool:
     """Whether attention has the relative positions of Transformer-XL."""
-    attention = settings.get(f"encoder_conf.{ATTENTION_KEYS.get(settings['encoder'], '')}")
+    attention = settings.get(f"encoder_conf.{ATTENTION_KEYS.get(settings.text('encoder'), '')}")
     position, kind = settings.get("encoder_conf.pos_enc_layer_type"), settings.get("encoder_conf.rel_pos_type")
     return (attention, position, kind) == ("rel_selfattn", "rel_pos", "latest")
 
@@ -187,40 +182,33 @@ def _scaled(weights: Mapping[str, Tensor], factor: float) -> dict[str, Tensor]:
     return {name: weights[name] * factor for name in makers if name in weights}
 
 
-def _frontend(settings: Mapping[str, Any], where: str | Path) -> dict[str, Any]:
-    conf = {
-        key.removeprefix("frontend_conf."): value for key, value in settings.items() if key.startswith("frontend_conf.")
-    }
-    shapes = conf["shapes"]
-    if not isinstance(shapes, list) or not all(_is_layer(shape) for shape in shapes) or not shapes:
-        expected = "expected [channels, kernel, stride] of each layer"
-        raise UserError(f"{where}: config.yaml: frontend_conf.shapes is {str(shapes)[:80]}; {expected}")
+def _frontend(settings: Settings) -> Values:
     return frontend_values(
-        shapes, where, norm=conf["norm_mode"].removesuffix("_norm"), bias=conf["bias"],
-        normalize=conf["normalize_audio"], projection_norm=conf["normalize_output"], sample_rate=_hertz(conf["fs"]),
+        settings.conv_layers("frontend_conf.shapes"), settings.where,
+        norm=settings.text("frontend_conf.norm_mode").removesuffix("_norm"), bias=settings.flag("frontend_conf.bias"),
+        normalize=settings.flag("frontend_conf.normalize_audio"),
+        projection_norm=settings.get("frontend_conf.normalize_output"),
+        sample_rate=_hertz(settings.get("frontend_conf.fs")),
         dropout=settings.get("preencoder_conf.dropout", 0.0), feature_grad_mult=1.0,  # gradients are not scaled there
     )  # fmt: skip
 
 
-def _is_layer(shape: Any) -> bool:
-    return isinstance(shape, list) and len(shape) == 3 and all(isinstance(size, int) and size > 0 for size in shape)
-
-
-def _hertz(rate: int | str) -> int | str:
+def _hertz(rate: object) -> object:
     """ESPnet also writes 16k; anything else is left for the config to refuse."""
     return int(float(rate[:-1]) * 1000) if isinstance(rate, str) and rate[:-1].isdigit() and rate[-1] == "k" else rate
 
 
-def _every_encoder(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _every_encoder(settings: Settings) -> Values:
     theirs = {
         "num_layers": "num_blocks", "dim": "output_size", "num_heads": "attention_heads", "ffn_dim": "linear_units",
         "dropout": "dropout_rate", "activation_dropout": "dropout_rate", "layerdrop": "layer_drop_rate",
         "attention_dropout": "attention_dropout_rate",
     }  # fmt: skip
-    return {ours: settings[f"encoder_conf.{name}"] for ours, name in theirs.items()} | {"norm_eps": NORM_EPS}
+    sizes: Values = {ours: settings.get(f"encoder_conf.{name}") for ours, name in theirs.items()}
+    return sizes | {"norm_eps": NORM_EPS}
 
 
-def _position(weights: Mapping[str, Tensor], where: str | Path) -> dict[str, Any]:
+def _position(weights: Mapping[str, Tensor], where: str | Path) -> Values:
     """Their convolution, whose sizes no config tells."""
     directions = weights.get(f"{names.POSITION}.parametrizations.weight.original1")
     if directions is None or directions.ndim != 3:
@@ -230,26 +218,26 @@ def _position(weights: Mapping[str, Tensor], where: str | Path) -> dict[str, Any
     return {"position": "conv", "position_join": "replace", **sizes}
 
 
-def _transformer(settings: Mapping[str, Any]) -> dict[str, Any]:
-    pre, bare = settings["encoder_conf.normalize_before"], settings["encoder_conf.input_layer"] is None
+def _transformer(settings: Settings) -> Values:
+    pre, bare = settings.flag("encoder_conf.normalize_before"), settings.get("encoder_conf.input_layer") is None
     outer = ("one" if bare else "both") if pre else "none"
     return {"norm": "pre" if pre else "post", "outer_norms": outer, "activation": "relu"}
 
 
-def _macaron(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _macaron(settings: Settings) -> Values:
     return {"attention_position": "relative" if _is_relative(settings) else "none", "final_norm": True}
 
 
-def _e_branchformer(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _e_branchformer(settings: Settings) -> Values:
     return _macaron(settings) | {
-        "cgmlp_dim": settings["encoder_conf.cgmlp_linear_units"],
-        "cgmlp_conv_kernel": settings["encoder_conf.cgmlp_conv_kernel"],
-        "merge_conv_kernel": settings["encoder_conf.merge_conv_kernel"],
+        "cgmlp_dim": settings.get("encoder_conf.cgmlp_linear_units"),
+        "cgmlp_conv_kernel": settings.get("encoder_conf.cgmlp_conv_kernel"),
+        "merge_conv_kernel": settings.get("encoder_conf.merge_conv_kernel"),
     }
 
 
-def _conformer(settings: Mapping[str, Any]) -> dict[str, Any]:
-    kernel = settings["encoder_conf.cnn_module_kernel"]
+def _conformer(settings: Settings) -> Values:
+    kernel = settings.get("encoder_conf.cnn_module_kernel")
     return _macaron(settings) | {"conv_kernel": kernel, "conv_norm": "batch", "conv_bias": True}
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,13 +12,16 @@ from espnet2.formats.fairseq_read import from_layout, other_side
 from espnet2.formats.forms import Source, find_form
 from espnet2.formats.incoming import Foreign
 from espnet2.formats.safe_pickle import load_foreign, only_tensors, plain
+from espnet2.formats.settings import Settings
+from espnet2.ssl.encoder.stack import StackConfig
+from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.utils.errors import UserError
 
 MODEL, DICTIONARY = "model.pt", "dict.km.txt"
 NAMES = {"data2vec": "data2vec_audio", "data2vec2": "data2vec_multi"}
 
 
-def _lacks_bias(frontend: Any, encoder: Any) -> list[str]:
+def _lacks_bias(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
     """The audio encoder of data2vec 2.0 has convolutions without bias, and writes its width as a ratio."""
     missing = ["frontend_conf: bias: true"] if frontend.bias else []
     return missing + lacks_small_kernels(frontend, encoder)
@@ -33,12 +35,12 @@ FORMS = {
 }
 
 
-def _checkpoint(layout: Layout) -> dict[str, Any]:
+def _checkpoint(layout: Layout) -> dict[str, object]:
     """The keys that fairseq's checkpoint_utils looks for; Microsoft's own two for WavLM."""
     if layout.kind == "wavlm":
         return {"cfg": layout.model | {"normalize": layout.task["normalize"]}, "model": layout.weights}
     name = NAMES.get(layout.kind, layout.kind)
-    cfg = {"_name": None, "model": {"_name": name} | layout.model, "task": layout.task}
+    cfg: dict[str, object] = {"_name": None, "model": {"_name": name} | layout.model, "task": layout.task}
     return {
         "args": None,
         "cfg": cfg | {"common": {}, "criterion": None, "optimizer": None, "lr_scheduler": None},
@@ -48,6 +50,13 @@ def _checkpoint(layout: Layout) -> dict[str, Any]:
         "extra_state": {},
         "last_optimizer_state": None,
     }
+
+
+def _model_and_task(settings: Settings) -> tuple[Settings, Settings]:
+    """Of a `cfg` they are sections; the `args` of earlier versions hold both in one."""
+    if isinstance(settings.get("model"), dict):
+        return settings.section("model"), settings.section("task")
+    return settings, settings
 
 
 class Fairseq(Reader, Writer):
@@ -84,12 +93,10 @@ class Fairseq(Reader, Writer):
         cfg = plain(content.get("cfg")) or plain(content.get("args"))
         if not isinstance(cfg, dict):
             raise UserError(f"{path}: neither cfg nor args is a mapping")
-        nested = isinstance(cfg.get("model"), dict)
-        model, task = (cfg["model"], cfg.get("task") or {}) if nested else (cfg, cfg)
+        model, task = _model_and_task(Settings(cfg, path))
         if isinstance(model.get("w2v_args"), dict):  # fine-tuned: the pre-trained model's settings lie inside
-            cfg = model["w2v_args"]
-            model, task = (cfg["model"], cfg.get("task") or {}) if isinstance(cfg.get("model"), dict) else (cfg, cfg)
-        return from_layout(model, task, only_tensors(content["model"], path), path)
+            model, task = _model_and_task(model.section("w2v_args"))
+        return from_layout(model.values, task.values, only_tensors(content["model"], path), path)
 
     def run(self, path: Path) -> OtherSide:
         """The file as it is read back; fairseq itself does not install on current Python."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +9,8 @@ from torch import Tensor
 from espnet2.formats import names
 from espnet2.formats.canonical import old_weight_norm, rename
 from espnet2.formats.forms import Source, conv_layers, is_pre_norm
+from espnet2.ssl.encoder.stack import StackConfig
+from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.objective.hubert import HubertConfig
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 
@@ -22,20 +23,20 @@ class Layout:
     """What goes into a file."""
 
     kind: str  # hubert, wav2vec2, wavlm, data2vec, data2vec2
-    task: dict[str, Any]
-    model: dict[str, Any]
+    task: dict[str, object]
+    model: dict[str, object]
     weights: dict[str, Tensor]
     left_out: list[str]
     symbols: list[str]  # of the labels; none where there are no labels
 
 
-def lacks_projection(frontend: Any, encoder: Any) -> list[str]:
+def lacks_projection(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
     """fairseq has no projection between equal widths."""
     same = frontend.channels == encoder.dim
     return ["frontend_conf: channels equal to encoder_conf: dim (no projection there)"] if same else []
 
 
-def lacks_small_kernels(frontend: Any, encoder: Any) -> list[str]:
+def lacks_small_kernels(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
     """A stack of positions is given by its whole width there, in at least two convolutions of at least 3 frames."""
     missing = [] if encoder.position_kernel >= 3 else [f"encoder_conf: position_kernel: {encoder.position_kernel}"]
     return missing + ([] if encoder.position_depth > 1 else ["encoder_conf: position_depth: 1"])
@@ -74,7 +75,7 @@ def to_layout(source: Source, form: str) -> Layout:
     return Layout(kind, _task_settings(source, kind), model, old_weight_norm(renamed), left, symbols)
 
 
-def _model_settings(source: Source) -> dict[str, Any]:
+def _model_settings(source: Source) -> dict[str, object]:
     """What all models of fairseq have."""
     frontend, encoder = source.frontend, source.encoder
     return {
@@ -98,7 +99,7 @@ def _model_settings(source: Source) -> dict[str, Any]:
     }
 
 
-def _quantizer_settings(source: Source) -> dict[str, Any]:
+def _quantizer_settings(source: Source) -> dict[str, object]:
     """Of wav2vec 2.0; another method's encoder has no quantizer."""
     conf = source.conf
     if source.objective != "wav2vec2":
@@ -111,10 +112,10 @@ def _quantizer_settings(source: Source) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _task_settings(source: Source, kind: str) -> dict[str, Any]:
+def _task_settings(source: Source, kind: str) -> dict[str, object]:
     """How waveforms and labels are read."""
     frontend = source.frontend
-    task = {"sample_rate": frontend.sample_rate, "normalize": frontend.normalize == "utterance"}
+    task: dict[str, object] = {"sample_rate": frontend.sample_rate, "normalize": frontend.normalize == "utterance"}
     if kind == "hubert":
         task |= {"_name": "hubert_pretraining", "labels": ["km"], "fine_tuning": False, "single_target": False}
         return task | {"label_rate": source.model.frontend.geometry.frame_rate}
@@ -124,8 +125,9 @@ def _task_settings(source: Source, kind: str) -> dict[str, Any]:
 def _idle_projections(source: Source, kind: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Heads that a class of fairseq has in any case: zeros where the model has none."""
     dim, features = source.encoder.dim, source.frontend.channels
+    shapes: dict[str, dict[str, tuple[int, int]]]
     shapes = {"wav2vec2": {"final_proj": (1, dim), "project_q": (1, features)}, "data2vec": {"final_proj": (dim, dim)}}
-    idle = {}
+    idle: dict[str, Tensor] = {}
     for name, shape in shapes.get(kind, {}).items():
         if f"{name}.weight" not in weights:
             idle |= {f"{name}.weight": torch.zeros(shape), f"{name}.bias": torch.zeros(shape[0])}
@@ -142,7 +144,7 @@ def _data2vec2(source: Source, weights: dict[str, Tensor]) -> Layout:
         prenet_depth=0,
     )  # fmt: skip
     renamed, left = rename(weights, table)
-    audio = {
+    audio: dict[str, object] = {
         "type": "AUDIO", "prenet_depth": 0, "extractor_mode": _model_settings(source)["extractor_mode"],
         "feature_encoder_spec": str(conv_layers(frontend)), "conv_pos_depth": encoder.position_depth,
         "conv_pos_width": encoder.position_depth * encoder.position_kernel, "conv_pos_groups": encoder.position_groups,
@@ -150,7 +152,7 @@ def _data2vec2(source: Source, weights: dict[str, Tensor]) -> Layout:
         "learned_alibi_scale": encoder.alibi_learned_scale, "learned_alibi_scale_per_head": True,
         "learned_alibi_scale_per_layer": False, "num_extra_tokens": 0, "local_grad_mult": frontend.feature_grad_mult,
     }  # fmt: skip
-    model = {
+    model: dict[str, object] = {
         "depth": encoder.num_layers, "num_heads": encoder.num_heads, "embed_dim": encoder.dim, "norm_eps": 1e-5,
         "norm_affine": True, "mlp_ratio": encoder.ffn_dim / encoder.dim, "layer_norm_first": is_pre_norm(encoder),
         "encoder_dropout": encoder.dropout, "attention_dropout": encoder.attention_dropout, "skip_ema": True,

@@ -3,13 +3,12 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 
 from espnet2.formats import find_reader, reader_names
 from espnet2.formats.compare import largest_difference
-from espnet2.formats.conversion import CARD, describe, new_folder
+from espnet2.formats.conversion import CARD, ImportJson, describe, new_folder
 from espnet2.formats.forms import Source
 from espnet2.formats.incoming import build_imported
 from espnet2.formats.safe_pickle import load_foreign
@@ -19,7 +18,7 @@ from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_file, write_json
 
 
-def import_model(path: str | Path, origin: str, output: str | Path, *, name: str | None = None) -> dict[str, Any]:
+def import_model(path: str | Path, origin: str, output: str | Path, *, name: str | None = None) -> ImportJson:
     """Make a model of ours from a foreign one: config.yaml and model.safetensors.
 
     Args:
@@ -49,13 +48,17 @@ def import_model(path: str | Path, origin: str, output: str | Path, *, name: str
         save_file({key: value.contiguous() for key, value in state.items()}, weights)
         (folder / "config.yaml").write_text(dump_config(imported.config), encoding="utf-8")
         source = Source(name or Path(output).name, imported.model, imported.config, hash_file(weights))
-        card = describe(source, origin, reader) | largest_difference(imported.model, reader.run(path))
-        card |= {"weights_left_out": sorted(foreign.left_out), "weights_new_and_random": imported.new_weights}
+        card: ImportJson = {
+            **describe(source, origin, reader),
+            **largest_difference(imported.model, reader.run(path)),
+            "weights_left_out": sorted(foreign.left_out),
+            "weights_new_and_random": imported.new_weights,
+        }
         write_json(folder / CARD, card)
     return card
 
 
-def import_foreign(path: str | Path, output: str | Path, *, name: str | None = None) -> dict[str, Any]:
+def import_foreign(path: str | Path, output: str | Path, *, name: str | None = None) -> ImportJson:
     """As `import_model`, for a file that has to say itself which toolkit it comes from.
 
     Raises:

@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from espnet2.formats.canonical import to_canonical
+from espnet2.ssl.encoder.conformer import ConformerEncoder
 from espnet2.ssl.encoder.stack import StackConfig
 from espnet2.ssl.encoder.transformer import TransformerEncoder
 from espnet2.ssl.frontend.conv import ConvFrontend
@@ -37,7 +37,7 @@ USUAL_ENCODER = {
     "final_norm": False,
 }
 USUAL_FRONTEND = {"projection_norm": True}
-Lacks = Callable[[ConvFrontend.Config, Any], list[str]]  # what a library's form of an architecture does not have
+Lacks = Callable[[ConvFrontend.Config, StackConfig], list[str]]  # what a form of an architecture does not have
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,17 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
         missing.append("encoder_conf: long_skips: true")
     missing += _unusual(encoder, USUAL_ENCODER, "encoder_conf")
     form = FORMS.get((config.encoder, encoder.position, encoder.attention_position))
-    if form not in forms:
+    if form is None or form not in forms:
         keys = f"position: {encoder.position} and attention_position: {encoder.attention_position}"
         missing.append(f"encoder: {config.encoder} with {keys}")
     elif config.frontend == "conv":
         missing += forms[form](source.frontend, encoder)
-    if missing:
+    if form is None or missing:
         raise UserError(f"{source.name}: this architecture has no form in {library}: {'; '.join(missing)}")
     return form
 
 
-def _unusual(config: Config, usual: Mapping[str, Any], section: str) -> list[str]:
+def _unusual(config: Config, usual: Mapping[str, object], section: str) -> list[str]:
     """The keys of a section that are set to what this toolkit shares with ESPnet's ssl1 only."""
     values = {key: getattr(config, key, value) for key, value in usual.items()}
     return [
@@ -126,7 +126,7 @@ def _unusual(config: Config, usual: Mapping[str, Any], section: str) -> list[str
     ]
 
 
-def nothing_lacks(frontend: ConvFrontend.Config, encoder: Any) -> list[str]:
+def nothing_lacks(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
     """For a form that holds every model of its architecture."""
     return []
 
@@ -153,13 +153,14 @@ def library(name: str, install: str) -> ModuleType:
         raise UserError(f"this needs {name} ({error}); install it: pip install '{install}'") from None
 
 
-def lacks_data2vec(frontend: Any, encoder: Any) -> list[str]:
+def lacks_data2vec(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
     """Data2VecAudioModel has LayerNorm convolutions and post-LN blocks only."""
     missing = [] if frontend.norm == "layer" else ["frontend_conf: norm: group"]
     return missing + (["encoder_conf: norm: pre"] if is_pre_norm(encoder) else [])
 
 
-def lacks_conformer(frontend: Any, encoder: Any) -> list[str]:
+def lacks_conformer(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
     """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions."""
+    assert isinstance(encoder, ConformerEncoder.Config)
     missing = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
     return missing + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])

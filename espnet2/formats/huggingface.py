@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +11,10 @@ from espnet2.formats.base import Reader, Writer
 from espnet2.formats.canonical import rename, reverse
 from espnet2.formats.compare import OtherSide, States
 from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library
-from espnet2.formats.huggingface_folder import Scaling, read_scaling, read_settings, read_state
-from espnet2.formats.incoming import Foreign, frontend_values, model_values, require
+from espnet2.formats.huggingface_folder import Scaling, conv_layers_of, read_scaling, read_settings, read_state
+from espnet2.formats.incoming import Foreign, Values, frontend_values, model_values, require
+from espnet2.formats.settings import Settings
+from espnet2.ssl.encoder.conformer import ConformerEncoder
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 from espnet2.utils.errors import UserError
 
@@ -45,11 +46,11 @@ def _table(class_name: str) -> dict[str, str]:
     return names.TRANSFORMERS_CONFORMER if "Conformer" in class_name else names.TRANSFORMERS
 
 
-def _settings(source: Source, form: str) -> dict[str, Any]:
+def _settings(source: Source, form: str) -> dict[str, object]:
     """What config.json says."""
     frontend, encoder, conf = source.frontend, source.encoder, source.conf
     channels, kernels, strides = zip(*conv_layers(frontend), strict=True)
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "hidden_size": encoder.dim,
         "num_hidden_layers": encoder.num_layers,
         "num_attention_heads": encoder.num_heads,
@@ -75,6 +76,7 @@ def _settings(source: Source, form: str) -> dict[str, Any]:
             "num_conv_pos_embeddings": encoder.position_depth, "conv_pos_kernel_size": encoder.position_kernel,
         }  # fmt: skip
     if form == "conformer":
+        assert isinstance(encoder, ConformerEncoder.Config)
         settings |= {
             "conv_depthwise_kernel_size": encoder.conv_kernel, "position_embeddings_type": "relative",
             "hidden_act": "swish", "conformer_conv_dropout": encoder.dropout,
@@ -118,16 +120,16 @@ def states_of(model: torch.nn.Module, wav: Tensor) -> States:
     """Hidden layers of a model of transformers for one utterance."""
     output = model(wav[None], output_hidden_states=True)
     # The last entry is before the final norm in some versions, after it in others: last_hidden_state is the same.
-    layers = {layer: state[0] for layer, state in enumerate(output.hidden_states[:-1])}
-    return {**layers, "last": output.last_hidden_state[0]}
+    layers: dict[int | str, Tensor] = {layer: state[0] for layer, state in enumerate(output.hidden_states[:-1])}
+    return layers | {"last": output.last_hidden_state[0]}
 
 
-def _has_layer_norm(settings: Mapping[str, object]) -> bool:
+def _has_layer_norm(settings: Settings) -> bool:
     """Of the convolutions; these models were all trained on scaled waveforms, those with a group norm on plain ones."""
-    return settings["model_type"] == "data2vec-audio" or settings.get("feat_extract_norm", "group") == "layer"
+    return settings.get("model_type") == "data2vec-audio" or settings.get("feat_extract_norm", "group") == "layer"
 
 
-def _scaling(settings: Mapping[str, object], path: Path) -> Scaling:
+def _scaling(settings: Settings, path: Path) -> Scaling:
     return read_scaling(path, normalizes=_has_layer_norm(settings))
 
 
@@ -141,22 +143,21 @@ def _notes(scaling: Scaling, path: Path) -> list[str]:
     ]
 
 
-def _values(settings: Mapping[str, Any], kind: str, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _values(settings: Settings, kind: str, path: Path) -> tuple[Values, Values]:
     """`frontend_conf` and `encoder_conf`."""
     scaling = _scaling(settings, path)
-    layers = list(zip(settings["conv_dim"], settings["conv_kernel"], settings["conv_stride"], strict=True))
     frontend = frontend_values(
-        layers, path,
-        norm="layer" if _has_layer_norm(settings) else settings.get("feat_extract_norm", "group"),
-        bias=settings.get("conv_bias", False),
+        conv_layers_of(settings), path,
+        norm="layer" if _has_layer_norm(settings) else settings.text("feat_extract_norm", "group"),
+        bias=settings.flag("conv_bias"),
         normalize=scaling.normalize,
         sample_rate=scaling.sample_rate,
     )  # fmt: skip
-    encoder = {
-        "num_layers": settings["num_hidden_layers"],
-        "dim": settings["hidden_size"],
-        "num_heads": settings["num_attention_heads"],
-        "ffn_dim": settings["intermediate_size"],
+    encoder: Values = {
+        "num_layers": settings.whole("num_hidden_layers"),
+        "dim": settings.whole("hidden_size"),
+        "num_heads": settings.whole("num_attention_heads"),
+        "ffn_dim": settings.whole("intermediate_size"),
         "position_kernel": settings.get("num_conv_pos_embeddings", 128),
         "position_groups": settings.get("num_conv_pos_embedding_groups", 16),
     }
@@ -167,7 +168,7 @@ def _values(settings: Mapping[str, Any], kind: str, path: Path) -> tuple[dict[st
         encoder |= {"position": "conv_stack", "position_depth": settings.get("num_conv_pos_embeddings", 5)}
         encoder |= {"position_kernel": settings.get("conv_pos_kernel_size", 19), "layerdrop": 0.0}
     else:
-        encoder["norm"] = "pre" if settings.get("do_stable_layer_norm", False) else "post"
+        encoder["norm"] = "pre" if settings.flag("do_stable_layer_norm") else "post"
     if kind == "wavlm":
         encoder |= {"attention_position": "gated_relative", "num_buckets": settings.get("num_buckets", 320)}
         encoder |= {"max_distance": settings.get("max_bucket_distance", 800)}
@@ -243,11 +244,11 @@ class HuggingFace(Reader, Writer):
         """
         settings = read_settings(path)
         kind = settings.get("model_type")
-        if kind not in OBJECTIVES:
+        if not isinstance(kind, str) or kind not in OBJECTIVES:
             known = ", ".join(OBJECTIVES)
             raise UserError(f"{path}/config.json: model_type {kind} has no form here; expected one of {known}")
         require(
-            settings,
+            settings.values,
             {
                 "hidden_act": "swish" if kind == "wav2vec2-conformer" else "gelu", "feat_extract_activation": "gelu",
                 "layer_norm_eps": 1e-5, "add_adapter": False, "feat_proj_layer_norm": True,
@@ -261,7 +262,7 @@ class HuggingFace(Reader, Writer):
         quantizer, left_heads = rename(heads, reverse(names.QUANTIZER) if kind == "wav2vec2" else {})
         weights |= quantizer
         if kind == "wav2vec2-conformer":
-            weights = _last_norm_joined(weights, settings["num_hidden_layers"], path)
+            weights = _last_norm_joined(weights, settings.whole("num_hidden_layers"), path)
         frontend, encoder = _values(settings, kind, path)
         values = model_values(
             frontend, encoder, OBJECTIVES[kind], weights,
@@ -284,7 +285,8 @@ class HuggingFace(Reader, Writer):
         rate = extractor.sampling_rate
 
         def scaled(wav: Tensor) -> Tensor:
-            return extractor(wav.numpy(), sampling_rate=rate, return_tensors="pt").input_values[0]
+            values: Tensor = extractor(wav.numpy(), sampling_rate=rate, return_tensors="pt").input_values[0]
+            return values
 
         return OtherSide(lambda wav: states_of(model, wav), scaled)
 

@@ -1,21 +1,22 @@
 """A folder as transformers' save_pretrained writes it in, its settings, scaling and weights out."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from torch import Tensor
 
 from espnet2.formats.canonical import modern_weight_norm
 from espnet2.formats.safe_pickle import load_foreign, only_tensors
+from espnet2.formats.settings import Settings
 from espnet2.utils.errors import UserError
+from espnet2.utils.files import require_json
 
 CONFIG = "config.json"
 # What the configuration classes of transformers 4 and 5 take for a key that config.json does not have (their documented
 # defaults, the same for wav2vec 2.0, HuBERT, WavLM, data2vec and the conformer).
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, int | list[int]] = {
     "hidden_size": 768,
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
@@ -24,8 +25,10 @@ DEFAULTS: dict[str, Any] = {
     "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
     "conv_stride": [5, 2, 2, 2, 2, 2, 2],
 }
+CONVOLUTIONS = ("conv_dim", "conv_kernel", "conv_stride")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # either may be "<name>.index.json" and several files instead
 SAMPLE_RATE = 16000  # Hz, of an extractor that does not say
+REMEDY = "expected a folder as save_pretrained writes it; fetch all files of the model"
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,29 @@ class Scaling:
     is_assumed: bool  # no file of the folder says so
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> Settings:
     """config.json, with what its class takes for missing keys.
 
     Raises:
         UserError: it is missing or damaged, or a size is none.
     """
-    settings: dict[str, Any] = {**DEFAULTS, **read_object(path / CONFIG)}
+    settings: dict[str, object] = {**DEFAULTS, **require_json(path / CONFIG, REMEDY)}
+    lengths = {}
     for name, default in DEFAULTS.items():
         values = settings[name] if isinstance(default, list) else [settings[name]]
         if not isinstance(values, list) or not values or not all(type(size) is int and size > 0 for size in values):
             raise UserError(f"{path / CONFIG}: {name}: {settings[name]!r}; expected positive numbers as {default}")
-    lengths = {name: len(settings[name]) for name in ("conv_dim", "conv_kernel", "conv_stride")}
+        if isinstance(default, list):
+            lengths[name] = len(values)
     if len(set(lengths.values())) != 1:
         raise UserError(f"{path / CONFIG}: {', '.join(f'{name} has {n} values' for name, n in lengths.items())}")
-    return settings
+    return Settings(settings, path / CONFIG)
+
+
+def conv_layers_of(settings: Settings) -> list[tuple[int, int, int]]:
+    """(channels, kernel, stride) of each convolution of `read_settings`."""
+    columns = [cast(list[int], settings.get(name)) for name in CONVOLUTIONS]
+    return list(zip(*columns, strict=True))
 
 
 def read_scaling(path: Path, *, normalizes: bool) -> Scaling:
@@ -73,9 +84,9 @@ def read_scaling(path: Path, *, normalizes: bool) -> Scaling:
 def extractor_settings(path: Path) -> dict[str, object]:
     """The settings of the feature extractor; empty where no file has them."""
     if (path / "preprocessor_config.json").is_file():
-        return read_object(path / "preprocessor_config.json")
+        return require_json(path / "preprocessor_config.json", REMEDY)
     if (path / "processor_config.json").is_file():
-        inside = read_object(path / "processor_config.json").get("feature_extractor", {})
+        inside = require_json(path / "processor_config.json", REMEDY).get("feature_extractor", {})
         return inside if isinstance(inside, dict) else {}
     return {}
 
@@ -95,7 +106,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _sharded(path: Path, index: Path) -> Iterator[tuple[str, Tensor]]:
-    weight_map = read_object(index).get("weight_map")
+    weight_map = require_json(index, REMEDY).get("weight_map")
     if (
         not isinstance(weight_map, Mapping)
         or not weight_map
@@ -112,20 +123,3 @@ def _sharded(path: Path, index: Path) -> Iterator[tuple[str, Tensor]]:
             if name not in state:
                 raise UserError(f"{path / file}: {name} is missing, which {index.name} says is there")
             yield name, state[name]
-
-
-def read_object(path: Path) -> dict[str, object]:
-    """A JSON object.
-
-    Raises:
-        UserError: there is no such file, or something else in it.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a folder as save_pretrained writes it") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return value

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +16,14 @@ from espnet2.utils.errors import UserError
 PLACEHOLDER_CLASSES = 2  # of a head that the file does not have: enough to build the model, plainly not a real one
 NEW_WEIGHTS_SEED = 0
 DEFAULT_GROUPS = 16  # of data2vec 2.0's decoder
+Values = dict[str, object]  # of a config or a section of one, as YAML has them
 
 
 @dataclass(frozen=True)
 class Foreign:
     """A model that was read from elsewhere."""
 
-    values: dict[str, Any]  # of a config: frontend, encoder and loss
+    values: Values  # of a config: frontend, encoder and loss
     weights: dict[str, Tensor]  # under canonical names, see canonical.py
     left_out: list[str] = field(default_factory=list)  # names of weights that have no place here
     notes: list[str] = field(default_factory=list)  # what was assumed: the importer says it
@@ -39,8 +39,8 @@ class Imported:
 
 
 def frontend_values(
-    layers: Sequence[Sequence[int]], where: str | Path, *, norm: str, bias: bool, normalize: bool, **keys: Any
-) -> dict[str, Any]:
+    layers: Sequence[Sequence[int]], where: str | Path, *, norm: str, bias: bool, normalize: bool, **keys: object
+) -> Values:
     """`frontend_conf` of (channels, kernel, stride) layers.
 
     Raises:
@@ -60,15 +60,15 @@ def frontend_values(
 
 
 def model_values(
-    frontend: Mapping[str, Any],
-    encoder: Mapping[str, Any],
+    frontend: Mapping[str, object],
+    encoder: Mapping[str, object],
     objective: str,
     weights: Mapping[str, Tensor],
     *,
     kind: str = "transformer",
-) -> dict[str, Any]:
+) -> Values:
     """The whole config; sizes of heads and codebooks are read from the weights (canonical names)."""
-    conf: dict[str, Any] = {}
+    conf: Values = {}
     if objective in ("hubert", "wavlm"):
         embeddings = weights.get("objective.head.label_embeddings")
         conf["num_classes"] = PLACEHOLDER_CLASSES if embeddings is None else embeddings.size(0)
@@ -81,8 +81,10 @@ def model_values(
         conf = {"num_groups": num_groups, "num_codes": num_codes // num_groups}
         conf |= {"code_dim": code_dim, "final_dim": final_dim}
     elif objective == "data2vec2":
-        conf["num_target_layers"] = min(8, encoder["num_layers"])
-        if encoder["dim"] % DEFAULT_GROUPS:
+        num_layers, dim = encoder["num_layers"], encoder["dim"]
+        assert isinstance(num_layers, int) and isinstance(dim, int), "readers give sizes as numbers"
+        conf["num_target_layers"] = min(8, num_layers)
+        if dim % DEFAULT_GROUPS:
             conf |= {"decoder_groups": 1}
     return {
         "frontend": "conv",
@@ -127,7 +129,7 @@ def _may_lack(names: Collection[str]) -> set[str]:
     return {name for name in names if name.startswith("objectives.") or name.endswith("num_batches_tracked")}
 
 
-def require(settings: Mapping[str, Any], supported: Mapping[str, Any], where: str | Path) -> None:
+def require(settings: Mapping[str, object], supported: Mapping[str, object], where: str | Path) -> None:
     """Refuse settings of a foreign model that this architecture does not have.
 
     Args:

@@ -13,6 +13,7 @@ from espnet2.formats.fairseq_read import from_layout, other_side
 from espnet2.formats.forms import Source, find_form
 from espnet2.formats.incoming import Foreign
 from espnet2.formats.safe_pickle import load_foreign, only_tensors, plain
+from espnet2.formats.settings import Settings
 from espnet2.utils.errors import UserError
 
 MODEL = "model.pt"
@@ -56,12 +57,14 @@ class S3prl(Reader, Writer):
         """
         path = path / MODEL if path.is_dir() else path
         content = load_foreign(path)
-        keys = content.keys() if isinstance(content, Mapping) else set()
-        if {"cfg", "model"} <= keys:
+        if not isinstance(content, Mapping):
+            content = {}
+        if {"cfg", "model"} <= content.keys():
             return Fairseq().read(path)
-        if not {"task_cfg", "model_cfg", "model_weight"} <= keys:
+        if not {"task_cfg", "model_cfg", "model_weight"} <= content.keys():
             raise UserError(f"{path}: no checkpoint of s3prl; expected the keys task_cfg, model_cfg and model_weight")
-        model, task = plain(content["model_cfg"]), plain(content["task_cfg"])
+        configs = Settings({key: plain(content[key]) for key in ("model_cfg", "task_cfg")}, path)
+        model, task = configs.section("model_cfg").values, configs.section("task_cfg").values
         symbols = content.get("dictionaries_symbols") or [None]
         return from_layout(model, task, only_tensors(content["model_weight"], path), path, symbols[0])
 

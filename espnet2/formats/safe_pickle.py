@@ -6,10 +6,10 @@ import pickle
 import struct
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO
 
 import torch
 from safetensors import SafetensorError
@@ -37,17 +37,18 @@ class Record:
 
     class_name = ""  # with its module, as the file names it
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.arguments, self.state = arguments, dict(options)
-        self.items: list[Any] = []
-        self.entries: dict[Any, Any] = {}
+    def __init__(self, *arguments: object, **options: object) -> None:
+        self.arguments = arguments
+        self.state: dict[str, object] = options
+        self.items: list[object] = []
+        self.entries: dict[object, object] = {}
 
-    def __new__(cls, *arguments: Any, **options: Any) -> "Record":
+    def __new__(cls, *arguments: object, **options: object) -> "Record":
         record = super().__new__(cls)
         Record.__init__(record, *arguments, **options)
         return record
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         parts = state if isinstance(state, tuple) else (state,)
         for part in parts:
             if isinstance(part, Mapping):
@@ -55,16 +56,16 @@ class Record:
             elif part is not None:
                 self.arguments = (*self.arguments, part)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         self.entries[key] = value
 
-    def append(self, value: Any) -> None:
+    def append(self, value: object) -> None:
         self.items.append(value)
 
-    def extend(self, values: Any) -> None:
+    def extend(self, values: Iterable[object]) -> None:
         self.items.extend(values)
 
-    def add(self, value: Any) -> None:
+    def add(self, value: object) -> None:
         self.items.append(value)
 
     def __hash__(self) -> int:
@@ -77,7 +78,7 @@ class Record:
 class _Unpickler(pickle.Unpickler):
     """Knows the rebuilders by name; everything else becomes a Record."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) in REBUILDERS:
             return REBUILDERS[module, name]
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
@@ -85,8 +86,8 @@ class _Unpickler(pickle.Unpickler):
         return type("Record", (Record,), {"class_name": f"{module}.{name}"})
 
 
-def _load(stream: Any, **options: Any) -> Any:
-    return _Unpickler(stream, **options).load()
+def _load(stream: IO[bytes], *, encoding: str = "ASCII") -> object:
+    return _Unpickler(stream, encoding=encoding).load()
 
 
 # What torch.load asks of a pickle module.
@@ -94,13 +95,13 @@ _RESTRICTED = SimpleNamespace(
     __name__="restricted_pickle",
     Unpickler=_Unpickler,
     load=_load,
-    loads=lambda data, **options: _load(io.BytesIO(data), **options),
+    loads=lambda data, encoding="ASCII": _load(io.BytesIO(data), encoding=encoding),
     UnpicklingError=pickle.UnpicklingError,
     PickleError=pickle.PickleError,
 )
 
 
-def load_foreign(path: str | Path) -> Any:
+def load_foreign(path: str | Path) -> object:
     """Read a file that torch.save or safetensors wrote.
 
     Returns:
@@ -118,7 +119,8 @@ def load_foreign(path: str | Path) -> Any:
         raise UserError(f"{path}: a tar file, of torch before 0.2 or no weights; load and save it with a newer torch")
     try:
         _refuse_programs(path)
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED)
+        content: object = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED)
+        return content
     except (pickle.UnpicklingError, struct.error, zipfile.BadZipFile, *DAMAGE) as error:
         raise UserError(f"{path}: cannot be read, is it whole? {_first_line(error)}") from None
 
@@ -161,7 +163,7 @@ def load_tensors(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: not a whole safetensors file: {_first_line(error)}") from None
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Configs as dicts: argparse's Namespace and OmegaConf's nodes lose their classes; other records stay."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
@@ -177,7 +179,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def only_tensors(value: Any, where: str | Path) -> dict[str, Tensor]:
+def only_tensors(value: object, where: str | Path) -> dict[str, Tensor]:
     """The entries of a state dict that are tensors.
 
     Raises:

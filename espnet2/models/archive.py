@@ -140,6 +140,7 @@ def _extract(archive: Path, root: Path) -> None:
             path = _checked(archive, member)
             if member.is_folder:
                 continue
+            assert member.stream is not None, f"{member.name} is a plain file"
             if str(path).lower() in seen or len(seen) >= MAX_MEMBERS:
                 raise UserError(
                     f"{archive}: member '{member.name}' comes twice, or as number {MAX_MEMBERS + 1}; refused"
@@ -186,7 +187,7 @@ def _open(archive: Path, allowed: int) -> Iterator[Iterator[_Member]]:
 class _Counted(io.RawIOBase):
     """A stream that gives so many bytes and no more: a header of a tar is read into memory, whatever size it claims."""
 
-    def __init__(self, stream: IO[bytes], allowed: int, archive: Path) -> None:
+    def __init__(self, stream: gzip.GzipFile, allowed: int, archive: Path) -> None:
         super().__init__()
         self.stream, self.allowed, self.archive = stream, allowed, archive
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from espnet2.models.find import find_model
 from espnet2.ssl.encoder import encoder_class
@@ -28,7 +27,7 @@ def load_training_config(path: str | Path | None, overrides: Sequence[str] = ())
     return resolve_config(adopt_architecture(values, where) if values.get("init_from") else values, where)
 
 
-def adopt_architecture(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def adopt_architecture(values: Mapping[str, object], where: str) -> dict[str, object]:
     """Fill in frontend and encoder as they are in the model that training starts from.
 
     Args:
@@ -48,7 +47,10 @@ def adopt_architecture(values: Mapping[str, Any], where: str) -> dict[str, Any]:
             continue
         cls = part_class(name).Config
         training_keys = tagged_keys(cls, Tag.HOW_TRAINED)
-        ours = dict(values.get(section) or {})
+        given = values.get(section) or {}
+        if not isinstance(given, Mapping):
+            raise UserError(f"{where}: {section}: {given}; expected a section of 'key: value' lines")
+        ours = dict(given)
         model = parse_config(cls, theirs.get(section), f"{source}: {section}").model_dump(mode="json")
         for key, value in model.items():
             if key in training_keys:  # the new config's own

@@ -203,7 +203,9 @@ def effective_rank(features: Tensor) -> float:
 def _frame_counts(num_samples: np.ndarray, geometry: FrameGeometry, other: FrameGeometry) -> np.ndarray:
     """(utterances,) frames at the rate of `geometry` that both kinds of features have."""
     change = RateChange.between(other.frame_rate, geometry.frame_rate)
-    return np.minimum(geometry.output_lengths(num_samples), change.count(other.output_lengths(num_samples)))
+    counts: np.ndarray
+    counts = np.minimum(geometry.output_lengths(num_samples), change.count(other.output_lengths(num_samples)))
+    return counts
 
 
 def _units(features: Tensor, num_clusters: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -18,12 +19,12 @@ from espnet2.pretrain.reference import (
     read_references,
     write_references,
 )
-from espnet2.pretrain.run_files import DONE_NAME, LIGHTS_NAME
+from espnet2.pretrain.run_files import DONE_NAME, LIGHTS_NAME, DoneJson, SubjectJson
 from espnet2.ssl.objective import objective_class
 from espnet2.tasks.config import SSLConfig, load_config
 from espnet2.train.history import HistoryLine, points, read_history
 from espnet2.utils.errors import UserError
-from espnet2.utils.files import require_json
+from espnet2.utils.json_record import require_record
 
 ACCURACY = re.compile(r"(^|\.)(masked|contrastive)_accuracy$")
 PROBE = "probe_pnmi"
@@ -32,6 +33,12 @@ MEASURED_DEVIATIONS = 2.0  # of a normal distribution 95 % lie within
 SMALLEST_SHARE = 0.03  # of the mean: three runs agree closely by chance, and other machines round otherwise
 ASSUMED_SHARE = 0.10  # of the mean, where it is not measured
 SIGNIFICANT = 5  # digits in the file
+
+
+class TrainedOn(TypedDict):
+    """As much of traffic_light.json as is read here."""
+
+    subject: SubjectJson
 
 
 def make_reference(experiments: Sequence[Path], corpus: str, paths: DataPaths | None = None) -> Reference:
@@ -113,13 +120,13 @@ def spread_rule(num_runs: int) -> str:
 
 def _subject(experiment: Path, paths: DataPaths | None) -> Subject:
     """What a run was trained on, from its own record or from the data."""
-    done = require_json(experiment / DONE_NAME, "the training has not ended; run its run.sh")
+    done = require_record(experiment / DONE_NAME, DoneJson, "the training has not ended; run its run.sh")
     if paths is None:
         remedy = "it was trained before traffic lights: name --train_sets, --valid_sets and --valid_labels"
-        values = require_json(experiment / LIGHTS_NAME, remedy)["subject"]
-        if values["updates"] != done["updates"]:
-            raise UserError(f"{experiment}: planned {values['updates']} updates, but ended after {done['updates']}")
-        return Subject(**values)
+        subject = require_record(experiment / LIGHTS_NAME, TrainedOn, remedy)["subject"]
+        if subject["updates"] != done["updates"]:
+            raise UserError(f"{experiment}: planned {subject['updates']} updates, but ended after {done['updates']}")
+        return Subject(**subject)
     config: SSLConfig = load_config(experiment / "config.yaml")
     return describe_subject(config, open_inputs(config, paths), done["updates"])
 

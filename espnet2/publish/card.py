@@ -1,15 +1,23 @@
 """The card of a trained model, as JSON and as a README: config, data, figures and units."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
 
 from espnet2.data.index import UNKNOWN_LANGUAGE, AudioIndex
 from espnet2.models.load import LoadedModel
 from espnet2.models.locate import HUB
+from espnet2.publish.card_json import (
+    CodeOfModel,
+    CodeState,
+    DataJson,
+    DataSetJson,
+    DescriptionJson,
+    Figures,
+    ModelJson,
+)
 from espnet2.tasks.build import count_parameters
 from espnet2.tasks.portable import without_paths
+from espnet2.utils.files import read_json
 from espnet2.utils.provenance import Code, current_code, distinct_codes, read_starts
 
 FORMAT_VERSION = 1
@@ -20,7 +28,7 @@ FIGURES = ("phone_purity", "cluster_purity", "pnmi", "bitrate", "abx", "error_ra
 HOUR_SECONDS = 3600
 
 
-def describe_model(loaded: LoadedModel) -> dict[str, Any]:
+def describe_model(loaded: LoadedModel) -> ModelJson:
     """Architecture, conventions, and how long it was trained."""
     model, config = loaded.model, loaded.config
     frontend, encoder = model.frontend, model.encoder
@@ -55,24 +63,8 @@ def _updates(weights: Path) -> int | None:
     name = weights.parent.name
     if name.startswith("update_"):
         return int(name.removeprefix("update_"))
-    done = _read_json(weights.parents[2] / "train.done") if len(weights.parents) > 2 else None
-    return done and done.get("updates")
-
-
-class CodeState(TypedDict):
-    """`Code` as a card holds it."""
-
-    version: str
-    commit: str | None
-    changes: str | None
-
-
-class CodeOfModel(TypedDict):
-    """Which code a card speaks of."""
-
-    trained_by: list[CodeState]  # from the first start to the last
-    trained_with: dict[str, str]  # library -> version, of the last start
-    packed_by: CodeState
+    done = read_json(weights.parents[2] / "train.done") if len(weights.parents) > 2 else None
+    return None if done is None else done.get("updates")
 
 
 def describe_code(loaded: LoadedModel) -> CodeOfModel:
@@ -89,13 +81,14 @@ def _code(code: Code) -> CodeState:
     return {"version": code.version, "commit": code.commit, "changes": code.changes}
 
 
-def describe_data(train_sets: Sequence[str | Path]) -> dict[str, Any]:
+def describe_data(train_sets: Sequence[str | Path]) -> DataJson:
     """Sets, hours and languages.
 
     Raises:
         UserError: a set has no index.
     """
-    sets, languages = [], set()
+    sets: list[DataSetJson] = []
+    languages: set[str] = set()
     for path in train_sets:
         index = AudioIndex.open(path)
         hours = index.total_samples / index.sample_rate / HOUR_SECONDS
@@ -104,12 +97,11 @@ def describe_data(train_sets: Sequence[str | Path]) -> dict[str, Any]:
     return {"sets": sets, "hours": round(sum(part["hours"] for part in sets), 3), "languages": sorted(languages)}
 
 
-def read_results(experiment: str | Path) -> list[dict[str, Any]]:
+def read_results(experiment: str | Path) -> list[Figures]:
     """The rows of exp/<name>/eval/*.json: part, system, layer, and the figures that are plain numbers."""
-    rows = []
+    rows: list[Figures] = []
     for path in sorted((Path(experiment) / "eval").glob("*.json")):
-        content = _read_json(path)
-        listed = content.get("rows", []) if isinstance(content, dict) else []
+        listed = (read_json(path) or {}).get("rows", [])
         for row in (row for row in listed if isinstance(row, dict)):
             figures = row | row.get("valid", {})  # some parts measure on both sets
             numbers = {key: value for key, value in figures.items() if isinstance(value, int | float) and key != "seed"}
@@ -118,14 +110,7 @@ def read_results(experiment: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def readme(card: Mapping[str, Any]) -> str:
+def readme(card: DescriptionJson) -> str:
     """The card for people; its first lines are Hugging Face's own fields."""
     licence = card["licence"] or NO_LICENCE
     head = ["---", f"license: {licence}", "library_name: espnet2-ssl", "pipeline_tag: feature-extraction"]
@@ -142,7 +127,7 @@ def readme(card: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(card: Mapping[str, Any]) -> str:
+def _summary(card: DescriptionJson) -> str:
     updates = f"{card['updates']:,} updates" if card["updates"] is not None else "an unknown number of updates"
     start = f", starting from {', '.join(card['initialised_from'])}" if card["initialised_from"] else ""
     trained = "; then ".join(Code(**code).describe() for code in card["code"]["trained_by"]) or "not known"
@@ -157,7 +142,7 @@ def _summary(card: Mapping[str, Any]) -> str:
     )
 
 
-def _data(card: Mapping[str, Any]) -> str:
+def _data(card: DescriptionJson) -> str:
     sets = [
         f"* {part['name']}: {part['utterances']:,} utterances, {part['hours']:.2f} hours"
         for part in card["data"]["sets"]
@@ -169,7 +154,7 @@ def _data(card: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _results(rows: Sequence[Mapping[str, Any]]) -> str:
+def _results(rows: Sequence[Figures]) -> str:
     figures = [name for name in FIGURES if any(name in row for row in rows)]
     if not figures:
         return "None were measured."
@@ -180,7 +165,7 @@ def _results(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _use(card: Mapping[str, Any]) -> str:
+def _use(card: DescriptionJson) -> str:
     """Three libraries."""
     rate, name = card["sample_rate"], card["name"]
     ours = f"""espnet2-ssl (layers, and units where there are any):
@@ -193,7 +178,7 @@ output = encoder(wavs, lengths, sample_rate={rate})  # output.layers[l]: (batch,
     return "\n\n".join([ours, _transformers(card), _torchaudio(card)])
 
 
-def _transformers(card: Mapping[str, Any]) -> str:
+def _transformers(card: DescriptionJson) -> str:
     problem = card["formats"].get("huggingface")
     if problem is not None:
         return f"transformers: {problem}"
@@ -207,7 +192,7 @@ hidden = AutoModel.from_pretrained(folder)(**inputs, output_hidden_states=True).
 ```"""
 
 
-def _torchaudio(card: Mapping[str, Any]) -> str:
+def _torchaudio(card: DescriptionJson) -> str:
     problem = card["formats"].get("torchaudio")
     if problem is not None:
         return f"torchaudio: {problem}"

@@ -1,19 +1,17 @@
 """A trained model in, its conversion beside a card with the measured difference out; or nothing, where they differ."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from espnet2.formats import find_writer
 from espnet2.formats.compare import largest_difference
-from espnet2.formats.conversion import CARD, describe, new_folder
+from espnet2.formats.conversion import CARD, ExportJson, describe, new_folder
 from espnet2.formats.forms import Source
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel
-from espnet2.utils.files import write_json
+from espnet2.utils.files import require_json, write_json
 
 
-def export_model(loaded: LoadedModel, target: str, output: str | Path) -> dict[str, Any]:
+def export_model(loaded: LoadedModel, target: str, output: str | Path) -> ExportJson:
     """Convert a trained model, run both sides on the same sounds, and keep the result only if they agree.
 
     Args:
@@ -30,9 +28,12 @@ def export_model(loaded: LoadedModel, target: str, output: str | Path) -> dict[s
     source, writer = as_source(loaded), find_writer(target)
     with new_folder(output) as folder:
         left_out = writer.write(source, folder)
-        figures = largest_difference(source.model, writer.run(folder))
-        card = describe(source, target, writer) | figures
-        card |= {"weights_left_out": left_out, "training_data": _data_hashes(loaded.files)}
+        card: ExportJson = {
+            **describe(source, target, writer),
+            **largest_difference(source.model, writer.run(folder)),
+            "weights_left_out": left_out,
+            "training_data": _data_hashes(loaded.files),
+        }
         write_json(folder / CARD, card)
     return card
 
@@ -42,11 +43,12 @@ def as_source(loaded: LoadedModel) -> Source:
     return Source(Path(loaded.files.name).absolute().name, loaded.model, loaded.config, loaded.hash)
 
 
-def _data_hashes(files: ModelFiles) -> dict[str, Any]:
+def _data_hashes(files: ModelFiles) -> dict[str, object]:
     """Hashes of the indexes and labels it was trained on, from its checkpoint; empty where that is gone."""
     checkpoint = files.weights.parent
     for folder in (checkpoint, checkpoint.parent / "latest"):
         file = folder / "state" / "training.json"
         if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8")).get("identity", {}).get("data", {})
+            identity = require_json(file, "export another checkpoint").get("identity", {})
+            return dict(identity.get("data", {}))
     return {}

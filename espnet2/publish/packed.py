@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
@@ -19,6 +18,7 @@ from espnet2.publish.card import (
     read_results,
     readme,
 )
+from espnet2.publish.card_json import CardJson, DescriptionJson, KMeansJson
 from espnet2.publish.pack import pack_model
 from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.portable import without_paths
@@ -65,7 +65,7 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
         folder = Path(scratch) / output.name
         folder.mkdir()
         pack_model(loaded, folder, dtype=options.dtype, with_teacher=None, max_megabytes=float("inf"))
-        card: dict[str, Any] = {
+        card: DescriptionJson = {
             "format_version": FORMAT_VERSION,
             "name": options.name or output.name,
             **describe_model(loaded),
@@ -85,8 +85,11 @@ def pack_experiment(experiment: ModelFiles, output: str | Path, options: PackOpt
         with atomic_write(folder / README) as stream:
             stream.write(readme(card))
         files = sorted(path for path in folder.rglob("*") if path.is_file())
-        card["files"] = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
-        write_json(folder / CARD, card)
+        complete: CardJson = {
+            **card,
+            "files": {path.relative_to(folder).as_posix(): hash_file(path) for path in files},
+        }
+        write_json(folder / CARD, complete)
         if output.exists():
             output.rename(Path(scratch) / "before")
         folder.rename(output)
@@ -126,7 +129,7 @@ def _own_kmeans(experiment: ModelFiles, folders: Sequence[Path]) -> dict[str, Pa
     return kmeans
 
 
-def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Sequence[Path]) -> list[dict[str, Any]]:
+def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Sequence[Path]) -> list[KMeansJson]:
     """Write the k-means into the packed folder, without paths of this machine; what the card says of them."""
     by_name = {path.resolve().name: path for path in targets}
     if len(by_name) < len({path.resolve() for path in targets}):
@@ -135,7 +138,7 @@ def _copy_kmeans(folder: Path, kmeans: dict[str, Path], targets: Sequence[Path])
             "place; give one of them another name"
         )
     chosen = {**by_name, **kmeans}
-    described = []
+    described: list[KMeansJson] = []
     for name, path in chosen.items():
         centroids, card, projection = load_kmeans(path)
         portable = KMeansCard(**without_paths(asdict(card)))

@@ -157,7 +157,7 @@ def test_files_of_nobody(tmp_path):
         with pytest.raises(UserError, match=f"no checkpoint of {origin}"):
             import_model(tmp_path / "x.pt", origin, tmp_path / "out")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match=r"no kwargs\.json: a state dict alone does not tell"):
+    with pytest.raises(UserError, match=r"kwargs\.json is missing: a state dict alone does not tell"):
         import_model(tmp_path / "folder", "torchaudio", tmp_path / "out")
     (tmp_path / "folder/config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="model_type bert has no form here; expected one of hubert"):

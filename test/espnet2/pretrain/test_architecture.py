@@ -44,6 +44,12 @@ def transformers_model(folder: Path) -> Path:
     return folder
 
 
+def test_a_section_that_is_none_is_named(tmp_path):
+    source = write_experiment(tmp_path / "exp", frontend="conv")
+    with pytest.raises(UserError, match=r"train.yaml: encoder_conf: 12; expected a section of 'key: value' lines"):
+        load_training_config(write_config(tmp_path, encoder_conf="12"), ["--init_from", str(source)])
+
+
 def test_architecture_and_weights_come_from_the_model(tmp_path):
     source = write_experiment(tmp_path / "exp", frontend="conv", encoder_conf={"norm": "pre", "dropout": 0.3}, seed=5)
     config = load_training_config(write_config(tmp_path), ["--init_from", str(source)])

@@ -38,6 +38,10 @@ def test_the_answer_is_kept(tmp_path, capsys):
     for changed in (["1"], ["0.5", "--optim_conf", "lr=0.5"], ["0.5", "--clock", "core"]):
         with pytest.raises(UserError, match="timed with another config, other minutes or another clock"):
             run_program(*words(tmp_path, paths, "--minutes", *changed))
+    for damaged, fault in ((3, "'it' is 3"), (entry | {"minutes": "1"}, "'it' has '1' as minutes"), ({}, "'it' lacks")):
+        (tmp_path / "exp/calibration.json").write_text(json.dumps({"it": damaged}))
+        with pytest.raises(UserError, match=f"calibration.json: {fault}.*; delete that entry, to measure again"):
+            run_program(*words(tmp_path, paths, "--minutes", "0.5"))
     (tmp_path / "exp/calibration.json").write_text('{"it": {')
     with pytest.raises(UserError, match=r"calibration.json:1: damaged or cut short .*: delete it, to measure again"):
         run_program(*words(tmp_path, paths, "--minutes", "0.5"))
