@@ -62,8 +62,8 @@ def normalised(model: SSLModel, wav: Tensor) -> Tensor:
 @torch.no_grad()
 def our_states(model: SSLModel, wav: Tensor) -> States:
     """Layers 0 to the top, and "last", of one utterance (samples,) scaled as in training."""
-    frames = model.frontend(wav[None], None)
-    hidden = model.encoder(frames.inputs, None, layers=range(model.encoder.num_layers + 1))
+    layers = tuple(range(model.encoder.num_layers + 1))
+    hidden, _ = model.first.encode_whole(wav[None], torch.tensor([len(wav)]), layers)  # SpeechFlow's input is its own
     return {**{layer: value[0] for layer, value in hidden.layers.items()}, "last": hidden.output[0]}
 
 

@@ -13,6 +13,7 @@ from espnet2.formats.base import Writer
 from espnet2.formats.compare import OtherSide, States, sounds
 from espnet2.formats.forms import Source, library
 from espnet2.ssl.model import SSLModel
+from espnet2.utils.errors import UserError
 
 FILE, OPSET = "model.onnx", 20
 INSTALL = "onnx onnxscript onnxruntime"
@@ -49,10 +50,18 @@ class Onnx(Writer):
 
         Returns:
             Names of weights left out: of objectives.
+
+        Raises:
+            UserError: see `Writer.write`.
         """
+        model = source.model.eval()
+        if model.first.projects_features:  # SpeechFlow: the graph has the frontend's frames alone
+            raise UserError(
+                f"{source.name}: this architecture has no form in {self.title}: frontend_conf: project: false "
+                f"(the input of the encoder is made by loss: {source.objective})"
+            )
         for name in INSTALL.split():
             library(name, INSTALL)
-        model = source.model.eval()
         shortest = model.frontend.geometry.num_samples(3)
         batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=shortest)
         example = torch.stack([sounds(model)[0]] * 2)
