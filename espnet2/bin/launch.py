@@ -12,7 +12,6 @@ starts a job again that exits with 99; torchrun ends with 1 whatever happened).
 import sys
 
 from espnet2.launch.command import parse_command
-from espnet2.launch.node import run_node_until_stopped
 from espnet2.utils.errors import run_main
 
 LAUNCHER = "espnet2.bin.launch"  # __name__ is __main__ here
@@ -25,6 +24,8 @@ def main() -> int:
         from espnet2.launch.ssh_nodes import run_on_hosts
 
         return run_on_hosts(launch.hosts, LAUNCHER, launch.shared_options, launch.command)
+    from espnet2.launch.node import run_node_until_stopped
+
     return run_node_until_stopped(launch.node, launch.command, follows_stdin=launch.follows_stdin)
 
 

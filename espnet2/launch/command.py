@@ -2,21 +2,21 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from espnet2.launch.hosts import parse_hosts
-from espnet2.launch.node import NodeOptions
 from espnet2.utils.arguments import positive_float, positive_int
 from espnet2.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from espnet2.launch.node import NodeOptions
 
 WAIT_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class LaunchCommand:
+class LaunchCommand(NamedTuple):
     """What a command line of launch asks for."""
 
-    node: NodeOptions  # this one, where there are no hosts
+    node: "NodeOptions"  # this one, where there are no hosts
     hosts: tuple[tuple[str, int], ...]  # name and number of processes, to be started by ssh; none: start here
     shared_options: list[str]  # the words that every host gets
     command: list[str]  # -m, the module and its arguments
@@ -59,6 +59,9 @@ def parse_command(words: Sequence[str], description: str | None = None) -> Launc
         raise UserError("what to run? give -m espnet2.bin.ssl_train and its arguments")
     if options.standalone and options.nnodes > 1:
         raise UserError(f"--standalone is one node, --nnodes {options.nnodes} are several; leave one of them out")
+    from espnet2.launch.hosts import parse_hosts  # these two are not needed for --help
+    from espnet2.launch.node import NodeOptions
+
     return LaunchCommand(
         node=NodeOptions(
             options.nnodes, options.nproc_per_node, options.max_restarts, options.master_port, options.wait_seconds
