@@ -59,7 +59,7 @@ def _figures(experiments: Sequence[Experiment], titles: Sequence[str]) -> Sectio
         [*(_shown(row[column]) for column in kept), judge(experiment).title]
         for row, experiment in zip(rows, experiments, strict=True)
     ]
-    shown = table(head, cells, numeric=[column for column, column in enumerate(kept) if column > 1], caption=LEGEND)
+    shown = table(head, cells, numeric=[position for position, column in enumerate(kept) if column > 1], caption=LEGEND)
     measured = {(row[VALID_SET].text, row[CLUSTERS].text) for row in rows if row[CLUSTERS].text != NONE}
     if len(measured) > 1:
         shown += remark(

@@ -1,5 +1,7 @@
 """Experiments in; rows of RESULTS.md and a page of them side by side out."""
 
+import re
+
 import pytest
 from evaluated import units_part, write_evaluated, write_part, write_training
 from tiny_units import run_program
@@ -49,6 +51,11 @@ def test_experiments_side_by_side(tmp_path):
     output = tmp_path / "compare.html"
     run_program("compare", first, second, "--output", output, "--results", tmp_path / "RESULTS.md")
     text = output.read_text(encoding="utf-8")
+    style = {name: css for css, name in re.findall(r'<th scope="col" class="(.*?)">(.*?)</th>', text)}
+    assert {name for name in ("K", "PNMI", "updates", "training") if style[name] == "number"} == {
+        "K", "PNMI", "updates", "training",
+    }  # fmt: skip
+    assert "number" not in (style["experiment"], style["valid set"], style["verdict"])
     assert str(first) in text and str(second) in text  # equal names are told apart
     assert "loss (valid)" in text and "masked accuracy (train)" in text
     assert "loss.hubert.conf.mask_span" in text and "loss.dinosr.conf.num_codes" in text
