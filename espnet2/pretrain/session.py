@@ -9,6 +9,7 @@ import torch
 
 from espnet2.data.labels.sets import UNNAMED
 from espnet2.launch.signals import StopSignals
+from espnet2.models.locate import cache_folder
 from espnet2.pretrain.initial import load_all
 from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
 from espnet2.pretrain.observers import open_observers, probe_initial
@@ -18,6 +19,7 @@ from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import build, count_parameters, with_num_classes
 from espnet2.tasks.config import SSLConfig, dump_config
 from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.compiled import keep_kernels
 from espnet2.train.data import StepPlan, TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
@@ -76,6 +78,7 @@ def train(
     observers = open_observers(config, inputs, model, max_update, output_dir, reference, ranks)
     initial, problem = probe_initial(config, model, probe, output_dir / CHECKPOINTS, ranks)
     lights = observers.lights
+    compiler = [keep_kernels(cache_folder() / "compiled")] if config.compile else []
     run = Pretraining(
         config=config,
         model=model,
@@ -90,7 +93,7 @@ def train(
         initial=initial,
         inputs=inputs,
         ranks=ranks,
-        judgements=[probe_line, *([lights.describe()] if lights else []), *([problem] if problem else [])],
+        judgements=[probe_line, *([lights.describe()] if lights else []), *([problem] if problem else []), *compiler],
         on_start=on_start,
     )
     return finish_run(run, ranks, stop)
@@ -103,7 +106,7 @@ class Pretraining(PreparedRun):
     config: SSLConfig
     inputs: Inputs
     ranks: Ranks
-    judgements: Sequence[str]  # lines about probe and traffic light
+    judgements: Sequence[str]  # lines about probe, traffic light and compiler
     on_start: Callable[[], object]
 
     def begin(self, update: int) -> None:

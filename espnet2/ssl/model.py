@@ -1,6 +1,6 @@
 """The module that the trainer trains, wraps and saves: one frontend and one encoder under all loss entries."""
 
-from collections.abc import Collection, ItemsView
+from collections.abc import Callable, Collection, ItemsView
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -27,9 +27,14 @@ class SSLModel(nn.Module):
         self.encoder = encoder
         self.objectives = nn.ModuleDict(objectives)
         self.weights = dict(weights)  # of the entries; terms have their own weights besides
+        self.compiled: Callable[[Batch], dict[str, Loss]] | None = None  # takes the place of `losses`
 
     def forward(self, batch: Batch) -> dict[str, Loss]:
         """One forward pass per loss entry; entry name -> its loss."""
+        return self.losses(batch) if self.compiled is None else self.compiled(batch)
+
+    def losses(self, batch: Batch) -> dict[str, Loss]:
+        """What `forward` returns, computed by Python."""
         return {name: objective(batch) for name, objective in self.entries()}
 
     def entries(self) -> ItemsView[str, Objective]:

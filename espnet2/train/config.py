@@ -106,7 +106,11 @@ class TrainConfig(Config):
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
         "bf16", description="of autocast on a GPU; CPUs compute in fp32", json_schema_extra=_CURVE
     )
-    compile: bool = Field(False, description="torch.compile of the encoder's blocks", json_schema_extra=_FREE)
+    compile: bool | Literal["whole"] = Field(
+        False,
+        description="torch.compile of the encoder's blocks; whole: of all from waveform to loss, as one graph",
+        json_schema_extra=_FREE,
+    )
     fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)
     num_threads: int | None = Field(
         None, gt=0, le=1024, description="of the training process; checkpoints record it", json_schema_extra=_FREE

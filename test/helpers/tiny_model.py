@@ -60,6 +60,7 @@ def tiny_config(
     conf: dict[str, Any] | None = None,
     frontend: str = "fbank",
     frontend_conf: dict[str, Any] | None = None,
+    encoder: str = "transformer",
     encoder_conf: dict[str, Any] | None = None,
 ) -> SSLConfig:
     """A resolved config of a tiny model."""
@@ -69,7 +70,7 @@ def tiny_config(
         objective_conf = parts.get("frontend_conf", {})
         frontend_conf = (frontend_conf or {}) | objective_conf if parts["frontend"] == frontend else objective_conf
         frontend = parts["frontend"]
-    encoder = parts.get("encoder", "transformer")
+    encoder = parts.get("encoder", encoder)
     return resolve_config(
         {
             "frontend": frontend,

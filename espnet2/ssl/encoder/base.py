@@ -92,6 +92,10 @@ class Encoder(nn.Module, ABC):
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, the same on all ranks, on the host."""
 
+    def scores_in_parts(self, num_frames: int) -> bool:
+        """Whether a forward pass without gradient goes through the queries of so many frames in several parts."""
+        return False
+
     def before_update(self, update: int) -> None:
         """Called before the forwards of optimizer step `update` (1-based): forget what a skipped one gathered."""
 

@@ -228,12 +228,18 @@ class BlockStack(Encoder):
         """`position` for so many frames that the biases of all pairs would not fit; None where they do, or training."""
         attention = self._first_attention()
         in_layers, num_heads = attention.position is not None, attention.num_heads
-        fits = num_heads * num_frames**2 <= LOGITS_AT_ONCE  # of one row: training's batches of short rows go as usual
+        fits = not self.scores_in_parts(num_frames)
         if fits or torch.is_grad_enabled() or (in_layers and num_prefixes) or self.attention_position is None:
             return None
         return LongPosition(
             self.attention_position, in_layers, valid, batch, num_heads, num_frames, num_prefixes, device
         )
+
+    def scores_in_parts(self, num_frames: int) -> bool:
+        """See `Encoder.scores_in_parts`. Of one row: training's batches of short rows go as usual."""
+        if self.attention_position is None:
+            return False
+        return self._first_attention().num_heads * num_frames**2 > LOGITS_AT_ONCE
 
     def _first_attention(self) -> SelfAttention:
         """Of the first block; positions and heads are the same in all."""

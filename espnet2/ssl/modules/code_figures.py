@@ -15,9 +15,11 @@ class CodeFigures:
         self.num_masked = mask.sum()
         self.sums: dict[str, list[Tensor]] = {}
 
-    @torch.no_grad()
     def add(self, layer: int, codes: Tensor, code_counts: Tensor, logits: Tensor) -> None:
-        """One codebook: (batch, frames) codes, (codes,) masked frames of each, (batch, frames, codes) logits."""
+        """One codebook: (batch, frames) codes, (codes,) masked frames of each, (batch, frames, codes) detached logits.
+
+        (Not decorated with `no_grad`: the compiler cannot wrap the method of an object that is made in the graph.)
+        """
         some = self.num_masked.clamp(min=1)
         shares = code_counts / some
         predicted = (logits.softmax(-1) * self.mask[..., None]).sum((0, 1)) / some

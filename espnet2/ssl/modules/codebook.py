@@ -72,14 +72,17 @@ class OnlineCodebooks(nn.Module):
             counts = members.sum(0)
             if self.training:
                 if self._gathered is None:
-                    self._gathered = self.sums.new_zeros(*self.sums.shape[:2], self.sums.size(2) + 1)
+                    self._gathered = self._nothing()
                 self._gathered[number, :, :-1] += members.T @ frames.float().flatten(0, 1)
                 self._gathered[number, :, -1] += counts
         return counts
 
     def forget(self) -> None:
-        """Drop what was gathered."""
-        self._gathered = None
+        """Drop what was gathered. A tensor from the first micro-batch on: compiled graphs differ by what is None."""
+        self._gathered = self._nothing()
+
+    def _nothing(self) -> Tensor:
+        return self.sums.new_zeros(*self.sums.shape[:2], self.sums.size(2) + 1)
 
     @torch.no_grad()
     def move(self) -> None:

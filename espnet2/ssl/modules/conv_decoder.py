@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.ssl.modules.lengths import zero_padding
+from espnet2.ssl.modules.noise import normal_noise
 from espnet2.ssl.modules.products import convolve_frames
 
 EVALUATION_SEED = 0  # of the noise that fills the holes of validation: the same at each of them
@@ -65,7 +66,6 @@ class ConvDecoder(nn.Module):
 
     def _noise(self, num_frames: int, like: Tensor) -> Tensor:
         """(rows, num_frames, dim) noise; drawn frame by frame, so that more padding leaves it alone."""
-        generator = None if self.training else torch.Generator(like.device).manual_seed(EVALUATION_SEED)
         shape = (num_frames, like.size(0), like.size(2))
-        noise = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+        noise = normal_noise(shape, like, seed=None if self.training else EVALUATION_SEED)
         return self.noise_std * noise.transpose(0, 1)

@@ -55,8 +55,8 @@ class FrameBatchNorm(nn.Module):
         return mean, variance
 
     def forget(self) -> None:
-        """Drop what was gathered."""
-        self.gathered = None
+        """Drop what was gathered. A tensor from the first micro-batch on: compiled graphs differ by what is None."""
+        self.gathered = torch.zeros(2 * self.weight.numel() + 1, dtype=torch.float64, device=self.weight.device)
 
     @torch.no_grad()
     def commit(self) -> None:

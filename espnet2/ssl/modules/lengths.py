@@ -13,9 +13,11 @@ def valid_frames(lengths: Tensor | None, num_frames: int) -> Tensor | None:
 
     Returns:
         (batch, num_frames) bool, or None where nothing is padded (known without a device synchronisation: from None,
-        or by looking at lengths that live on the host).
+        or by looking at lengths that live on the host; a compiled graph looks at no value).
     """
-    if lengths is None or (lengths.device.type == "cpu" and bool((lengths >= num_frames).all())):
+    if lengths is None:
+        return None
+    if not torch.compiler.is_compiling() and lengths.device.type == "cpu" and bool((lengths >= num_frames).all()):
         return None
     return torch.arange(num_frames, device=lengths.device) < lengths[:, None]
 

@@ -54,7 +54,7 @@ class ConvPositionStack(nn.Module):
 
 def gather_frames(x: Tensor, indices: Tensor) -> Tensor:
     """Frames at `indices`: (batch, frames, dim), (batch, kept) with negative = padding -> (batch, kept, dim)."""
-    return torch.take_along_dim(x, indices.clamp(min=0)[..., None], dim=1)
+    return x.gather(1, indices.clamp(min=0)[..., None].expand(-1, -1, x.size(2)))
 
 
 def frame_offsets(num_frames: int, keep: Tensor | None, device: torch.device) -> Tensor:

@@ -27,9 +27,12 @@ class GumbelQuantizer(nn.Module):
         code_dim: width of the result; each group gives an equal part.
     """
 
+    temperature: Tensor  # scalar
+
     def __init__(self, dim: int, *, num_groups: int, num_codes: int, code_dim: int) -> None:
         super().__init__()
-        self.temperature = 1.0  # of the Gumbel soft-max; the objective sets it before each update
+        # Of the Gumbel soft-max, set before each update. A tensor: a compiled graph would be made anew for each number.
+        self.register_buffer("temperature", torch.ones(()), persistent=False)
         self.projection = nn.Linear(dim, num_groups * num_codes)
         self.codes = nn.Parameter(torch.rand(num_groups, num_codes, code_dim // num_groups))  # U(0, 1), as fairseq
         nn.init.normal_(self.projection.weight)  # N(0, 1) and 0, as fairseq
@@ -46,7 +49,7 @@ class GumbelQuantizer(nn.Module):
         logits = self.score(x)
         with torch.autocast(x.device.type, enabled=False):
             if self.training:
-                choice = F.gumbel_softmax(logits, tau=self.temperature, hard=True)
+                choice = F.gumbel_softmax(logits, tau=self.temperature, hard=True)  # type: ignore[arg-type]  # a scalar
             else:
                 choice = F.one_hot(logits.argmax(-1), logits.size(-1)).float()
             vectors = torch.einsum("btgv,gvd->btgd", choice, self.codes.float()).flatten(-2)

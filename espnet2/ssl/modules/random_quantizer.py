@@ -51,11 +51,3 @@ class RandomProjectionQuantizer(nn.Module):
                 )
             ]
         return torch.stack(labels, dim=-1)
-
-
-def neighbour_frames(x: Tensor, num_frames: int, stride: int) -> Tensor:
-    """Windows of neighbours side by side: (batch, frames, dim) -> (batch, windows, num_frames * dim), in their order.
-
-    Window j holds the frames j * stride to j * stride + num_frames - 1; the last one ends at or before the last frame.
-    """
-    return x.unfold(1, num_frames, stride).transpose(2, 3).flatten(2)

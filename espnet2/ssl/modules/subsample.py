@@ -1,5 +1,6 @@
 """Fewer frames: neighbours stacked, or Conformer's two convolutions (Gulati et al., 2020, section 2)."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,9 +25,7 @@ class StackFrames(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, dim) -> (batch, frames // num_frames, dim * num_frames)."""
-        batch, frames, dim = x.shape
-        kept = frames // self.num_frames
-        return x[:, : kept * self.num_frames].reshape(batch, kept, dim * self.num_frames)
+        return x if self.num_frames == 1 else neighbour_frames(x, self.num_frames, self.num_frames)
 
 
 class ConvSubsample(nn.Module):
@@ -53,3 +52,14 @@ class ConvSubsample(nn.Module):
         """(batch, frames, dim) -> (batch, fewer frames, channels * fewer bins)."""
         x = F.relu(self.second(F.relu(self.first(x[:, None]))))  # (batch, channels, frames, bins)
         return x.transpose(1, 2).flatten(2)
+
+
+def neighbour_frames(x: Tensor, num_frames: int, stride: int) -> Tensor:
+    """Windows of neighbours side by side: (batch, frames, dim) -> (batch, windows, num_frames * dim), in their order.
+
+    Window j holds the frames j * stride to j * stride + num_frames - 1; the last one ends at or before the last frame.
+    """
+    num_windows = (x.size(1) - num_frames) // stride + 1
+    last = (num_windows - 1) * stride + 1
+    # No view of the frames: a compiled graph would be another one where a frame is left over.
+    return torch.cat([x[:, first : first + last : stride] for first in range(num_frames)], dim=-1)

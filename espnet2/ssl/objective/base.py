@@ -118,7 +118,10 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Loss:
-        """Batch to loss. Changes no persistent state and never synchronises host and device."""
+        """Batch to loss. Changes no persistent state and never synchronises host and device.
+
+        It compiles as one graph: no `if` on a tensor's value, no number that changes from update to update.
+        """
 
     def weights_loaded(self, names: Collection[str]) -> None:
         """Called once, before the first update, where `init_param` gave weights: a teacher copies its student here.
@@ -139,7 +142,8 @@ class Objective(nn.Module, ABC):
         """Called before the forward passes of update `update` (1-based), in training only, alike on all ranks.
 
         Forget what the forward passes of an earlier, perhaps skipped, update gathered; set what is a function of
-        `update` alone, such as a temperature.
+        `update` alone, such as a temperature: as a tensor on the model's device, since a compiled graph holds plain
+        numbers as constants and would be made anew for each.
         """
 
     def after_step(self, update: int) -> None:

@@ -17,7 +17,8 @@ from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import perplexity
 from espnet2.ssl.modules.lengths import fit_frames, valid_frames
 from espnet2.ssl.modules.masking import draw_start_mask
-from espnet2.ssl.modules.random_quantizer import RandomProjectionQuantizer, neighbour_frames
+from espnet2.ssl.modules.random_quantizer import RandomProjectionQuantizer
+from espnet2.ssl.modules.subsample import neighbour_frames
 from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.utils import config
 from espnet2.utils.errors import UserError
@@ -127,7 +128,8 @@ class BestRq(Objective):
 
     def _predicted(self, mask: Tensor) -> Tensor:
         """(batch, mel frames) -> (batch, frames) bool: all mel frames that an encoder frame sees are masked."""
-        return mask.unfold(1, self.windows.receptive_field_samples, self.windows.hop_samples).all(-1)
+        field, hop = self.windows.receptive_field_samples, self.windows.hop_samples
+        return neighbour_frames(mask[..., None], field, hop).all(-1)
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Encoder frames that are predicted."""

@@ -136,7 +136,7 @@ class Data2vec2(Objective):
         )
         self.teacher = Teacher(encoder)
         self.max_update: int | None = None
-        self.decay: float | None = None  # of the teacher in the current update, for the log
+        self.decay: Tensor | None = None  # scalar: of the teacher in the current update, for the log
 
     @property
     def draw(self) -> Data2vec2Draw:
@@ -195,7 +195,7 @@ class Data2vec2(Objective):
         stats["teacher_std"] = Ratio(_mean_deviation(branches, frames.lengths), one)
         stats["features_std"] = Ratio(_mean_deviation([frames.features.detach()], frames.lengths), one)
         if self.training and self.decay is not None:
-            stats["teacher_decay"] = Ratio(torch.full_like(one, self.decay), one)
+            stats["teacher_decay"] = Ratio(self.decay * one, one)
         return Loss((Term("regression", total, mask.sum()),), stats)
 
     @torch.no_grad()
@@ -220,7 +220,7 @@ class Data2vec2(Objective):
 
     def before_update(self, update: int) -> None:
         """Note the decay for the log."""
-        self.decay = self.teacher_decay(update)
+        self.decay = torch.full((), self.teacher_decay(update), device=self.decoder.output.weight.device)
 
     def after_step(self, update: int) -> None:
         """Move the teacher towards the new student."""

@@ -118,7 +118,7 @@ class Dinosr(Objective):
         self.max_update: int | None = None
         if not isinstance(config.code_decay, str):
             self.codebooks.decay = config.code_decay
-        self.decay: float | None = None  # of the teacher in the current update, for the log
+        self.decay: Tensor | None = None  # scalar: of the teacher in the current update, for the log
 
     @property
     def draw(self) -> HubertDraw:
@@ -196,7 +196,7 @@ class Dinosr(Objective):
             for name, values in {"teacher_std": branches, "target_std": targets}.items()
         }
         if self.training and self.decay is not None:
-            stats["teacher_decay"] = Ratio(torch.full_like(one, self.decay), one)
+            stats["teacher_decay"] = Ratio(self.decay * one, one)
         return stats
 
     @torch.no_grad()
@@ -239,7 +239,7 @@ class Dinosr(Objective):
     def before_update(self, update: int) -> None:
         """Forget the frames that a skipped update gathered for the codebooks."""
         self.codebooks.forget()
-        self.decay = self.teacher_decay(update)
+        self.decay = torch.full((), self.teacher_decay(update), device=self.mask_embedding.device)
 
     def after_step(self, update: int) -> None:
         """Move the teacher towards the new student, and the codes towards the frames of all micro-batches and ranks."""

@@ -15,6 +15,7 @@ from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.lengths import fit_frames
+from espnet2.ssl.modules.noise import normal_noise
 from espnet2.ssl.modules.position import gather_frames
 from espnet2.ssl.objective.base import Context, Loss, Ratio, Term
 from espnet2.ssl.objective.wav2vec2 import CURES, WATCH_FROM_UPDATE, Contrast, Wav2Vec2, Wav2Vec2Config
@@ -103,11 +104,8 @@ class W2vBert(Wav2Vec2):
         if self.config.mask_value == "learned":
             projected = self.frontend.project(features)
             return torch.where(hidden, self.mask_embedding.to(projected.dtype), projected)
-        generator = None  # the trainer seeds torch's own for each micro-batch
-        if not self.training:
-            generator = torch.Generator(features.device).manual_seed(NOISE_SEED)
         shape = (*mask.shape, features.size(2))  # of the draw: more padding does not change the noise
-        noise = NOISE_STD * torch.randn(shape, generator=generator, device=features.device, dtype=features.dtype)
+        noise = NOISE_STD * normal_noise(shape, features, seed=None if self.training else NOISE_SEED)
         noise = F.pad(noise, (0, 0, 0, num_frames - noise.size(1)))
         return self.frontend.project(torch.where(hidden, noise, features))
 

@@ -123,12 +123,13 @@ class Wav2Vec2(Objective):
     def before_update(self, update: int) -> None:
         """Set the temperature of the quantizer, a function of `update` alone."""
         conf = self.config
-        self.quantizer.temperature = temperature_at(
+        temperature = temperature_at(
             update,
             start=conf.gumbel_temperature_start,
             end=conf.gumbel_temperature_end,
             num_updates=conf.gumbel_temperature_updates,
         )
+        self.quantizer.temperature.fill_(temperature)
 
     def counts(self, batch: Batch) -> dict[str, Tensor]:
         """Masked frames, for every term: all are means per masked frame."""
@@ -177,7 +178,7 @@ class Wav2Vec2(Objective):
         """How many codes are used, softly and by the best scores; by group where there are several."""
         used = mean_distribution(F.one_hot(best_ids, self.config.num_codes).float(), valid)
         one, counts = in_use.new_ones(()), (used > 0).float().sum(-1)
-        figures = {"gumbel_temperature": torch.full_like(one, self.quantizer.temperature)}
+        figures = {"gumbel_temperature": self.quantizer.temperature * one}
         for group, suffix in enumerate(self._suffixes()):
             figures[f"soft_perplexity{suffix}"] = in_use[group]
             figures[f"code_perplexity{suffix}"] = perplexity(used)[group]

@@ -36,7 +36,7 @@ def test_perplexities_of_the_sheet():
 def test_is_the_quantizer_of_transformers(training):
     """The same noise in training, the best code in evaluation; vectors, perplexity and gradients agree."""
     quantizer = GumbelQuantizer(10, num_groups=2, num_codes=5, code_dim=6).train(training)
-    quantizer.temperature = 1.7
+    quantizer.temperature.fill_(1.7)
     other = Wav2Vec2GumbelVectorQuantizer(
         Wav2Vec2Config(conv_dim=(10,) * 7, num_codevectors_per_group=5, num_codevector_groups=2, codevector_dim=6)
     ).train(training)

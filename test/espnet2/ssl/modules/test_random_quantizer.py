@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 from vector_quantize_pytorch import RandomProjectionQuantizer as Reference
 
-from espnet2.ssl.modules.random_quantizer import RandomProjectionQuantizer, neighbour_frames
+from espnet2.ssl.modules.random_quantizer import RandomProjectionQuantizer
+from espnet2.ssl.modules.subsample import neighbour_frames
 
 
 def quantizer(dim=40, *, num_codebooks=1, seed=0, norm=False) -> RandomProjectionQuantizer:
