@@ -1,5 +1,6 @@
 """The data and labels of a training, opened and checked against each other and the model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +118,9 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
             )
     _check_kinds(model, inputs.train_labels)
     draws = {name: objective.draw for name, objective in model.entries()}
-    shortest = max(draw.min_samples() for draw in draws.values())
-    min_samples = round(config.min_seconds * rate)
     fastest = inputs.augment.max_speed if inputs.augment else 1.0
-    check_lengths(inputs.train, source_samples(max(shortest, 1), fastest), ignore_below=min_samples)
-    check_lengths(inputs.valid, max(shortest, 1), ignore_below=0)
+    check_sets(config, model, inputs.train, inputs.valid, max_speed=fastest)
+    min_samples = round(config.min_seconds * rate)
     shared = (draws, frontend.geometry, frontend.normalize, config.seed)
     lengths = inputs.train.num_samples
     if config.crop == "shortest" and fastest > 1.0:  # no row may end before its batch does, at any speed
@@ -203,6 +202,23 @@ def make_sampling(config: SSLConfig, index: JoinedIndex) -> Sampling | None:
     return Sampling(index.set_ids if sampling.by == "set" else index.lang_ids, sampling.alpha)
 
 
+def check_sets(
+    config: SSLConfig, model: SSLModel, train: JoinedIndex, valid: JoinedIndex, *, max_speed: float = 1.0
+) -> None:
+    """Refuse utterances too short for the objectives, but for those that training leaves out by `min_seconds`.
+
+    Args:
+        max_speed: largest factor by which training audio is sped up.
+
+    Raises:
+        UserError: naming the first ones.
+    """
+    shortest = max(1, *(objective.draw.min_samples() for _, objective in model.entries()))
+    left_out = round(config.min_seconds * train.sample_rate)
+    check_lengths(train, source_samples(shortest, max_speed), ignore_below=left_out)
+    check_lengths(valid, shortest, ignore_below=0)
+
+
 def check_lengths(index: JoinedIndex, min_samples: int, *, ignore_below: int) -> None:
     """Refuse utterances too short for the objective.
 
@@ -217,7 +233,8 @@ def check_lengths(index: JoinedIndex, min_samples: int, *, ignore_below: int) ->
         names = ", ".join(f"{index.utt_id(int(row))} ({length:.3f} s)" for row, length in named)
         raise UserError(
             f"{', '.join(index.names)}: {len(short)} utterances are shorter than the objective needs "
-            f"({min_samples / index.sample_rate:.3f} s): {names}; run stage 4 with a larger --min_wav_duration"
+            f"({min_samples / index.sample_rate:.3f} s): {names}; run stage 4 with --min_wav_duration "
+            f"{math.ceil(100 * min_samples / index.sample_rate) / 100:g} or more"
         )
 
 

@@ -21,6 +21,8 @@ from espnet2.tasks.config import LossEntry, SSLConfig
 from espnet2.utils.config import Config, parse_config
 from espnet2.utils.errors import UserError
 
+ANY_NUM_CLASSES = 2
+
 
 def needs_labels(config: SSLConfig) -> bool:
     """Whether any loss entry trains on labels."""
@@ -52,6 +54,16 @@ def with_num_classes(
             conf = _agreed(where, entry.conf, given)
             codebooks = (num_codebooks or {}).get(entry.labels)
             entry = entry.model_copy(update={"conf": _with_codebooks(where, conf, codebooks)})
+        loss.append(entry)
+    return config.model_copy(update={"loss": tuple(loss)})
+
+
+def without_labels(config: SSLConfig) -> SSLConfig:
+    """The config for a model that is only asked what it needs, before there are labels: any number of classes does."""
+    loss = []
+    for entry in config.loss:
+        if isinstance(entry.conf, LabelledConfig) and entry.conf.num_classes is None:
+            entry = entry.model_copy(update={"conf": _agreed(entry.name, entry.conf, ANY_NUM_CLASSES)})
         loss.append(entry)
     return config.model_copy(update={"loss": tuple(loss)})
 

@@ -56,6 +56,11 @@ def ssl1(module_recipe: Path) -> Path:
         ("ssl1.sh", "--train_set a --valid_set b --audio_format mp3", "expected wav, flac, wav.ark or flac.ark"),
         ("ssl1.sh", "--train_set a --valid_set b --skip_train 1", "takes true or false, not '1'"),
         ("hubert1.sh", "--train_set a --valid_set b", "--train_configs is required"),
+        (
+            "smoke.sh",
+            "--test_sets train_smoke",
+            "--test_sets train_smoke: it is in --train_set; name sets that are not",
+        ),
         ("smoke.sh", "--train_start_iter 2", "--train_start_iter 2 is after --train_stop_iter 1"),
         ("smoke.sh", "--train_stop_iter 2", "the lists describe iterations 0 to 1"),
     ],

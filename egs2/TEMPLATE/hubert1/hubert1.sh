@@ -31,6 +31,7 @@ case " $* " in *" --help "* | *" -h "*)
 . utils/log.sh
 . utils/parse_options.sh
 . scripts/common/checks.sh
+. scripts/common/configs.sh
 [ $# -eq 0 ] || die "unexpected argument '$1': every option is written --name value; see $0 --help"
 . ./path.sh
 . ./cmd.sh
@@ -53,6 +54,11 @@ run_ssl() {
 
 trained=$(trained_sets)
 [ "${stage}" -gt 4 ] || run_ssl 1 4
+if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ] && [ "${skip_data_prep}" != true ]; then
+    for config in $(printf '%s\n' "${configs[@]:train_start_iter:train_stop_iter-train_start_iter+1}" | sort -u); do
+        check_lengths "${config}" "${hubert_args}"
+    done
+fi
 
 for ((iteration = train_start_iter; iteration <= train_stop_iter && first_stage <= 7 && stop_stage >= 5; iteration++)); do
     kmeans=${expdir}/kmeans/$(kmeans_name "${iteration}")

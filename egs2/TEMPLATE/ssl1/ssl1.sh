@@ -34,10 +34,7 @@ case " $* " in *" --help "* | *" -h "*)
 . ./cmd.sh
 check_options
 espnet_stage_note
-
-read -ra train_sets <<< "${train_set}"
-read -ra trained <<< "$(trained_sets)"
-all_sets=("${trained[@]}" "${valid_set}")
+. scripts/common/sets.sh    # train_sets, trained, all_sets (trained and valid) and formatted_sets
 config_name=$(basename "${train_config:-none}" .yaml)
 ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(tr -d ' =/.' <<< "${ssl_args//--/_}")}
 . scripts/tokens/label_source.sh    # label_names, label_kmeans, label_dirs and labels_tag; what stages 5, 7 and 9 do with them
@@ -46,15 +43,16 @@ trap 'note_stage end "exit status $?"' EXIT
 owner=$(dirname "${dumpdir}")
 if [ -e "${owner}/path.sh" ] && ! [ "${owner}" -ef . ] && [ "${stage}" -le 4 ]; then
     log "stages 1-4: skipped: --dumpdir ${dumpdir} belongs to another recipe; its index is checked instead"
-    for dset in "${all_sets[@]}"; do scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"; done
+    for dset in "${formatted_sets[@]}"; do scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"; done
+    [ "${stop_stage}" -lt 4 ] || check_lengths "${train_config}" "${ssl_args}"
     stage=5
 fi
 
-if active "${skip_data_prep}" 1 "corpus -> data/{${train_set// /,},${valid_set}}"; then
+if active "${skip_data_prep}" 1 "corpus -> data/{${train_set// /,},${valid_set}${test_sets:+,${test_sets// /,}}}"; then
     # shellcheck disable=SC2086
     scripts/corpus/run_data.sh ${local_data_opts}
-    for dset in "${train_sets[@]}" "${valid_set}"; do
-        [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set / --valid_set"
+    for dset in "${train_sets[@]}" "${valid_set}" ${test_sets}; do
+        [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set, --valid_set or --test_sets"
         [ -e "data/${dset}/text" ] && no_text= || no_text=--no-text
         utils/validate_data_dir.sh --no-feats ${no_text} "data/${dset}"
     done
@@ -69,8 +67,8 @@ elif active "${skip_data_prep}" 2 "data/{${train_set// /,}} -> data/{${trained[*
     done
 fi
 
-if active "${skip_data_prep}" 3 "data/ -> ${dumpdir}/org/{${all_sets[*]}}: real ${audio_format} audio at ${fs}Hz"; then
-    for dset in "${all_sets[@]}"; do
+if active "${skip_data_prep}" 3 "data/ -> ${dumpdir}/org/{${formatted_sets[*]}}: real ${audio_format} audio at ${fs}Hz"; then
+    for dset in "${formatted_sets[@]}"; do
         need "data/${dset}/wav.scp" "$([[ "${dset}" == *_sp ]] && echo 2 || echo 1)"
         scripts/audio/format_wav_scp.sh --nj "${nj}" --cmd "${train_cmd}" --python "${python}" --fs "${fs}" --channel "${channel}" \
             --audio_format "${audio_format}" --max_rejected_ratio "${max_rejected_ratio}" --max_clipped_ratio "${max_clipped_ratio}" \
@@ -78,13 +76,14 @@ if active "${skip_data_prep}" 3 "data/ -> ${dumpdir}/org/{${all_sets[*]}}: real 
     done
 fi
 
-if active "${skip_data_prep}" 4 "${dumpdir}/org/ -> ${dumpdir}/{${all_sets[*]}}: ${min_wav_duration} to ${max_wav_duration} s"; then
-    for dset in "${all_sets[@]}"; do
+if active "${skip_data_prep}" 4 "${dumpdir}/org/ -> ${dumpdir}/{${formatted_sets[*]}}: ${min_wav_duration} to ${max_wav_duration} s"; then
+    for dset in "${formatted_sets[@]}"; do
         need "${dumpdir}/org/${dset}/wav.scp" 3
         scripts/audio/filter_by_duration.sh --min_wav_duration "${min_wav_duration}" --python "${python}" \
             --max_wav_duration "${max_wav_duration}" "${dumpdir}/org/${dset}" "${dumpdir}/${dset}"
         scripts/audio/build_index.sh --python "${python}" "${dumpdir}/${dset}"   # stage 5 reads it
     done
+    check_lengths "${train_config}" "${ssl_args}"    # hubert1.sh does it for all its configs
 fi
 
 if [ -n "${labels_tag}" ]; then
@@ -131,7 +130,8 @@ if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/{e
     scripts/eval/evaluate.sh --eval "${eval}" --num_clusters "${eval_num_clusters}" --seeds "${eval_seeds}" --ngpu "${ngpu}" \
         --cmd "${train_cmd}" --cuda_cmd "${cuda_cmd}" --python "${python}" --checkpoint "${inference_ssl_model}" \
         --token_type "${token_type}" --tokens "data/${lang}_token_list_${token_type}" --cleaner "${cleaner}" --g2p "${g2p}" \
-        --args "${eval_args}" --alignments "${alignment_phoneme_dir}" "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
+        --args "${eval_args}" --alignments "${alignment_phoneme_dir}" --test_sets "$(paths "${dumpdir}" "${test_sets}")" \
+        "${dumpdir}/${trained[0]}" "${dumpdir}/${valid_set}" "${ssl_exp}"
 fi
 
 packed=${ssl_exp}/packed/$(basename "${ssl_exp}")

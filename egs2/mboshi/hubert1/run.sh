@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Trains a mini HuBERT on two speakers of Mboshi, two iterations; options win over the values below: ./hubert1.sh --help
-# The unseen speaker is data/test: the README says how to evaluate on it.
+# The unseen speaker is data/test: stage 8 evaluates on it, too.
 set -euo pipefail
 
 exec ./hubert1.sh \
     --train_set train \
     --valid_set dev \
+    --test_sets test \
     --lang mdw \
     --train_configs "conf/train_hubert_mini.yaml conf/train_hubert_mini.yaml" \
     --features_km "mfcc espnet_hubert" \

@@ -6,6 +6,7 @@ set -euo pipefail
 exec ./ssl1.sh \
     --train_set train \
     --valid_set dev \
+    --test_sets test \
     --lang mdw \
     --train_config conf/train_hubert_mini.yaml \
     --pseudo_labels ../hubert1 \

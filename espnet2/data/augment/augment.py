@@ -99,6 +99,11 @@ class AugmentConfig(Config):
     noise: tuple[NoiseConfig, ...] = Field((), description="kinds of noise; each is drawn by itself")
     gain: GainConfig | None = Field(None, description="`gain: {}` is up to 6 dB up or down")
 
+    @property
+    def max_speed(self) -> float:
+        """The fastest: it needs the most audio."""
+        return max(self.speed.factors) if self.speed else 1.0
+
     @field_validator("noise", mode="before")
     @classmethod
     def _accept_one(cls, value: object) -> object:
@@ -131,7 +136,7 @@ class Augmenter:
     @property
     def max_speed(self) -> float:
         """The fastest: it needs the most audio."""
-        return max(self.config.speed.factors) if self.config.speed else 1.0
+        return self.config.max_speed
 
     def draw_speed(self, random: np.random.Generator) -> float:
         """The speed of one clip: the first of its random numbers."""

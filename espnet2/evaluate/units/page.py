@@ -13,7 +13,7 @@ PNMI = Kind("pnmi", "PNMI", "how much of the phone a unit tells, from 0 (nothing
 
 
 def units_measures(part: UnitsJson) -> list[Measure]:
-    """PNMI of every layer that was compared with phones; the layer that was chosen on train is the best."""
+    """PNMI of every layer that was compared with phones; the layer that was chosen is the best."""
     measures = []
     for row in part.get("rows", []):
         valid = row.get("valid")
@@ -53,9 +53,12 @@ def units_section(part: UnitsJson | None) -> Section:
 def _measured_on(part: UnitsJson) -> str:
     """On what the figures of the units were computed."""
     train, valid = part["train"], part["valid"]
-    chosen = ", and the layer was chosen," if "pnmi" in part["rows"][0]["valid"] else ""
+    first = part["rows"][0]
+    aligned, apart = "pnmi" in first["valid"], "pnmi" in first["train"]
+    chosen = ", and the layer was chosen," if aligned and apart else ""
+    itself = f" The layer was chosen on {valid['set']} itself, which flatters it." if aligned and not apart else ""
     return (
         f"Held-out figures: {valid['num_frames']:,} frames of {valid['num_utterances']:,} utterances of "
         f"{valid['set']}, silence included, at {part['frame_rate']:g} frames per second. Units were learned{chosen} on "
-        f"{train['num_frames']:,} frames of {train['set']}."
+        f"{train['num_frames']:,} frames of {train['set']}.{itself}"
     )

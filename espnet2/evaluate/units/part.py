@@ -74,23 +74,25 @@ def evaluate_units(request: EvaluationRequest, report: Report = lambda line: Non
 
 
 def _open_sets(request: EvaluationRequest, extractors: Sequence[FeatureExtractor]) -> tuple[Sets, list[str]]:
-    """Both sets with phones, or both without; and what there is to say about them."""
+    """Both sets with what phones they have, none where the valid set has none; and what there is to say about them."""
     train, valid = (
         align_set(name, extractors, request.frame_rate, max_frames, alignments=request.alignments, need_phones=False)
         for name, max_frames in request.limited_sets
     )
     notes = [*train.notes, *valid.notes]
-    without = [
-        missing_phones(name, request.alignments)
-        for name, aligned in zip(request.sets, (train, valid), strict=True)
-        if aligned.phones is None
-    ]
-    if without:
+    if valid.phones is None:
+        without = [request.train_set] * (train.phones is None) + [request.valid_set]
         notes.append(
-            f"{' and '.join(without)}: purity and PNMI are not computed, only what the units alone tell; "
-            "put phones.ctm into the sets, or name a folder with --alignment_phoneme_dir"
+            f"{' and '.join(missing_phones(name, request.alignments) for name in without)}: purity and PNMI are not "
+            "computed, only what the units alone tell; put phones.ctm into the sets, or name a folder with "
+            "--alignment_phoneme_dir"
         )
-        train, valid = (replace(aligned, phones=None) for aligned in (train, valid))
+        train = replace(train, phones=None)
+    elif train.phones is None:
+        notes.append(
+            f"{missing_phones(request.train_set, request.alignments)}: the layers are chosen on {request.valid_set}, "
+            "where they are measured, too, which flatters every system; phones.ctm in the train set avoids that"
+        )
     return (train, valid), notes
 
 
@@ -138,8 +140,15 @@ def _ids(codes: Tensor) -> np.ndarray:
 
 
 def _with_best(rows: Sequence[UnitRow]) -> tuple[list[UnitRow], UnitRow | None]:
-    """Choose the layer of a system on train; others keep no heat map. None where there are no phones to choose by."""
-    best = max(rows, key=lambda row: row.train.means["pnmi"]) if "pnmi" in rows[0].train.means else None
+    """Choose the layer of a system on train, or where only valid has phones there; others keep no heat map.
+
+    None where there are no phones to choose by.
+    """
+    best = None
+    if "pnmi" in rows[0].train.means:
+        best = max(rows, key=lambda row: row.train.means["pnmi"])
+    elif "pnmi" in rows[0].valid.means:
+        best = max(rows, key=lambda row: row.valid.means["pnmi"])
     return [replace(row, best=row is best, heatmap=row.heatmap if row is best else None) for row in rows], best
 
 
@@ -178,8 +187,10 @@ class Units(Part[UnitsJson]):
             dump_set = request.train_set if role == "train" else request.valid_set
             phones = find_phones(dump_set, request.alignments)
             sets[role] = [AudioIndex.open(dump_set).hash, phones.hash if phones else ""]
+        chosen = {"chosen_on": "valid"} if sets["valid"][1] and not sets["train"][1] else {}
         return {
             "rules": RULES,
+            **chosen,
             "systems": [[system.kind, system.title, system.hash] for system in request.systems],
             "sets": sets,
             "num_clusters": request.num_clusters,

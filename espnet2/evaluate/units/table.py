@@ -60,13 +60,16 @@ def markdown_table(report: UnitsJson) -> str:
     train, valid, rows = report["train"], report["valid"], best_rows(report["rows"])
     aligned = "pnmi" in rows[0]["valid"]
     figures = PHONE_FIGURES if aligned else LABEL_FIGURES
-    chosen = "layer chosen" if aligned else "last layer"
+    learned = f"{train['num_frames']:,} frames of {train['set']}"
+    where = f"learned and {'layer chosen' if aligned else 'last layer'} on {learned}"
+    if aligned and "pnmi" not in rows[0]["train"]:
+        where = f"learned on {learned}, layer chosen on {valid['set']} itself"
     seeds = len(report["seeds"])
     many = f"Mean over {seeds} seeds of k-means, ± largest less smallest." if seeds > 1 else "One seed of k-means."
     lines = [
         f"K = {report['num_clusters']}, {report['frame_rate']:g} frames per second, {valid['num_frames']:,} frames of "
-        f"{valid['num_utterances']:,} utterances of {valid['set']}, silence included; units learned and "
-        f"{chosen} on {train['num_frames']:,} frames of {train['set']}. {many}{rate_note(report)}",
+        f"{valid['num_utterances']:,} utterances of {valid['set']}, silence included; units "
+        f"{where}. {many}{rate_note(report)}",
         *[f"Note: {note}." for note in report["notes"]],
         "",
         f"| units | layer | {' | '.join(HEADS.get(figure, figure.replace('_', ' ')) for figure in figures)} |",

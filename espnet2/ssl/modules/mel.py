@@ -110,7 +110,8 @@ def _kaldi_filters(num_mels: int, fft_size: int, sample_rate: int) -> Tensor:
 
 def _hann_matrices(settings: MelSettings) -> tuple[Tensor, Tensor]:
     """(window, 2 * bins): samples of a frame to real and imaginary parts up to the Nyquist frequency; (bins, mels)."""
-    from torchaudio.functional import melscale_fbanks
+    with torch.device("cpu"):  # its modules make constants when they are imported, which a model on meta must not own
+        from torchaudio.functional import melscale_fbanks
 
     window, fft_size, rate = settings.window_samples, settings.fft_samples, settings.sample_rate
     with torch.device("cpu"):  # a model built on the meta device has real constants all the same

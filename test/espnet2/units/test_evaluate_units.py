@@ -14,6 +14,7 @@ from trained import write_empty
 from espnet2.evaluate.part import EvaluationRequest, read_part
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.figures import heat_map, measure_units, summarise
+from espnet2.evaluate.units.page import units_section
 from espnet2.evaluate.units.part import Units, evaluate_units
 from espnet2.evaluate.units.row import HeatMap
 from espnet2.evaluate.units.table import best_rows, markdown_table, parse_rows
@@ -174,6 +175,29 @@ def test_without_alignments_the_statistics_of_the_units_alone(corpus, experiment
     assert f"no phone alignments of {tmp_path}/dump/dev: purity and PNMI are not computed" in report["notes"][0]
     table = markdown_table(report)
     assert "| units | layer | bits/s |" in table and "Note: no phone alignments" in table and "last layer on" in table
+
+
+def test_phones_of_the_evaluated_set_alone_are_enough(corpus, experiment, tmp_path):
+    for name in ("train", "dev"):
+        (tmp_path / "dump" / name).mkdir(parents=True)
+        for path in (corpus / "dump" / name).iterdir():
+            if path.name != "phones.ctm" or name == "dev":
+                (tmp_path / "dump" / name / path.name).symlink_to(path)
+    request = request_of(tmp_path, [MFCC, System("model", "m", find_model(experiment))], num_clusters=4)
+    report = evaluate_units(request)
+    assert all("pnmi" not in row["train"] and 0 <= row["valid"]["pnmi"] <= 1 for row in report["rows"])
+    with_both = evaluate_units(request_of(corpus, request.systems, num_clusters=4))
+    assert [row["valid"] for row in report["rows"]] == [row["valid"] for row in with_both["rows"]]
+    layers = [row for row in report["rows"] if row["system"] == "model"]
+    (best,) = [row for row in layers if row["best"]]
+    assert best["valid"]["pnmi"] == max(row["valid"]["pnmi"] for row in layers) and "heatmap" in best
+    note = f"no phone alignments of {tmp_path}/dump/train: the layers are chosen on {tmp_path}/dump/dev, where they are"
+    assert note in report["notes"][0]
+    assert f"frames of {tmp_path}/dump/train, layer chosen on {tmp_path}/dump/dev itself" in markdown_table(report)
+    assert f"The layer was chosen on {tmp_path}/dump/dev itself" in str(units_section(report).body)
+    settings = Units().settings(request)
+    both = Units().settings(request_of(corpus, [MFCC], num_clusters=4))
+    assert settings["chosen_on"] == "valid" and "chosen_on" not in both
 
 
 def test_program_writes_json_and_table(corpus, experiment, tmp_path, capsys):

@@ -17,6 +17,12 @@ check_options() {
     [ "${feats_type}" = raw ] || die "--feats_type ${feats_type}: only 'raw' exists; features are computed in the model"
     [ -n "${train_set}" ] || die "--train_set is required: the name of a folder of data/, for example --train_set train"
     [ -n "${valid_set}" ] || die "--valid_set is required: the name of a folder of data/, for example --valid_set dev"
+    local dset further=()
+    for dset in ${test_sets}; do
+        [[ " ${train_set} " != *" ${dset} "* ]] || die "--test_sets ${dset}: it is in --train_set; name sets that are not trained on"
+        if [ "${dset}" != "${valid_set}" ]; then further+=("${dset}"); fi    # the valid set is evaluated on anyway
+    done
+    test_sets="${further[*]-}"
     case "${audio_format}" in
         wav | flac | wav.ark | flac.ark) ;;
         *) die "--audio_format ${audio_format}: expected wav, flac, wav.ark or flac.ark" ;;
@@ -65,6 +71,17 @@ trained_sets() {
     local dset out=()
     for dset in ${train_set}; do out+=("${dset}${speed_perturb_factors:+_sp}"); done
     echo "${out[*]}"
+}
+
+# check_lengths <config> [<overrides>]: stop where utterances are too short for the objective. Without a config nothing
+# is known yet: stage 7 compares then.
+# shellcheck disable=SC2154
+check_lengths() {
+    [ -n "$1" ] || return 0
+    require_config "$1" > /dev/null
+    # shellcheck disable=SC2086
+    "${python}" -m espnet2.bin.ssl_check_lengths --config "$1" --train_sets "$(paths "${dumpdir}" "$(trained_sets)")" \
+        --valid_sets "${dumpdir}/${valid_set}" ${2:-}
 }
 
 # note_stage <number> <title>: one line of ${expdir}/stages.tsv per started stage; the next line's time is its end.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A trained model and two formatted sets in, exp/<name>/eval/ and exp/<name>/report.html out; what is there is kept.
+# A trained model and formatted sets in, exp/<name>/eval/ and exp/<name>/report.html out; what is there is kept.
 # Usage: scripts/eval/evaluate.sh [options] dump/<train set> dump/<valid set> exp/<name>
 set -euo pipefail
 
@@ -7,6 +7,7 @@ eval=default      # default: minutes; full: every layer, part and task, several 
 num_clusters=100
 seeds=            # of k-means and probes; empty: 0, or 0 1 2 with --eval full
 checkpoint=latest
+test_sets=        # dump/<set> ...: further sets that the model is evaluated on, each in exp/<name>/test/<set>
 alignments=       # file or folder of phone alignments; empty: phones.ctm of the sets
 token_type=       # of stage 5: CTC probes then use its tokens instead of letters and phones,
 tokens=           # from this folder,
@@ -24,7 +25,7 @@ python=python3
 [ $# -eq 3 ] || die "Usage: $0 [options] dump/<train set> dump/<valid set> exp/<name>"
 exp=$3
 
-options=(--eval "${eval}" --num_clusters "${num_clusters}" --checkpoint "${checkpoint}" --train_set "$1" --valid_set "$2")
+options=(--eval "${eval}" --num_clusters "${num_clusters}" --checkpoint "${checkpoint}" --train_set "$1")
 [ -z "${seeds}" ] || options+=(--seeds "${seeds}")
 [ -z "${alignments}" ] || options+=(--alignments "${alignments}")
 part_options=()
@@ -43,8 +44,17 @@ if [ "${ngpu}" -gt 0 ]; then
     options+=(--device cuda)
     read -ra job <<< "${cuda_cmd} --gpu 1"
 fi
-mkdir -p "${exp}/eval"
-literal env -u OMP_NUM_THREADS "${python}" -m espnet2.bin.ssl_evaluate "${options[@]}" "${exp}"
-watched "${exp}/eval/evaluate.log" "${job[@]}" "${exp}/eval/evaluate.log" "${literal_words[@]}"
-cat "${exp}/eval/units.md"
-"${python}" -m espnet2.bin.ssl_report "${exp}"
+
+# evaluate <dump set> <folder>: <folder>/eval and report.html of the model on this set.
+evaluate() {
+    mkdir -p "$2/eval"
+    literal env -u OMP_NUM_THREADS "${python}" -m espnet2.bin.ssl_evaluate --valid_set "$1" --output "$2" "${options[@]}" "${exp}"
+    watched "$2/eval/evaluate.log" "${job[@]}" "$2/eval/evaluate.log" "${literal_words[@]}"
+    cat "$2/eval/units.md"
+    "${python}" -m espnet2.bin.ssl_report "$2"
+}
+evaluate "$2" "${exp}"
+for test_set in ${test_sets}; do
+    log "$(basename "${test_set}"), a set of --test_sets:"
+    evaluate "${test_set}" "${exp}/test/$(basename "${test_set}")"
+done
