@@ -24,7 +24,11 @@ def test_model_loads_and_gives_finite_frames(folder: Path) -> None:
     assert last.isfinite().all() and last.std() > 0.01
 
 
+# Trained on Mboshi only, whose models are not committed: the licence of its recordings is not stated.
+NOT_COMMITTED = {"online_hubert"}
+
+
 @pytest.mark.parametrize("corpus", ["mini_espeak", "festvox_ru"])
 def test_every_method_has_one(corpus: str) -> None:
     names = {folder.name.removesuffix("_mini") for folder in MODELS if folder.parents[2].name == corpus}
-    assert names >= set(objective_names())
+    assert names >= set(objective_names()) - NOT_COMMITTED

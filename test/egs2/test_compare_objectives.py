@@ -10,11 +10,13 @@ from espnet2.ssl.objective import objective_names
 from espnet2.utils.recipe import find_in_recipe
 
 SCRIPT = "egs2/TEMPLATE/ssl1/scripts/train/compare_objectives.sh"
+# Its schedule counts updates, and the comparison gives each method as many as fit into the time: name it to have it.
+NOT_BY_DEFAULT = {"online_hubert"}
 
 
 def test_every_objective_is_compared(root):
     (named,) = re.findall(r'^objectives="(.*)"$', (root / SCRIPT).read_text(), re.MULTILINE)
-    assert sorted(named.split()) == objective_names()
+    assert sorted(named.split()) == sorted(set(objective_names()) - NOT_BY_DEFAULT)
 
 
 @pytest.mark.parametrize("corpus", ["mini_espeak", "festvox_ru"])

@@ -27,7 +27,8 @@ NO_CURVE = set(
     "num_threads compile fsdp dtype max_nonfinite log_interval_updates valid_interval_updates save_interval_minutes "
     "save_interval_updates keep_nbest_models best_model_criterion probe reference".split()
 )
-HOW_TRAINED = set("dropout attention_dropout activation_dropout layerdrop feature_grad_mult".split())
+HOW_TRAINED = {"dropout", "attention_dropout", "activation_dropout", "layerdrop", "feature_grad_mult"}
+HOW_TRAINED |= {"recompute_blocks", "norm_output"}  # the same weights fit either way
 
 RUNS = (TrainConfig, SSLConfig, FinetuneConfig)
 PARTS = [frontend_class(name).Config for name in frontend_names()]

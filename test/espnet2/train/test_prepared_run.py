@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from espnet2.launch.signals import StopSignals
 from espnet2.train import prepared_run
@@ -62,13 +63,14 @@ class Ranks:
     """The first rank, or another."""
 
     def __init__(self, *, is_first: bool) -> None:
-        self.is_first = is_first
+        self.is_first, self.device = is_first, torch.device("cpu")
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NotedRun:
     """Eight updates, of which a checkpoint has three."""
     monkeypatch.setattr(prepared_run, "Trainer", NotedTrainer)
+    monkeypatch.setattr(prepared_run, "record_start", lambda folder, update, device: (f"code: {folder.name}", ""))
     return NotedRun(
         config=TrainConfig(max_update=8), model=None, data=None, steps=StepPlan(100, 2, 4), max_update=8,
         hashes={"train": "abc"}, directory=tmp_path / "exp",
@@ -83,7 +85,17 @@ def log_of(run: NotedRun) -> list[str]:
 def test_a_complete_run(run: NotedRun) -> None:
     assert finish_run(run, Ranks(is_first=True), StopSignals()) is True
     assert run.calls == ["begin 3", "describe", "finish 8"]
-    assert log_of(run) == ["INFO first line", "INFO going on from update 3 of 8", "INFO last line"]
+    assert log_of(run) == ["INFO first line", "INFO code: exp", "INFO going on from update 3 of 8", "INFO last line"]
+
+
+def test_other_code_than_before_is_a_warning(run: NotedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = []
+    monkeypatch.setattr(
+        prepared_run, "record_start", lambda *words, **facts: starts.append((words, facts)) or ("code: new", "changed")
+    )
+    finish_run(run, Ranks(is_first=True), StopSignals())
+    assert starts == [((run.directory,), {"update": 3, "device": "CPU"})]
+    assert log_of(run)[-2:] == ["WARNING changed", "INFO last line"]
 
 
 def test_the_loop_gets_all_of_it(run: NotedRun) -> None:
