@@ -17,6 +17,7 @@ from espnet2.formats.canonical import from_canonical
 from espnet2.formats.compare import normalised, our_states
 from espnet2.formats.espnet import Espnet
 from espnet2.formats.foreign import import_model
+from espnet2.formats.settings import Settings
 from espnet2.tasks.build import build
 from espnet2.tasks.config import resolve_config
 
@@ -128,7 +129,7 @@ def test_xeus_by_name_and_shape(models):
     shapes = json.loads((models / "meta/shapes.json").read_text())
     state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     config = yaml.safe_load((models / "meta/config.yaml").read_text())
-    foreign = espnet_ssl1.read(state, config, "xeus")
+    foreign = espnet_ssl1.read(state, Settings(config, "xeus: config.yaml"), "xeus")
     with torch.device("meta"):
         model = build(resolve_config(foreign.values, "xeus"))
     expected = {name: value.shape for name, value in model.state_dict().items() if not name.startswith("objectives.")}
