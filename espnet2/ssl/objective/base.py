@@ -49,6 +49,14 @@ class Codes(NamedTuple):
     codes: Mapping[int, Tensor]  # one of `Objective.code_numbers` -> (batch, frames) int64, -1 behind the end
     lengths: Tensor  # (batch,) valid frames
 
+    @classmethod
+    def of_frames(cls, codes: Mapping[int, Tensor], lengths: Tensor) -> "Codes":
+        """Codes of all frames, padding included, and how many frames are valid."""
+        num_frames = next(iter(codes.values())).size(1)
+        behind = torch.arange(num_frames, device=lengths.device) >= lengths[:, None]
+        hidden = {number: ids.masked_fill(behind.to(ids.device), -1) for number, ids in codes.items()}
+        return cls(hidden, lengths)
+
 
 @dataclass(frozen=True)
 class Context:

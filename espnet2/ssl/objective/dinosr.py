@@ -16,6 +16,7 @@ from espnet2.ssl.encoder.base import Encoder, check_layers, forbid_layerdrop
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.code_figures import CodeFigures
 from espnet2.ssl.modules.codebook import OnlineCodebooks
+from espnet2.ssl.modules.evaluating import evaluating
 from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.norm import deviation_over_time, normalise_over_time
 from espnet2.ssl.modules.run_share import (
@@ -217,20 +218,14 @@ class Dinosr(Objective):
     @torch.no_grad()
     def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
         """The teacher's nearest code in every layer that has a codebook: see `Objective.codes`."""
-        training = self.frontend.training
-        self.frontend.eval()
-        try:
+        with evaluating(self.frontend):
             frames = self.frontend(wavs, lengths)
-        finally:
-            self.frontend.train(training)
         _, targets = self._targets(frames.inputs, frames.lengths)
-        frame_lengths = self.frontend.geometry.output_lengths(lengths)
-        padding = torch.arange(targets[0].size(1), device=wavs.device) >= frame_lengths.to(wavs.device)[:, None]
         codes = {
-            layer: self.codebooks.assign(number, target).masked_fill(padding, -1)
+            layer: self.codebooks.assign(number, target)
             for number, (layer, target) in enumerate(zip(self.layers, targets, strict=True))
         }
-        return Codes(codes, frame_lengths)
+        return Codes.of_frames(codes, self.frontend.geometry.output_lengths(lengths))
 
     def weights_loaded(self, names: Collection[str]) -> None:
         """The teacher starts as the student, unless it has weights of its own."""

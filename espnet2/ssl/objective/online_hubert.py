@@ -22,6 +22,7 @@ from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, check_layers
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import OnlineCodebooks, perplexity
+from espnet2.ssl.modules.evaluating import evaluating
 from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.penalty import mean_square
 from espnet2.ssl.objective.base import Codes, Context, Loss, Ratio, Term
@@ -181,16 +182,10 @@ class OnlineHubert(Hubert):
     @torch.no_grad()
     def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
         """The code nearest to the teacher's layers: see `Objective.codes`."""
-        training = self.frontend.training
-        self.frontend.eval()
-        try:
+        with evaluating(self.frontend):
             frames = self.frontend(wavs, lengths)
-        finally:
-            self.frontend.train(training)
         nearest = self.codebooks.assign(0, self._teacher_frames(frames.inputs, frames.lengths))
-        frame_lengths = self.frontend.geometry.output_lengths(lengths)
-        padding = torch.arange(nearest.size(1), device=wavs.device) >= frame_lengths.to(wavs.device)[:, None]
-        return Codes({1: nearest.masked_fill(padding, -1)}, frame_lengths)
+        return Codes.of_frames({1: nearest}, self.frontend.geometry.output_lengths(lengths))
 
     def weights_loaded(self, names: Collection[str]) -> None:
         """The teacher starts as the student, unless it has weights of its own."""

@@ -17,6 +17,7 @@ from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.ssl.modules.codebook import perplexity
 from espnet2.ssl.modules.contrastive import ContrastiveHead, count_first_is_best
+from espnet2.ssl.modules.evaluating import evaluating
 from espnet2.ssl.modules.lengths import fit_frames
 from espnet2.ssl.modules.negatives import draw_negatives, masked_positions
 from espnet2.ssl.modules.penalty import mean_square
@@ -201,17 +202,11 @@ class Wav2Vec2(Objective):
     @torch.no_grad()
     def codes(self, wavs: Tensor, lengths: Tensor) -> Codes:
         """The code with the best score of every codebook of the quantizer: see `Objective.codes`."""
-        training = self.frontend.training
-        self.frontend.eval()
-        try:
+        with evaluating(self.frontend):
             features, _ = self.frontend.subsample(*self.frontend.analyse(wavs, lengths))
             ids = self.quantizer.score(self.frontend.norm(features)).argmax(-1)
-        finally:
-            self.frontend.train(training)
-        feature_lengths = self.frontend.geometry.output_lengths(lengths)
-        behind = torch.arange(ids.size(1), device=ids.device) >= feature_lengths.to(ids.device)[:, None]
-        ids = ids.masked_fill(behind[..., None], -1)
-        return Codes({book: ids[..., book - 1] for book in self.code_numbers}, feature_lengths)
+        codes = {book: ids[..., book - 1] for book in self.code_numbers}
+        return Codes.of_frames(codes, self.frontend.geometry.output_lengths(lengths))
 
     def chance(self, figures: Mapping[str, float], labels: LabelStatistics | None) -> tuple[Chance, ...]:
         """The true code among the distractors, all equally likely."""
