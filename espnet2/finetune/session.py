@@ -26,6 +26,7 @@ from espnet2.text.token_list import write_token_list
 from espnet2.train.data import TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
+from espnet2.train.layer_decay import describe_factors
 from espnet2.train.prepared_run import PreparedRun, finish_run
 from espnet2.train.run import default_threads, seed_all, total_updates
 from espnet2.train.state import TrainState
@@ -112,7 +113,8 @@ class Tuning(PreparedRun):
         write_token_list(self.directory / "tokens.txt", self.tokens.symbols, specials=True)
 
     def describe(self) -> list[str]:
-        return [*_describe(self.request, self.model, self.data, self.tokens), *self.notes]
+        rates = describe_factors(self.model, self.config.optim_conf.layer_decay)
+        return [*_describe(self.request, self.model, self.data, self.tokens), *rates, *self.notes]
 
     def describe_stop(self, update: int, seconds: float) -> str:
         return f"saved at update {update}; the same command goes on"

@@ -23,6 +23,7 @@ from espnet2.train.compiled import keep_kernels
 from espnet2.train.data import StepPlan, TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
+from espnet2.train.layer_decay import describe_factors
 from espnet2.train.meter import tally
 from espnet2.train.prepared_run import CHECKPOINTS, PreparedRun, finish_run
 from espnet2.train.progress import count_restarts, is_restart
@@ -206,6 +207,7 @@ def describe(
         f"machine: {describe_device(ranks.device)}, {ranks.world_size} x {mode}, "
         f"{config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
+        *describe_factors(model, config.optim_conf.layer_decay),
         *([f"network: {ranks.network}"] if ranks.network else []),
         f"checkpoints: {format_bytes(ADAM_COPIES * weights)} each, at most "
         f"{format_bytes((ADAM_COPIES * (NUM_RESUMABLE + 1) + kept + 1) * weights)} in all; weights, gradient and "

@@ -82,7 +82,7 @@ class TrainConfig(Config):
     # optimisation
     optim: Literal["adamw"] = Field("adamw", description="decoupled weight decay")
     optim_conf: AdamWConfig = Field(
-        {}, validate_default=True, description="lr, betas, eps, weight_decay, decay_norm_and_bias"
+        {}, validate_default=True, description="lr, betas, eps, weight_decay, decay_norm_and_bias, layer_decay"
     )
     scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field(
         "linear", description="curve of the learning rate over the run"

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
+from espnet2.train.layer_decay import RATE_FACTOR, rate_factors
 from espnet2.utils.config import Config
 
 
@@ -17,6 +18,15 @@ class AdamWConfig(Config):
     eps: float = Field(1.0e-6, gt=0, description="added to the root of the second moment")
     weight_decay: float = Field(0.01, ge=0, description="per step, times the learning rate")
     decay_norm_and_bias: bool = Field(True, description="also decay biases and norm weights, as fairseq does")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor of the learning rate from a block to the one below it; 1: none"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_unused_decay(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Files and hashes of trainings at one rate are those of the time before there were several."""
+        values: dict[str, object] = dump(self)
+        return values if self.layer_decay < 1 else {key: values[key] for key in values if key != "layer_decay"}
 
 
 def optimizer_config(name: str) -> type[AdamWConfig]:
@@ -25,20 +35,40 @@ def optimizer_config(name: str) -> type[AdamWConfig]:
 
 
 def build_optimizer(model: nn.Module, config: AdamWConfig) -> torch.optim.AdamW:
-    """AdamW over the parameters that are trained, fused (one kernel for all of them) on a GPU."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups: list[dict[str, object]]
-    if config.decay_norm_and_bias:
-        groups = [{"params": trained}]
-    else:
-        groups = [
-            {"params": [p for p in trained if p.dim() > 1]},
-            {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-    fused = trained[0].device.type == "cuda"
+    """AdamW over the parameters that are trained, fused (one kernel for all of them) on a GPU.
+
+    With `layer_decay` there is a group for the parameters of each depth, which says its own factor of the rate.
+
+    Raises:
+        UserError: `layer_decay` of a model without blocks.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    groups: list[dict[str, object]] = []
+    for factor, parameters in _by_factor(model, trained, config.layer_decay):
+        options: dict[str, object] = {} if config.layer_decay == 1 else {RATE_FACTOR: factor}
+        if config.decay_norm_and_bias:
+            groups.append({"params": parameters, **options})
+            continue
+        decayed = [p for p in parameters if p.dim() > 1]
+        plain = [p for p in parameters if p.dim() <= 1]
+        groups += [{"params": decayed, **options}, {"params": plain, "weight_decay": 0.0, **options}]
+    fused = next(iter(trained.values())).device.type == "cuda"
     return torch.optim.AdamW(
         groups, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=fused
     )
+
+
+def _by_factor(
+    model: nn.Module, trained: dict[str, nn.Parameter], layer_decay: float
+) -> list[tuple[float, list[nn.Parameter]]]:
+    """The trained parameters in groups of one factor of the learning rate, the smallest factor first."""
+    if layer_decay == 1:
+        return [(1.0, list(trained.values()))]
+    factors = rate_factors(model, trained, layer_decay)
+    return [
+        (factor, [parameter for name, parameter in trained.items() if factors[name] == factor])
+        for factor in sorted(set(factors.values()))
+    ]
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> Tensor:

@@ -13,6 +13,7 @@ from espnet2.ssl.objective.base import Loss
 from espnet2.train.compiled import compile_blocks, compile_forward
 from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import Ranks, Replica
+from espnet2.train.layer_decay import RATE_FACTOR
 from espnet2.train.meter import Meter, tally
 from espnet2.train.optimizer import build_optimizer, clip_gradients
 from espnet2.train.precision import Precision
@@ -103,7 +104,7 @@ class Updater:
             # Of the update's number alone: there is no state to save, and a skipped update moves no schedule.
             rate = self.learning_rate(update)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get(RATE_FACTOR, 1.0)
             self.precision.scaler.step(self.optimizer)
         self.precision.scaler.update()  # fp16: a smaller scale after an overflow
         self.optimizer.zero_grad(set_to_none=True)

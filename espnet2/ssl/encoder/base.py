@@ -96,6 +96,15 @@ class Encoder(nn.Module, ABC):
         """Whether a forward pass without gradient goes through the queries of so many frames in several parts."""
         return False
 
+    def depth(self, name: str) -> int:
+        """How high a parameter lies: 0 below the blocks, l in block l, num_layers + 1 above them.
+
+        Args:
+            name: of one of this encoder's parameters, as `named_parameters` gives it.
+        """
+        part, _, inside = name.partition(".")
+        return int(inside.partition(".")[0]) + 1 if part == "blocks" else 0
+
     def before_update(self, update: int) -> None:
         """Called before the forwards of optimizer step `update` (1-based): forget what a skipped one gathered."""
 

@@ -139,6 +139,13 @@ class BlockStack(Encoder):
         left: Tensor = x if self.norm is None else self.norm(x)
         return left
 
+    def depth(self, name: str) -> int:
+        """See `Encoder.depth`; a long skip lies where it joins, in the upper half."""
+        part, _, inside = name.partition(".")
+        if part == "skips":
+            return self.num_layers - self.num_layers // 2 + 1 + int(inside.partition(".")[0])
+        return self.num_layers + 1 if part == "norm" else super().depth(name)
+
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, on the host."""
         self.block_is_kept.copy_(keep, non_blocking=True)

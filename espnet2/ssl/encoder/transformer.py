@@ -53,6 +53,10 @@ class TransformerEncoder(BlockStack):
         """Normalise the output of the last block where this stack does."""
         return x if self.norm_is_first else super().leave(x)
 
+    def depth(self, name: str) -> int:
+        """See `Encoder.depth`; the one norm may lie below the blocks."""
+        return 0 if self.norm_is_first and name.startswith("norm.") else super().depth(name)
+
 
 class BlockNorm(nn.LayerNorm):
     """LayerNorm over the channels, in float32.
