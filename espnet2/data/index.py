@@ -109,6 +109,11 @@ class AudioIndex:
     def __len__(self) -> int:
         return len(self.num_samples)
 
+    @property
+    def name_columns(self) -> tuple[np.ndarray, StringColumn]:
+        """((rows,) int32 folder of each row, what its audio entry names in there): which rows lie side by side."""
+        return self._folder_ids, self._names
+
     def utt_id(self, row: int) -> str:
         return self._utt_ids[row]
 

@@ -12,12 +12,13 @@ from espnet2.data.augment.augment import open_augmenter
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, Crop, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.packed import NO_LABEL
-from espnet2.data.sampler import MicroBatch, Sampler, sequential_shards
+from espnet2.data.sampler import MicroBatch, sequential_shards
 from espnet2.finetune.config import FinetuneConfig
 from espnet2.finetune.ctc_objective import ENTRY, NoDraw
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.text.ctc import CtcTokens, TextRules, frames_needed
 from espnet2.train.data import VALID_SHARD_SECONDS, StepPlan, TrainingData
+from espnet2.train.order import make_sampler
 from espnet2.units.transcripts import SkippedTask, read_texts
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes
@@ -110,12 +111,13 @@ def make_tuning_data(
     draws = {ENTRY: NoDraw()}
     shared = (draws, geometry, frontend.normalize, config.seed)
     augment = open_augmenter(config.augment, train.index.sample_rate, len(train.index))
-    sampler = Sampler(
+    sampler = make_sampler(
+        config,
+        train.index,
         np.where(fits[0], lengths[0], 0),  # the sampler leaves out what is shorter than one sample
-        shard_samples=steps.shard_samples,
+        steps,
         max_samples=int(lengths[0].max()),
         hop_samples=geometry.hop_samples,
-        seed=config.seed,
     )
     data = TrainingData(
         TranscribedDataset(train.index, None, *shared, TRAIN_STREAM, augment, targets=targets[0]),

@@ -15,11 +15,12 @@ from espnet2.data.labels.check import check_training_labels
 from espnet2.data.labels.joined import JoinedLabels
 from espnet2.data.labels.sets import UNNAMED, LabelSets, open_label_sets, parse_label_sets
 from espnet2.data.loader import require_shared_memory
-from espnet2.data.sampler import Sampler, Sampling, sequential_shards
+from espnet2.data.sampler import sequential_shards
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import label_set_names, needs_labels
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.data import VALID_SHARD_SECONDS, StepPlan, TrainingData
+from espnet2.train.order import make_sampler
 from espnet2.units.mel_gather import read_statistics
 from espnet2.utils.errors import UserError
 
@@ -125,15 +126,14 @@ def make_data(config: SSLConfig, inputs: Inputs, model: SSLModel, steps: StepPla
     lengths = inputs.train.num_samples
     if config.crop == "shortest" and fastest > 1.0:  # no row may end before its batch does, at any speed
         lengths = played_samples(np.asarray(lengths), fastest)
-    sampler = Sampler(
+    sampler = make_sampler(
+        config,
+        inputs.train,
         lengths,
-        shard_samples=steps.shard_samples,
+        steps,
         max_samples=round(config.max_seconds * rate),
         min_samples=min_samples,
-        crop=config.crop,
         hop_samples=hop,
-        seed=config.seed,
-        sampling=make_sampling(config, inputs.train),
     )
     if config.num_workers:  # batches come through shared memory, as float32
         require_shared_memory(SAMPLE_BYTES * steps.shard_samples, config.num_workers, steps.accumulation)
@@ -181,25 +181,6 @@ def _check_kinds(model: SSLModel, label_sets: LabelSets) -> None:
 
 def _named(label_sets: LabelSets) -> dict[str, JoinedLabels]:
     return {name: labels for name, labels in label_sets.items() if name != UNNAMED}
-
-
-def make_sampling(config: SSLConfig, index: JoinedIndex) -> Sampling | None:
-    """The groups that sampling weights distinguish; None where every utterance is seen once per pass.
-
-    Raises:
-        UserError: weights are asked for, but there is one group only.
-    """
-    sampling = config.sampling
-    if sampling.alpha == 1.0:
-        return None
-    names = index.names if sampling.by == "set" else index.languages
-    if len(names) == 1:
-        remedies = {"set": "name several train sets", "lang": "write data/<set>/utt2lang and run stages 3 to 6"}
-        raise UserError(
-            f"sampling: alpha {sampling.alpha:g} weighs groups by {sampling.by}, but there is only {names[0]}; "
-            f"{remedies[sampling.by]}, or leave sampling out"
-        )
-    return Sampling(index.set_ids if sampling.by == "set" else index.lang_ids, sampling.alpha)
 
 
 def check_sets(

@@ -175,6 +175,12 @@ def mean_update_seconds(data: TrainingData, steps: StepPlan) -> float:
     return seconds_per_pass / len(plan) * steps.micro_batches
 
 
+def describe_order(data: TrainingData) -> str:
+    """Of `shuffle: shards`: what is mixed with what."""
+    sampler, rate = data.sampler, data.train.index.sample_rate
+    return sampler.buffer.describe(float(sampler.lengths[sampler.rows].mean()) / rate) if sampler.buffer else ""
+
+
 def describe(
     config: SSLConfig, inputs: Inputs, data: TrainingData, steps: StepPlan, ranks: Ranks, model: SSLModel
 ) -> list[str]:
@@ -198,6 +204,7 @@ def describe(
             if name != UNNAMED
         ),
         *(f"labels {name}: left aside, no loss trains on them" for name in inputs.unused_labels),
+        *([f"order: {describe_order(data)}"] if data.sampler.buffer else []),
         *([f"augment: {inputs.augment.describe()}"] if inputs.augment else []),
         f"valid: {len(inputs.valid):,} utterances, {inputs.valid.total_samples / rate / 3600:.2f} h, "
         f"{len(data.valid_shards)} batches",

@@ -7,19 +7,13 @@ from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, mod
 
 from espnet2.data.augment.augment import AugmentConfig
 from espnet2.train.optimizer import AdamWConfig, optimizer_config
+from espnet2.train.sampling_config import SamplingConfig
 from espnet2.train.scheduler import ScheduleConfig, schedule_config
 from espnet2.utils.config import Config, Tag, parse_config, parse_section, tagged
 from espnet2.utils.errors import UserError
 
 _RESUME, _CURVE = tagged(Tag.FREE_ON_RESUME), tagged(Tag.NO_CURVE)
 _FREE = tagged(Tag.FREE_ON_RESUME, Tag.NO_CURVE)
-
-
-class SamplingConfig(Config):
-    """How often each group of utterances is seen: in proportion to (its hours)^alpha."""
-
-    by: Literal["set", "lang"] = Field("set", description="groups: the training sets, or the languages of utt2lang")
-    alpha: float = Field(1.0, ge=0, le=1, description="1: as in the data; 0: every group alike; 0.5: XLS-R, section 3")
 
 
 class ProbeConfig(Config):
@@ -53,6 +47,12 @@ class TrainConfig(Config):
     max_bins_per_gpu: int | None = Field(
         None, gt=0, description="samples one rank can hold; beyond it, accumulate", json_schema_extra=_FREE
     )
+    quadratic_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="attention's cost: t seconds count as t + t^2 / this in batch_bins; none: as t",
+        json_schema_extra=_CURVE,
+    )
     valid_batch_bins: int | None = Field(
         None,
         gt=0,
@@ -62,7 +62,9 @@ class TrainConfig(Config):
     crop: Literal["pad", "shortest"] = Field("pad", description="pad a batch to its longest, or crop to its shortest")
     max_seconds: float = Field(20.0, gt=0, description="longer utterances are cropped at random, in training only")
     min_seconds: float = Field(0.0, ge=0, description="shorter utterances are left out of training")
-    sampling: SamplingConfig = Field(SamplingConfig(), description="weights of the training sets or languages")
+    sampling: SamplingConfig = Field(
+        SamplingConfig(), description="weights of the training sets or languages; the order of reading"
+    )
     augment: AugmentConfig = Field(AugmentConfig(), description="noise, rooms, mixing, speed; of training audio only")
     allow_rate_reduction: bool = Field(False, description="accept labels of a higher rate than frames")
     num_workers: int = Field(

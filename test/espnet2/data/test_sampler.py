@@ -6,7 +6,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from espnet2.data.sampler import Cursor, Sampler, Sampling, cut_shards, sequential_shards
+from espnet2.data.cut import CutRule, cut_shards
+from espnet2.data.mixture import Sampling, Weights
+from espnet2.data.sampler import Cursor, Sampler, sequential_shards
 
 SECOND = 16000
 BASE = {"shard_samples": 1_400_000, "max_samples": 250_000, "hop_samples": 320}  # HuBERT Base's share of one GPU
@@ -98,7 +100,7 @@ def test_plans_are_not_made_twice_at_the_end_of_a_pass(monkeypatch):
     """Loader processes are an epoch ahead of the training for a while; a plan of 10 million rows takes seconds."""
     made = []
     make = Sampler._make_plan
-    monkeypatch.setattr(Sampler, "_make_plan", lambda self, random: made.append(1) or make(self, random))
+    monkeypatch.setattr(Sampler, "_make_plan", lambda self, epoch: made.append(1) or make(self, epoch))
     sampler = Sampler(lengths(400), **BASE)
     stream, cursor = sampler.stream(Cursor()), Cursor()
     ahead = [next(stream) for _ in range(8)]
@@ -109,7 +111,7 @@ def test_plans_are_not_made_twice_at_the_end_of_a_pass(monkeypatch):
 
 
 def test_an_utterance_longer_than_the_batch_is_a_batch():
-    starts, samples = cut_shards(np.array([500, 5000]), np.zeros(2, int), 1000, step=10, shortest=False)
+    starts, samples = cut_shards(np.array([500, 5000]), 2, CutRule(1000, step=10, shortest=False))
     assert starts.tolist() == [0, 1, 2] and samples.tolist() == [500, 5000]
 
 
@@ -117,7 +119,7 @@ def test_an_utterance_longer_than_the_batch_is_a_batch():
 def test_sampling_weights_by_group(alpha, share):
     """Groups of 900 and 100 equal utterances: shares p^alpha, 0.9^0.5 / (0.9^0.5 + 0.1^0.5) = 0.75."""
     groups = np.repeat([0, 1], [900, 100])
-    sampler = Sampler(np.full(1000, SECOND * 5), sampling=Sampling(groups, alpha), **BASE)
+    sampler = Sampler(np.full(1000, SECOND * 5), sampling=Sampling(groups, (Weights(alpha),)), **BASE)
     order = sampler.plan(0).order
     assert len(order) == pytest.approx(1000, abs=2)
     assert (groups[order] == 0).mean() == pytest.approx(share, abs=0.005)

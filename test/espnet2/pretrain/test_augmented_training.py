@@ -25,6 +25,8 @@ SETTINGS = {
     "accum_grad": 2,
     "save_interval_updates": 2,
     "valid_interval_updates": 8,
+    "sampling": {"shuffle": "shards", "buffer_utterances": 8},
+    "quadratic_seconds": 4.0,
 }
 
 
@@ -52,6 +54,7 @@ def unbroken(corpus):
 
 def test_the_log_tells_what_is_done_to_the_audio(unbroken):
     text = (unbroken / "train.log").read_text()
+    assert "order: 24 blocks of at most 1 utterances that lie together, mixed in a buffer of 8 utterances" in text
     assert "augment: speed 0.9, 1, 1.1; 50% in one of 1 rooms; 50% mixed with another utterance" in text
 
 
