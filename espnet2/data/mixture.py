@@ -71,7 +71,7 @@ class Sampling:
         if weights.change_nothing:
             return rows
         groups = self.groups[rows]
-        samples = np.bincount(groups, weights=lengths[rows], minlength=self._num_groups)
+        samples = _sums(groups, lengths[rows], self._num_groups)
         group_samples = self._group_samples(samples, weights)
         parts = []
         for group in np.flatnonzero(samples > 0):
@@ -88,10 +88,10 @@ class Sampling:
         """(groups,) samples of each group in a pass."""
         if self.set_of_group is None:
             return _scaled(_weighted(samples, weights.alpha, weights.factors), samples)
-        set_samples = np.bincount(self.set_of_group, weights=samples)
+        set_samples = _sums(self.set_of_group, samples)
         set_wished = _weighted(set_samples, weights.alpha, weights.set_factors)
         inner = _weighted(samples, weights.inner_alpha, weights.factors)
-        inner_sums = np.bincount(self.set_of_group, weights=inner)
+        inner_sums = _sums(self.set_of_group, inner)
         set_wished[inner_sums == 0] = 0  # all of its languages have the factor 0
         set_wished = _scaled(set_wished, samples)
         per_inner = np.divide(set_wished, inner_sums, out=np.zeros_like(set_wished), where=inner_sums > 0)
@@ -109,12 +109,19 @@ def _weighted(samples: NDArray[np.float64], alpha: float, factors: NDArray[np.fl
     return weighted
 
 
+def _sums(groups: NDArray[np.integer], values: NDArray[np.generic], num_groups: int = 0) -> NDArray[np.float64]:
+    """(groups,) sum of the values of each."""
+    sums: NDArray[np.float64] = np.bincount(groups, weights=values, minlength=num_groups).astype(np.float64)
+    return sums
+
+
 def _scaled(weighted: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights as samples of a pass that is as long as the data."""
     total = weighted.sum()
     if total == 0:
         raise UserError("sampling: all groups that have audio have the weight 0: nothing is left to train on")
-    return weighted * (samples.sum() / total)
+    scaled: NDArray[np.float64] = weighted * (samples.sum() / total)
+    return scaled
 
 
 def _between(begin: float, end: float, share: float) -> float:

@@ -80,7 +80,8 @@ def make_sampling(sampling: SamplingConfig, index: JoinedIndex) -> Sampling | No
     Raises:
         UserError: weights are asked for, but there is one group only, or none of a name, or nothing is left.
     """
-    stages = [(0, sampling), *((stage.from_epoch, stage) for stage in sampling.stages())]
+    stages: list[tuple[int, SamplingConfig | ScheduledWeights]] = [(0, sampling)]
+    stages += [(stage.from_epoch, stage) for stage in sampling.stages()]
     if all(stage.alpha == stage.lang_alpha == 1.0 and not stage.weights for _, stage in stages):
         return None
     groups, names, set_of_group = _groups(sampling.by, index)

@@ -1,7 +1,7 @@
 """A clean clip and its random generator in, the clip as training hears it out: `augment:` of a training config.
 
-Order: speed, reverberation, mixing (WavLM), noises, gain. Everything random of one clip comes from one generator,
-seeded by (seed, number of the micro-batch, row of the index): the same bytes from any number of processes or ranks.
+Order: speed, reverberation, mixing (WavLM), noises, gain, channel. Everything random of one clip comes from one
+generator, seeded by (seed, number of the micro-batch, row of the index): the same bytes from any number of processes.
 """
 
 from collections.abc import Callable
@@ -9,31 +9,20 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from espnet2.data.augment.channel import Channel, ClippingConfig, CodecConfig, LowPassConfig, PacketLossConfig
 from espnet2.data.augment.files import MAX_RESPONSE_SECONDS, SoundFiles
+from espnet2.data.augment.section import Range, Section
 from espnet2.data.augment.signal import SPEED_STEPS, Wave, from_db, overlaid, power, reverberated
 from espnet2.utils.config import Config
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes
 
-Range = tuple[float, float]  # drawn uniformly between the two
 MAX_SPEED_CHANGE = 2.0  # an octave: beyond it nothing sounds like speech
 
 
-class _Section(Config):
-    """A part of `augment:`; every pair of numbers is (smallest, largest)."""
-
-    @model_validator(mode="after")
-    def _check_ranges(self) -> "_Section":
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) == 2 and name != "factors" and value[0] > value[1]:
-                raise ValueError(f"{name} is {list(value)}: expected [smallest, largest]")
-        return self
-
-
-class SpeedConfig(_Section):
+class SpeedConfig(Section):
     """Faster and higher, or slower and lower, as stage 2 does on disk; labels are mapped to where their sound is."""
 
     factors: tuple[float, ...] = Field((0.9, 1.0, 1.1), min_length=1, description="one is drawn for each clip")
@@ -48,14 +37,14 @@ class SpeedConfig(_Section):
         return factors
 
 
-class ReverbConfig(_Section):
+class ReverbConfig(Section):
     """Rooms: convolution with an impulse response, without its delay, at the level of the dry clip."""
 
     rir_scp: str = Field(description="wav.scp of impulse responses")
     probability: float = Field(0.5, ge=0, le=1, description="of a clip to be in a room")
 
 
-class MixingConfig(_Section):
+class MixingConfig(Section):
     """A second voice or a noise over a part of the clip; the defaults are WavLM's (arXiv 2110.13900, section III-B)."""
 
     probability: float = Field(0.2, ge=0, le=1, description="of a clip to be mixed")
@@ -66,7 +55,7 @@ class MixingConfig(_Section):
     snr_db: Range = Field((-5.0, 20.0), description="clip over the noise, on the overlapped part")
 
 
-class NoiseConfig(_Section):
+class NoiseConfig(Section):
     """One kind of noise: music, sounds, or several voices at once (babble)."""
 
     noise_scp: str = Field(description="wav.scp of this kind")
@@ -83,7 +72,7 @@ class NoiseConfig(_Section):
         return value
 
 
-class GainConfig(_Section):
+class GainConfig(Section):
     """Louder or softer; without effect where waves are normalised."""
 
     probability: float = Field(1.0, ge=0, le=1, description="of a clip to get another level")
@@ -98,6 +87,15 @@ class AugmentConfig(Config):
     mixing: MixingConfig | None = Field(None, description="`mixing: {}` is WavLM's")
     noise: tuple[NoiseConfig, ...] = Field((), description="kinds of noise; each is drawn by itself")
     gain: GainConfig | None = Field(None, description="`gain: {}` is up to 6 dB up or down")
+    clipping: ClippingConfig | None = Field(None, description="`clipping: {}` cuts one in ten clips")
+    low_pass: LowPassConfig | None = Field(None, description="`low_pass: {}` narrows one in ten clips")
+    codec: CodecConfig | None = Field(None, description="`codec: {}` is G.711, GSM, MP3 or Opus for one in five clips")
+    packet_loss: PacketLossConfig | None = Field(None, description="`packet_loss: {}` is of one in ten clips")
+
+    @property
+    def channel(self) -> Channel:
+        """What follows the gain."""
+        return Channel(self.clipping, self.low_pass, self.codec, self.packet_loss)
 
     @property
     def max_speed(self) -> float:
@@ -123,6 +121,7 @@ class Augmenter:
     """The `augment` section with its tables opened. Travels to loader processes: it holds names, no audio."""
 
     config: AugmentConfig
+    sample_rate: int  # Hz
     rooms: SoundFiles | None
     mixed_noises: SoundFiles | None
     noises: tuple[SoundFiles, ...]  # one per kind
@@ -161,7 +160,7 @@ class Augmenter:
                 wav = _with_noise(wav, random, kind, files)
         if config.gain and random.random() < config.gain.probability:
             wav = wav * np.float32(from_db(random.uniform(*config.gain.range_db)))
-        return Clip(wav, is_mixed)
+        return Clip(config.channel.apply(wav, random, self.sample_rate), is_mixed)
 
     def _mixed(
         self,
@@ -201,7 +200,7 @@ class Augmenter:
         if config.gain:
             low, high = config.gain.range_db
             parts.append(f"{config.gain.probability:.0%} with a gain of {low:g}..{high:g} dB")
-        return "; ".join(parts)
+        return "; ".join([*parts, *config.channel.describe()])
 
 
 def _with_noise(wav: Wave, random: np.random.Generator, kind: NoiseConfig, files: SoundFiles) -> Wave:
@@ -228,7 +227,7 @@ def open_augmenter(config: AugmentConfig, sample_rate: int, num_utterances: int)
         num_utterances: of the training sets; mixing needs two.
 
     Raises:
-        UserError: see `SoundFiles.open`; nothing to mix with.
+        UserError: see `SoundFiles.open`; nothing to mix with; a codec that this machine does not have.
     """
     if config == AugmentConfig():
         return None
@@ -246,4 +245,5 @@ def open_augmenter(config: AugmentConfig, sample_rate: int, num_utterances: int)
         SoundFiles.open(kind.noise_scp, sample_rate, f"augment.noise.{number}.noise_scp")
         for number, kind in enumerate(config.noise)
     )
-    return Augmenter(config, rooms, mixed, noises)
+    config.channel.check(sample_rate, "augment.codec")
+    return Augmenter(config, sample_rate, rooms, mixed, noises)
