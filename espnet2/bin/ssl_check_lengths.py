@@ -30,7 +30,7 @@ def main() -> None:
     with torch.device("meta"):
         model = build(without_labels(config))
     train, valid = (open_indexes(names.split()) for names in (options.train_sets, options.valid_sets))
-    check_sets(config, model, train, valid, max_speed=config.augment.max_speed)
+    check_sets(config, model, train, valid, max_speed=config.max_speed)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from espnet2.data.audio.read import read_audio
 from espnet2.data.augment.augment import Augmenter, Clip
+from espnet2.data.augment.sets import SetAugmenters
 from espnet2.data.augment.signal import Wave, labels_at_speed, played_samples, resampled, source_samples
 from espnet2.data.batch import Batch, Draw
 from espnet2.data.geometry import FrameGeometry
@@ -64,7 +65,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     normalize: str  # "none" or "utterance", see Frontend.normalize
     seed: int
     stream: int = TRAIN_STREAM
-    augment: Augmenter | None = None  # None: clean audio, as validation hears it
+    augment: Augmenter | SetAugmenters | None = None  # None: clean audio, as validation hears it
     named_labels: Mapping[str, PackedLabels | JoinedLabels] = field(default_factory=dict)  # each with the same rows
 
     def __getitem__(self, item: MicroBatch) -> Loaded:
@@ -87,7 +88,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
             for entry, (name, draw) in enumerate(self.draws.items())
         }
         labels = self.make_labels(item, crops, wav_lengths)
-        mixes = self.augment is not None and self.augment.config.mixing is not None
+        mixes = self.augment is not None and self.augment.mixes
         batch = Batch(
             torch.from_numpy(wavs),
             wav_lengths,
@@ -108,8 +109,15 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     def _crops(self, item: MicroBatch) -> list[Crop]:
         """Where each clip lies in its utterance; starts are multiples of the frame hop, so that labels stay aligned."""
         lengths = np.asarray(self.index.num_samples[item.rows]).astype(np.int64)
-        randoms = [self._random(item.number, int(row)) if self.augment else None for row in item.rows]
-        speeds = [self.augment.draw_speed(random) if self.augment and random else 1.0 for random in randoms]
+        augmenters = [self.augment.of(int(row)) if self.augment else None for row in item.rows]
+        randoms = [
+            self._random(item.number, int(row)) if augmenter else None
+            for row, augmenter in zip(item.rows, augmenters, strict=True)
+        ]
+        speeds = [
+            augmenter.draw_speed(random) if augmenter and random else 1.0
+            for augmenter, random in zip(augmenters, randoms, strict=True)
+        ]
         played = [
             min(item.num_samples, played_samples(int(length), speed))
             for length, speed in zip(lengths, speeds, strict=True)
@@ -133,12 +141,13 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
     def _clip(self, crop: Crop) -> Clip:
         """The audio of a crop, augmented, then normalised."""
         wav = self._read(crop.row, crop.start, crop.source_samples)
-        if self.augment is None or crop.random is None:
+        augmenter = self.augment.of(crop.row) if self.augment else None
+        if augmenter is None or crop.random is None:
             return Clip(self._normalized(wav, wav, crop.row), False)
         if crop.speed != 1.0:
             rate = self.index.sample_rate
             wav = resampled(wav, rate_in=crop.speed * rate, rate_out=rate, num_samples=crop.num_samples)
-        clip = self.augment(wav, crop.random, partial(self._partner, crop.row))
+        clip = augmenter(wav, crop.random, partial(self._partner, crop.row))
         return clip._replace(wav=self._normalized(clip.wav, wav, crop.row))
 
     def _partner(self, row: int, random: np.random.Generator, num_samples: int) -> Wave:

@@ -64,7 +64,7 @@ def load_finetune_config(path: str | Path | None, overrides: Sequence[str] = ())
     config = parse_config(FinetuneConfig, values, str(path or "fine-tuning"))
     refused = {
         "crop: shortest": config.crop != "pad",
-        "augment: speed": config.augment.speed is not None,
+        "augment: speed": any(part.speed for part in (config.augment, *config.augment_sets.values())),
         "init_param or init_from": bool(config.init_param or config.init_from),
         "fsdp": config.fsdp,
     }

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet2.data.augment.augment import open_augmenter
+from espnet2.data.augment.sets import open_augmenters
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, Crop, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.packed import NO_LABEL
@@ -110,7 +110,7 @@ def make_tuning_data(
             notes.append(f"{name}: {int((~kept).sum()):,} of {len(kept):,} utterances left out: no text, or no fit")
     draws = {ENTRY: NoDraw()}
     shared = (draws, geometry, frontend.normalize, config.seed)
-    augment = open_augmenter(config.augment, train.index.sample_rate, len(train.index))
+    augment = open_augmenters(config.augment, config.augment_sets, train.index)
     sampler = make_sampler(
         config,
         train.index,

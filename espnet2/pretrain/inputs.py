@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2.data.augment.augment import Augmenter, open_augmenter
+from espnet2.data.augment.augment import Augmenter
+from espnet2.data.augment.sets import SetAugmenters, open_augmenters
 from espnet2.data.augment.signal import played_samples, source_samples
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, SpeechDataset
 from espnet2.data.index import JoinedIndex, open_indexes
@@ -46,7 +47,7 @@ class Inputs:
     valid: JoinedIndex
     train_labels: LabelSets  # those that losses train on
     valid_labels: LabelSets
-    augment: Augmenter | None = None
+    augment: Augmenter | SetAugmenters | None = None
     unused_labels: tuple[str, ...] = ()  # names of label sets that were given, and on which no loss trains
 
     @property
@@ -81,7 +82,7 @@ def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
 
     Raises:
         UserError: a stage that has not run yet, labels missing or of other clusters, sets of different rates; see
-            `open_augmenter`.
+            `open_augmenters`.
     """
     train, valid = open_indexes(paths.train_sets), open_indexes(paths.valid_sets)
     if valid.sample_rate != train.sample_rate:
@@ -89,7 +90,7 @@ def open_inputs(config: SSLConfig, paths: DataPaths) -> Inputs:
     for name, index in (("train", train), ("valid", valid)):
         if len(index) == 0:
             raise UserError(f"the {name} sets ({', '.join(index.names)}) are empty; see the log of stages 3 and 4")
-    augment = open_augmenter(config.augment, train.sample_rate, len(train))
+    augment = open_augmenters(config.augment, config.augment_sets, train)
     if not needs_labels(config):
         return Inputs(train, valid, {}, {}, augment)
     if not paths.train_labels or not paths.valid_labels:

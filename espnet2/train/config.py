@@ -66,6 +66,9 @@ class TrainConfig(Config):
         SamplingConfig(), description="weights of the training sets or languages; the order of reading"
     )
     augment: AugmentConfig = Field(AugmentConfig(), description="noise, rooms, mixing, speed; of training audio only")
+    augment_sets: dict[str, AugmentConfig] = Field(
+        {}, description="training set -> its own `augment`, instead of the one of all; `{}` is clean audio"
+    )
     allow_rate_reduction: bool = Field(False, description="accept labels of a higher rate than frames")
     num_workers: int = Field(
         2, ge=0, description="loader processes per rank; 0 loads in the training process", json_schema_extra=_FREE
@@ -143,6 +146,11 @@ class TrainConfig(Config):
         json_schema_extra=_FREE,
     )
 
+    @property
+    def max_speed(self) -> float:
+        """The highest at which augmentation plays any training set: it needs the most audio."""
+        return max(part.max_speed for part in (self.augment, *self.augment_sets.values()))
+
     @classmethod
     def filled(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """An older dump of such a config with every key that came later at its default.
@@ -163,6 +171,12 @@ class TrainConfig(Config):
     def _parse_scheduler(cls, value: object, info: ValidationInfo) -> ScheduleConfig:
         name = info.data.get("scheduler", "linear")
         return parse_section(schedule_config(name), value, f"scheduler_conf ({name})")
+
+    @field_validator("augment_sets", mode="before")
+    @classmethod
+    def _accept_empty(cls, value: Any) -> Any:
+        """`train_a:` with nothing below it is clean audio."""
+        return {name: part or {} for name, part in value.items()} if isinstance(value, dict) else value
 
     @field_validator("init_param", "freeze_param", mode="before")
     @classmethod

@@ -1,8 +1,6 @@
 """The order of training: `sampling:` and the sizes of batches in, the sampler out."""
 
-import difflib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +9,12 @@ from espnet2.data.containers import storage_blocks
 from espnet2.data.index import JoinedIndex
 from espnet2.data.mixture import Sampling, Weights
 from espnet2.data.sampler import Sampler
+from espnet2.data.set_names import sets_by_name, unknown_name
 from espnet2.data.shard_buffer import ShardBuffer
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan
 from espnet2.train.sampling_config import SamplingConfig, ScheduledWeights
 from espnet2.utils.errors import UserError
-from espnet2.utils.show import first_names
-
-SHOWN = 8  # names of groups in an error
 
 
 def make_sampler(
@@ -120,7 +116,7 @@ def _weights(
     inner = 1.0 if stage.lang_alpha is None else stage.lang_alpha
     if not stage.weights:
         return Weights(alpha, inner)
-    known = {} if by == "lang" else _set_names(index)
+    known = {} if by == "lang" else sets_by_name(index)
     languages = {} if by == "set" else {language: number for number, language in enumerate(index.languages)}
     factors, set_factors = np.ones(len(names)), np.ones(len(index.names))
     for name, factor in stage.weights.items():
@@ -129,30 +125,14 @@ def _weights(
         elif name in languages:
             factors[[group for group, full in enumerate(names) if full.rpartition("/")[2] == name]] = factor
         else:
-            raise _unknown(name, by, {**known, **languages})
+            kind = {"set": "set", "lang": "language", "set_lang": "set or language"}[by]
+            raise unknown_name(name, "sampling.weights", kind, {**known, **languages})
     if set_of_group is None:
         return _some(Weights(alpha, inner, factors), factors)
     return _some(Weights(alpha, inner, factors, set_factors), factors * set_factors[set_of_group])
-
-
-def _set_names(index: JoinedIndex) -> dict[str, int]:
-    """Sets by path, and by the last part of it where that is one set's only."""
-    lasts = [Path(name).name for name in index.names]
-    short = {last: number for number, last in enumerate(lasts) if lasts.count(last) == 1}
-    return short | {name: number for number, name in enumerate(index.names)}
 
 
 def _some(weights: Weights, factors: NDArray[np.float64]) -> Weights:
     if not factors.any():
         raise UserError("sampling: all weights are 0: nothing is left to train on")
     return weights
-
-
-def _unknown(name: str, by: str, known: Mapping[str, int]) -> UserError:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    kind = {"set": "set", "lang": "language", "set_lang": "set or language"}[by]
-    return UserError(
-        f"sampling.weights: the training sets have no {kind} '{name}'; {hint}"
-        f"known are {first_names(sorted(known), SHOWN)}"
-    )

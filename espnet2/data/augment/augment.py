@@ -137,6 +137,15 @@ class Augmenter:
         """The fastest: it needs the most audio."""
         return self.config.max_speed
 
+    @property
+    def mixes(self) -> bool:
+        """Whether clips may be mixed with others."""
+        return self.config.mixing is not None
+
+    def of(self, row: int) -> "Augmenter":
+        """What happens to the audio of a row: the same for all."""
+        return self
+
     def draw_speed(self, random: np.random.Generator) -> float:
         """The speed of one clip: the first of its random numbers."""
         return float(random.choice(self.config.speed.factors)) if self.config.speed else 1.0
@@ -220,11 +229,14 @@ def _with_noise(wav: Wave, random: np.random.Generator, kind: NoiseConfig, files
     return overlaid(wav, noise[slice(*covered)], start=covered[0], ratio_db=ratio_db)
 
 
-def open_augmenter(config: AugmentConfig, sample_rate: int, num_utterances: int) -> Augmenter | None:
+def open_augmenter(
+    config: AugmentConfig, sample_rate: int, num_utterances: int, *, where: str = "augment"
+) -> Augmenter | None:
     """Open and check every table of the section; None if it asks for nothing.
 
     Args:
         num_utterances: of the training sets; mixing needs two.
+        where: the section, for errors.
 
     Raises:
         UserError: see `SoundFiles.open`; nothing to mix with; a codec that this machine does not have.
@@ -233,17 +245,17 @@ def open_augmenter(config: AugmentConfig, sample_rate: int, num_utterances: int)
         return None
     mixing = config.mixing
     if mixing and num_utterances < 2:
-        raise UserError("augment.mixing: the training sets hold one utterance; there is nothing to mix it with")
+        raise UserError(f"{where}.mixing: the training sets hold one utterance; there is nothing to mix it with")
     rooms = mixed = None
     if config.reverb:
         rooms = SoundFiles.open(
-            config.reverb.rir_scp, sample_rate, "augment.reverb.rir_scp", max_seconds=MAX_RESPONSE_SECONDS
+            config.reverb.rir_scp, sample_rate, f"{where}.reverb.rir_scp", max_seconds=MAX_RESPONSE_SECONDS
         )
     if mixing and mixing.noise_scp:
-        mixed = SoundFiles.open(mixing.noise_scp, sample_rate, "augment.mixing.noise_scp")
+        mixed = SoundFiles.open(mixing.noise_scp, sample_rate, f"{where}.mixing.noise_scp")
     noises = tuple(
-        SoundFiles.open(kind.noise_scp, sample_rate, f"augment.noise.{number}.noise_scp")
+        SoundFiles.open(kind.noise_scp, sample_rate, f"{where}.noise.{number}.noise_scp")
         for number, kind in enumerate(config.noise)
     )
-    config.channel.check(sample_rate, "augment.codec")
+    config.channel.check(sample_rate, f"{where}.codec")
     return Augmenter(config, sample_rate, rooms, mixed, noises)
