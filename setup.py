@@ -31,6 +31,8 @@ REQUIRED = [
 EXTRAS = {
     # mini_espeak's voices; what stages 9 and 10 pack and upload
     "recipe": ["espeakng-loader>=0.2.4", "transformers>=5.0,<6", "huggingface_hub>=1.0,<3"],
+    "stores": ["fsspec>=2025.3", "s3fs>=2025.3", "gcsfs>=2025.3", "aiohttp>=3.10"],  # audio in s3://, gs://, https://
+    "sources": ["pyarrow>=17", "lhotse>=1.30"],  # audio in Parquet; manifests of lhotse
     "audio": ["av>=14", "silero-vad>=6.0"],  # m4a, AAC, G.722, ...; long files cut at pauses
     # what local/data.sh of other toolkits' recipes imports: tables, archives of data sets, downloads, numbers in words
     "prepare": [
@@ -68,6 +70,10 @@ EXTRAS = {
         "onnx>=1.18",
         "onnxscript>=0.5",
         "onnxruntime>=1.22",
+        "pyarrow>=17",
+        "lhotse>=1.30",
+        "fsspec>=2025.3",
+        "aiohttp>=3.10",
     ],
     "doc": ["sphinx>=8.1", "myst-parser>=4.0", "furo>=2025.12"],
     "bench": ["scikit-learn>=1.5", "transformers>=5.0,<6"],

@@ -20,7 +20,7 @@ from espnet2.data.index import AudioIndex, JoinedIndex
 from espnet2.data.labels.joined import JoinedLabels
 from espnet2.data.labels.packed import NO_LABEL, PackedLabels, frame_labels
 from espnet2.data.sampler import MicroBatch
-from espnet2.data.waveform import VARIANCE_FLOOR
+from espnet2.data.waveform import VARIANCE_FLOOR, statistics
 from espnet2.utils.errors import UserError
 
 TRAIN_STREAM, VALID_STREAM = 0, 1  # keeps validation's draws apart from training's
@@ -176,7 +176,8 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         """
         if self.normalize != "utterance":
             return wav
-        mean, variance = np.float32(self.index.mean[row]), float(self.index.variance[row])
+        mean, known_variance = statistics(self.index, row)
+        variance = float(known_variance)
         if wav is not clean:
             mean = np.float32(mean + wav.mean(dtype=np.float64) - clean.mean(dtype=np.float64))
             before, after = clean.var(dtype=np.float64), wav.var(dtype=np.float64)

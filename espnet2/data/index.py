@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from espnet2.data.audio.entry import is_in_store
 from espnet2.data.index_card import (
     HASHED_TABLES,
     INDEX_NAME,
@@ -82,7 +83,7 @@ class AudioIndex:
         mapped = {name: _map_column(directory / f"{name}.npy", dtype, rows) for name, dtype in COLUMNS.items()}
         self._folder_ids = mapped["folder_ids"]
         self.num_samples: np.ndarray = mapped["num_samples"]  # (rows,) int64
-        self.mean: np.ndarray = mapped["mean"]  # (rows,) float32, of samples in [-1, 1]
+        self.mean: np.ndarray = mapped["mean"]  # (rows,) float32, of samples in [-1, 1]; NaN: see `waveform.statistics`
         self.variance: np.ndarray = mapped["variance"]  # (rows,) float32
         self.lang_ids: np.ndarray = mapped["lang_ids"]  # (rows,) int16, of `languages`
 
@@ -119,7 +120,8 @@ class AudioIndex:
 
     def path(self, row: int) -> str:
         """The audio entry of a row, as `read_audio` takes it."""
-        return os.path.join(self._root, self._folders[self._folder_ids[row]], self._names[row])
+        folder = self._folders[self._folder_ids[row]]
+        return os.path.join(folder if is_in_store(folder) else os.path.join(self._root, folder), self._names[row])
 
     def find(self, utt_id: str) -> int | None:
         """The row of an utterance, by binary search; None if the set does not have it."""

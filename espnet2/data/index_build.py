@@ -225,6 +225,8 @@ def _two_numbers(text: str, where: str) -> tuple[float, float]:
         mean, variance = map(float, text.split())
     except ValueError:
         raise UserError(f"{where}: '{text}', expected '<mean> <variance>'") from None
+    if math.isnan(mean) and math.isnan(variance):  # as_is: computed where it is needed
+        return mean, variance
     if not (math.isfinite(mean) and math.isfinite(variance) and variance >= 0):
         raise UserError(f"{where}: '{text}' are not a finite mean and a variance")
     return mean, variance

@@ -164,14 +164,14 @@ def _write_by_utterance(work: Path, folder: Path, optional: _Optional) -> int:
     names += [name for name, is_used in (("segments", optional.segments), ("phones.ctm", optional.phones)) if is_used]
     streams = {name: open(work / "tables" / name, "w", encoding="utf-8", newline="\n") for name in names}  # noqa: SIM115
     streams |= {name: open(work / name, "w", encoding="utf-8", newline="\n") for name in ("recordings", "speakers")}  # noqa: SIM115
-    count, previous = 0, None
+    count, previous, previous_wav = 0, None, ""
     duplicates: list[str] = []
     try:
         for utt_id, speaker, wav, text, language, start, end, recording, gender, phones in _fields(work / "rows"):
             count += 1
             if utt_id == previous and len(duplicates) < NUM_NAMED:
-                duplicates.append(f"{utt_id} ({wav})")
-            previous = utt_id
+                duplicates.append(f"{utt_id} ({previous_wav} and {wav})")
+            previous, previous_wav = utt_id, wav
             lines = {
                 "utt2spk": f"{utt_id} {speaker}",
                 "text": f"{utt_id} {text}".rstrip(),

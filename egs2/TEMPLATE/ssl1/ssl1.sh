@@ -71,7 +71,7 @@ if active "${skip_data_prep}" 3 "data/ -> ${dumpdir}/org/{${formatted_sets[*]}}:
     for dset in "${formatted_sets[@]}"; do
         need "data/${dset}/wav.scp" "$([[ "${dset}" == *_sp ]] && echo 2 || echo 1)"
         scripts/audio/format_wav_scp.sh --nj "${nj}" --cmd "${train_cmd}" --python "${python}" --fs "${fs}" --channel "${channel}" \
-            --audio_format "${audio_format}" --max_rejected_ratio "${max_rejected_ratio}" --max_clipped_ratio "${max_clipped_ratio}" \
+            --audio_format "${audio_format}" --max_rejected_ratio "${max_rejected_ratio}" --max_clipped_ratio "${max_clipped_ratio}" --check_audio "${check_audio}" \
             --truncation_tolerance "${truncation_tolerance}" --keep_truncated "${keep_truncated}" --float_full_scale "${float_full_scale}" "data/${dset}" "${dumpdir}/org/${dset}"
     done
 fi

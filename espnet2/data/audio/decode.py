@@ -14,9 +14,11 @@ import soundfile
 
 from espnet2.data.audio import av_audio
 from espnet2.data.audio.command import run_command
+from espnet2.data.audio.entry import ByteRange, ParquetRow, is_in_store, parse_entry
 from espnet2.data.audio.pipes import PipePlan, missing_programs, parse_pipe, split_pipe
 from espnet2.data.audio.rejected import RejectedAudio
-from espnet2.data.audio.source import ARK_ENTRY, AudioSource, MixedAudio, open_source
+from espnet2.data.audio.source import AudioSource, MixedAudio, open_source
+from espnet2.utils.errors import UserError
 
 StrPath = str | os.PathLike[str]
 BLOCK_FRAMES = 1 << 18  # read at once: most utterances are one block, and hours of audio need no more memory
@@ -200,12 +202,17 @@ def _enter(stack: ExitStack, entry: str, scratch: StrPath, rules: ReadRules) -> 
 
 @contextmanager
 def _open_plan(entry: str, plan: PipePlan, scratch: StrPath, rules: ReadRules) -> Iterator[Recording]:
-    match = ARK_ENTRY.fullmatch(plan.path)
-    path = match[1] if match else plan.path
-    _check_content(entry, path)
+    parsed = parse_entry(plan.path)
+    path = parsed.file
+    if parsed.num_samples is not None:
+        raise UserError(f"{entry}: a part by its samples; in data/<set> a part of a recording is a line of `segments`")
+    if not is_in_store(path):
+        _check_content(entry, path)
+    elif av_audio.needs_pyav(path):
+        raise RejectedAudio("not_audio", f"{entry}: PyAV reads this format, and only files of this machine; fetch it")
     with ExitStack() as stack:
         missing_seconds, readable = 0.0, plan.path
-        if match is None and av_audio.needs_pyav(path):
+        if parsed.part is None and av_audio.needs_pyav(path):
             output = stack.enter_context(tempfile.NamedTemporaryFile(dir=scratch, prefix=".decoded."))
             try:
                 missing_seconds = av_audio.decode(path, output.name, keep_damaged=rules.keep_truncated)
@@ -248,6 +255,10 @@ def _check_content(entry: str, path: str) -> None:
 
 def _not_audio(entry: str, path: str, error: Exception) -> RejectedAudio:
     shown = _shown(entry, path)
+    reason = "truncated" if "too early" in str(error) else "not_audio"
+    if is_in_store(path) or isinstance(parse_entry(entry).part, ByteRange | ParquetRow):
+        reason = "missing" if isinstance(error, FileNotFoundError) else reason
+        return RejectedAudio(reason, f"{entry}: {getattr(error, 'error_string', error)}")
     try:
         with open(path, "rb") as stream:
             head = stream.read(1024)
@@ -255,5 +266,4 @@ def _not_audio(entry: str, path: str, error: Exception) -> RejectedAudio:
         return RejectedAudio("missing", f"{path}: {system_error.strerror}")
     if head.startswith(b"NIST_1A") and b"shorten" in head:
         return RejectedAudio("not_audio", f"{shown}: SPHERE compressed by shorten; needs the program sph2pipe")
-    reason = "truncated" if "too early" in str(error) else "not_audio"
     return RejectedAudio(reason, f"{shown}: {getattr(error, 'error_string', error)}")

@@ -1,5 +1,6 @@
 """The type `Link`: a stretch of a file with one recording, what is stated of it, what is there."""
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,20 @@ class FileBytes:
                 return start + at if at >= 0 else -1
             start += len(block) - len(sub) + 1
         return -1
+
+
+class StreamBytes(FileBytes):
+    """The same of a stream that is no file of this machine."""
+
+    def __init__(self, stream: io.BufferedIOBase, size: int) -> None:
+        self.stream, self.size = stream, size
+
+    def __getitem__(self, key: slice) -> bytes:
+        stop = min(self.size, key.stop)
+        if stop <= key.start:
+            return b""
+        self.stream.seek(key.start)
+        return self.stream.read(stop - key.start)
 
 
 @dataclass(frozen=True)

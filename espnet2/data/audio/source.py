@@ -1,9 +1,8 @@
-"""An audio file or an entry of an ark as one row of frames: those of all recordings in it, in order.
+"""An audio file, wherever it lies, as one row of frames: those of all recordings in it, in order.
 
 The decoder is libsndfile. What a header says of the length is compared with what is there, never trusted: `links`.
 """
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,11 +11,12 @@ from typing import Literal
 import numpy as np
 import soundfile
 
-from espnet2.data.audio.link import FileBytes, Link
-from espnet2.data.audio.links import entry_range, find_links
-from espnet2.data.audio.views import Range, View
+from espnet2.data.audio.entry import parse_entry
+from espnet2.data.audio.link import Link
+from espnet2.data.audio.links import find_links
+from espnet2.data.audio.opened import OpenedEntry, open_entry
+from espnet2.data.audio.views import View
 
-ARK_ENTRY = re.compile(r"(.+):(\d+)")  # "<ark>:<byte offset>", as Kaldi writes it
 UNKNOWN_FRAMES = 1 << 62  # libsndfile's count where it knows none
 # How libsndfile's log of a format that `links` does not know says that the file ends early.
 SHORT_DATA = re.compile(r": (\d+) \(should be (\d+)\)")
@@ -32,14 +32,10 @@ class MixedAudio(Exception):
 class AudioSource:
     """All frames of a file, as one row; several recordings in one file (`cat a.ogg b.ogg`) follow each other."""
 
-    def __init__(self, path: str, stream: io.BufferedReader, links: Sequence[Link], file: Range | None) -> None:
-        """Open every recording once, for its length.
-
-        Args:
-            file: all of the file, where it is none of the entries of an ark.
-        """
-        self.path, self.stream, self.links = path, stream, links
-        self._is_native = file is not None and len(links) == 1 and tuple(links[0].parts) == (file,)
+    def __init__(self, opened: OpenedEntry, links: Sequence[Link]) -> None:
+        """Open every recording once, for its length."""
+        self.path, self.stream, self.links = opened.path, opened.stream, links
+        self._is_as_stored = len(links) == 1 and tuple(links[0].parts) == (opened.range,)
         self.starts = [0]
         self.surplus_frames = self.missing_frames = 0  # more, or fewer, than the headers say
         self.cut = next((link.cut for link in links if link.cut), "")  # how the file ends, if that is no end
@@ -85,10 +81,16 @@ class AudioSource:
     @property
     def is_plain(self) -> bool:
         """The file is what its header says, and nothing but one recording."""
-        return self._is_native and not (self.missing_frames or self.cut)
+        return self.path is not None and self.is_whole
+
+    @property
+    def is_whole(self) -> bool:
+        """The bytes, wherever they lie, are what their header says, and nothing but one recording."""
+        return self._is_as_stored and not (self.missing_frames or self.cut)
 
     def _open(self, number: int) -> soundfile.SoundFile:
-        audio = soundfile.SoundFile(self.path if self._is_native else View(self.stream, self.links[number].parts))
+        native = self.path if self._is_as_stored else None
+        audio = soundfile.SoundFile(native or View(self.stream, self.links[number].parts))
         # soundfile asks for the place and goes there at every read: GSM cannot, DWVW says that it could.
         audio.seekable = lambda: False
         return audio
@@ -153,20 +155,16 @@ def _is_short(log: str) -> bool:
 
 @contextmanager
 def open_source(entry: str) -> Iterator[AudioSource]:
-    """Open a file that libsndfile reads, or "<ark>:<offset>".
+    """Open what an entry names, all of the recording if it names a part.
 
     Raises:
         FileNotFoundError, OSError, ValueError, soundfile.LibsndfileError, MixedAudio: it is missing, or is not audio.
+        UserError: a store cannot be reached, or a package is not installed.
     """
-    match = ARK_ENTRY.fullmatch(entry)
-    path = match[1] if match else entry
     with ExitStack() as stack:
-        stream = stack.enter_context(open(path, "rb"))
-        data = FileBytes(stream.fileno())
-        if not len(data):
+        opened = stack.enter_context(open_entry(parse_entry(entry)))
+        if not len(opened.range):
             raise ValueError("0 bytes")
-        whole = entry_range(data, int(match[2])) if match else Range(0, len(data))
-        links = find_links(data, whole)
-        source = AudioSource(path, stream, links, None if match else whole)
+        source = AudioSource(opened, find_links(opened.data, opened.range))
         stack.callback(source.close)
         yield source

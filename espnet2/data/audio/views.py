@@ -27,7 +27,7 @@ Part = bytes | Range
 class View(io.RawIOBase):
     """Ranges of `stream` and bytes, one after the other, seen as a file of their own. The stream stays open."""
 
-    def __init__(self, stream: io.BufferedReader, parts: Sequence[Part]) -> None:
+    def __init__(self, stream: io.BufferedIOBase, parts: Sequence[Part]) -> None:
         super().__init__()
         self.stream, self.parts = stream, [part for part in parts if len(part)]
         self.ends = list(accumulate(len(part) for part in self.parts))

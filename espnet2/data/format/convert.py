@@ -12,9 +12,18 @@ import numpy as np
 import soxr
 
 from espnet2.data.audio.decode import Recording, open_recording
+from espnet2.data.audio.entry import parse_entry
 from espnet2.data.audio.rejected import RejectedAudio
-from espnet2.data.audio.source import ARK_ENTRY
-from espnet2.data.format.plan import CLIPPED_TABLE, WORK_FOLDER, FormatOptions, Utterance, job_range, utterances
+from espnet2.data.format import as_is
+from espnet2.data.format.plan import (
+    AS_IS,
+    CLIPPED_TABLE,
+    WORK_FOLDER,
+    FormatOptions,
+    Utterance,
+    job_range,
+    utterances,
+)
 from espnet2.data.format.usable import check_usable
 from espnet2.data.format.write import FULL_SCALE, ArkWriter, Clipping, FileWriter, SampleSums, open_writer
 from espnet2.utils.errors import UserError
@@ -27,7 +36,8 @@ class Formatted(NamedTuple):
     """One utterance of the output."""
 
     entry: str  # for wav.scp
-    sums: SampleSums
+    num_samples: int
+    sums: SampleSums | None  # None: not decoded
     clipping: Clipping
 
 
@@ -65,8 +75,10 @@ def format_shard(data_dir: Path, shard: Shard) -> bool:
         return False
     start, stop = job_range(plan["num_utterances"], options.unit, shard.job, shard.num_jobs)
     items = list(utterances(data_dir, start, stop))
-    entries = _recording_entries(data_dir, {item.recording_id for item in items})
-    formatter = _Formatter(entries, options, shard)
+    recording_ids = {item.recording_id for item in items}
+    entries = _recording_entries(data_dir, recording_ids)
+    headers = as_is.read_headers(data_dir, recording_ids) if options.audio_format == AS_IS else {}
+    formatter = _Formatter(entries, headers, options, shard)
     formatter.run(items)
     write_json(done, {"hash": plan["hash"], **formatter.summary()})
     return True
@@ -79,11 +91,13 @@ def _recording_entries(data_dir: Path, recording_ids: set[str]) -> dict[str, str
 class _Formatter:
     """Decodes, converts and writes utterances one by one; a recording stays open while its segments follow."""
 
-    def __init__(self, entries: dict[str, str], options: FormatOptions, shard: Shard) -> None:
-        self.entries, self.options, self.shard = entries, options, shard
-        self.writer: FileWriter | ArkWriter = open_writer(
-            shard.output_dir / "audio", options.sample_rate, options.audio_format
-        )
+    def __init__(
+        self, entries: dict[str, str], headers: dict[str, as_is.Header], options: FormatOptions, shard: Shard
+    ) -> None:
+        self.entries, self.headers, self.options, self.shard = entries, headers, options, shard
+        self.writer: FileWriter | ArkWriter | None = None
+        if options.audio_format != AS_IS:
+            self.writer = open_writer(shard.output_dir / "audio", options.sample_rate, options.audio_format)
         self.num_kept = self.num_rejected = self.num_samples = self.num_first_channel = 0
         self.num_longer = self.num_shorter = self.num_clipped = self.clipped_samples = 0
         self.longer_example = ""
@@ -110,15 +124,15 @@ class _Formatter:
                     rejected.write(f"{item.utt_id}\t{error.reason}\t{error.detail}\n")
                     self.num_rejected += 1
                 else:
-                    sums = result.sums
                     scp.write(f"{item.utt_id} {result.entry}\n")
-                    lengths.write(f"{item.utt_id} {sums.count}\n")
-                    stats.write(f"{item.utt_id} {sums.mean:.9g} {sums.variance:.9g}\n")  # 9 digits name a float32
+                    lengths.write(f"{item.utt_id} {result.num_samples}\n")
+                    stats.write(f"{item.utt_id} {statistics_text(result.sums)}\n")
                     if result.clipping.count:
-                        clipped.write(f"{item.utt_id} {result.clipping.count / sums.count:.6g}\n")
+                        clipped.write(f"{item.utt_id} {result.clipping.count / result.num_samples:.6g}\n")
                     self._count(result)
                 progress.show(self.num_kept + self.num_rejected, self.num_samples)
-            self.writer.close()
+            if self.writer is not None:
+                self.writer.close()
 
     def summary(self) -> dict[str, int | str]:
         return {
@@ -135,11 +149,13 @@ class _Formatter:
 
     def _count(self, result: Formatted) -> None:
         self.num_kept += 1
-        self.num_samples += result.sums.count
+        self.num_samples += result.num_samples
         self.num_clipped += result.clipping.count > 0
         self.clipped_samples += result.clipping.count
 
     def _format(self, item: Utterance) -> Formatted:
+        if self.writer is None:
+            return self._take(item)
         recording = self._recording(item.recording_id)
         start, stop = (
             recording.whole() if item.start_seconds is None else recording.span(item.start_seconds, item.end_seconds)
@@ -150,7 +166,7 @@ class _Formatter:
         def check(sums: SampleSums) -> None:
             check_usable(recording, sums, clipping, self.options)
 
-        whole = item.start_seconds is None and ARK_ENTRY.fullmatch(recording.entry) is None
+        whole = item.start_seconds is None and parse_entry(recording.entry).part is None
         if (
             whole
             and isinstance(self.writer, FileWriter)
@@ -161,11 +177,31 @@ class _Formatter:
             for block in blocks:
                 sums.add(block)
             check(sums)
-            return Formatted(self.writer.copy(item.number, item.utt_id, recording.entry), sums, clipping)
+            entry = self.writer.copy(item.number, item.utt_id, recording.entry)
+            return Formatted(entry, sums.count, sums, clipping)
         entry, sums = self.writer.write(item.number, item.utt_id, blocks, check=check)
         if recording.audio.channels > 1 and self.options.channel is None and recording.plan.picks_none:
             self.num_first_channel += 1
-        return Formatted(entry, sums, clipping)
+        return Formatted(entry, sums.count, sums, clipping)
+
+    def _take(self, item: Utterance) -> Formatted:
+        """Leave the audio where it is."""
+        noted, is_checked = self.headers.get(item.recording_id), as_is.is_checked(item, self.options)
+        recording = self._recording(item.recording_id) if is_checked or noted is None else None
+        header = as_is.header_of(recording) if recording is not None else noted
+        assert header is not None  # a recording is opened where nothing is noted of it
+        as_is.check_against_table(item, noted, header)
+        entry = self.entries[item.recording_id]
+        as_is.check_header(item, entry, header, self.options)
+        start, stop = as_is.span_of(item, header, recording)
+        clipping = Clipping()
+        sums = None
+        if is_checked and recording is not None:
+            blocks = convert_blocks(recording, start, stop, self.options, clipping)
+            sums = as_is.checked_sums(recording, blocks, clipping, stop - start, self.options)
+        if self.options.check_audio != "full":
+            sums, clipping = None, Clipping()  # known of some, it would be of no use
+        return Formatted(as_is.entry_of(item, entry, (start, stop)), stop - start, sums, clipping)
 
     def _recording(self, recording_id: str) -> Recording:
         """Open a recording, or say again why it cannot be opened."""
@@ -195,6 +231,11 @@ class _Formatter:
             )
         if recording.shortfall_seconds > 0 and (self.options.keep_truncated or not recording.is_truncated):
             self.num_shorter += 1
+
+
+def statistics_text(sums: SampleSums | None) -> str:
+    """A value of utt2stats; 9 digits name a float32."""
+    return "nan nan" if sums is None else f"{sums.mean:.9g} {sums.variance:.9g}"
 
 
 def convert_blocks(

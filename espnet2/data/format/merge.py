@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypedDict
 
+from espnet2.data.format.as_is import SAMPLED
 from espnet2.data.format.convert import Shard
 from espnet2.data.format.filter_tables import (
     COMPANIONS,
@@ -18,6 +19,7 @@ from espnet2.data.format.filter_tables import (
     tables_beside,
 )
 from espnet2.data.format.plan import (
+    AS_IS,
     CLIPPED_TABLE,
     DONE_FILE,
     TABLES,
@@ -45,6 +47,7 @@ class Counts(TypedDict, total=False):
     num_shorter: int  # recordings that hold less and were kept
     truncation_tolerance: float  # seconds
     num_clipped: int  # utterances
+    check_audio: str  # "sample" or "full": which utterances stage 3 decoded
     clipped_samples: int
 
 
@@ -91,6 +94,7 @@ def merge_format(
         "companions_hash": companions,
         "sample_rate": options.sample_rate,
         "audio_format": options.audio_format,
+        "check_audio": options.check_audio if options.audio_format == AS_IS else "full",
         "channel": options.channel,
         "num_utterances": totals["num_kept"],
         "num_rejected": totals["num_rejected"],
@@ -195,6 +199,10 @@ def describe(output_dir: Path, properties: FormatProperties) -> None:
 def _notes(output_dir: Path, properties: FormatProperties) -> list[str]:
     """What of the set is not as its headers say, one line for each kind."""
     notes = []
+    if properties["audio_format"] == AS_IS:
+        is_full = properties["check_audio"] == "full"
+        part = "all of it was decoded" if is_full else f"one utterance of {SAMPLED} was decoded"
+        notes.append(f"the audio is read where it lies: nothing was written, {part}")
     if properties.get("num_longer"):
         notes.append(
             f"{properties['num_longer']:,} recordings hold more than their headers say: all of it was taken "

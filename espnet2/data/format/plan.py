@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet2.data.audio.decode import DEFAULT_RULES, ReadRules
+from espnet2.data.audio.entry import is_in_store, parse_entry
 from espnet2.data.audio.pipes import parse_pipe
-from espnet2.data.audio.source import ARK_ENTRY
 from espnet2.data.format.filter_tables import COMPANIONS, filtered
 from espnet2.data.format.write import AUDIO_FORMATS, UTTERANCES_PER_ARK
 from espnet2.utils.errors import UserError
@@ -22,8 +22,12 @@ from espnet2.utils.kaldi_table import iterate_table
 
 FORMAT_VERSION = 1  # of the output; another number makes stage 3 run again
 PROBED_FILES = 1000  # files whose size and time of change enter the hash: all would take minutes on a network disk
+AS_IS = "as_is"  # the audio format of sets whose audio is read where it lies
+CHECKS = ("sample", "full")
 WORK_FOLDER = ".format"  # in the output folder while stage 3 is unfinished
 DONE_FILE = "format.json"
+# Of data/<set>, optional: "<recording> <samples> <Hz> <channels> <format> <subtype>", as headers or columns say.
+HEADER_TABLE = "reco2header"
 CLIPPED_TABLE = "utt2clipped"  # share of the samples beyond full scale, of the utterances that have such
 TABLES = ("wav.scp", "utt2num_samples", "utt2stats", CLIPPED_TABLE, "rejected.tsv")
 RESULTS = (*TABLES, DONE_FILE)
@@ -40,6 +44,7 @@ class FormatOptions:
     keep_truncated: bool = DEFAULT_RULES.keep_truncated  # take what is there of audio that lacks more
     float_full_scale: float = DEFAULT_RULES.float_full_scale  # of files of floats
     max_clipped_ratio: float = 0.05  # share of samples beyond full scale at which an utterance is rejected
+    check_audio: str = "sample"  # of AS_IS: "sample" decodes some utterances, "full" all
 
     @property
     def rules(self) -> ReadRules:
@@ -85,8 +90,12 @@ def parse_sample_rate(text: str) -> int:
 
 def check_options(options: FormatOptions) -> None:
     """Raises UserError on an unknown format or channel, or a number out of its range."""
-    if options.audio_format not in AUDIO_FORMATS:
-        raise UserError(f"--audio_format {options.audio_format}: expected one of {', '.join(AUDIO_FORMATS)}")
+    if options.audio_format not in (*AUDIO_FORMATS, AS_IS):
+        raise UserError(f"--audio_format {options.audio_format}: expected one of {', '.join(AUDIO_FORMATS)}, {AS_IS}")
+    if options.check_audio not in CHECKS:
+        raise UserError(f"--check_audio {options.check_audio}: expected one of {', '.join(CHECKS)}")
+    if options.audio_format == AS_IS and options.channel is not None:
+        raise UserError(f"--channel {options.channel}: {AS_IS} takes mono audio only; --audio_format flac picks one")
     if options.channel is not None and options.channel < 0:
         raise UserError(f"--channel {options.channel}: channels are counted from 0")
     if not options.truncation_tolerance >= 0:
@@ -138,8 +147,8 @@ def job_range(num_utterances: int, unit: int, job: int, num_jobs: int) -> tuple[
 def work_hash(data_dir: Path, options: FormatOptions) -> str:
     """Names the input and the options: contents of the tables, and the state of (a sample of) the files they list."""
     parts = [hash_value({"version": FORMAT_VERSION, **options.changed()}), hash_file(data_dir / "wav.scp")]
-    if (data_dir / "segments").exists():
-        parts.append(hash_file(data_dir / "segments"))
+    names = ("segments", HEADER_TABLE) if options.audio_format == AS_IS else ("segments",)
+    parts += [hash_file(data_dir / name) for name in names if (data_dir / name).exists()]
     with open(data_dir / "wav.scp", "rb") as stream:
         total = sum(1 for _ in stream)
     step = max(1, total // PROBED_FILES)
@@ -155,9 +164,11 @@ def _file_state(entry: str) -> str:
         if plan is None:
             return "unknown"
         entry = plan.path
-    match = ARK_ENTRY.fullmatch(entry)
+    file = parse_entry(entry).file
+    if is_in_store(file):
+        return "in a store"
     try:
-        stat = os.stat(match[1] if match else entry)
+        stat = os.stat(file)
     except OSError:
         return "missing"
     return f"{stat.st_size} {stat.st_mtime_ns}"

@@ -6,13 +6,14 @@ set -euo pipefail
 nj=4                        # jobs at once
 cmd=utils/run.pl            # how a job is started
 fs=16k                      # sample rate of the output, Hz or kHz
-audio_format=flac           # wav, flac, wav.ark or flac.ark
+audio_format=flac           # wav, flac, wav.ark, flac.ark or as_is
 max_rejected_ratio=0.01     # a larger share of unusable utterances stops this
 channel=                    # which channel of several to take, from 0; empty: the first
 truncation_tolerance=0.1    # seconds of what a header says that may be missing
 keep_truncated=false        # true: take what is there of audio that lacks more
 float_full_scale=1          # full scale in files of floats
 max_clipped_ratio=0.05      # an utterance with a larger share of samples beyond full scale is rejected
+check_audio=sample          # of as_is: sample decodes some utterances, full decodes all
 python=python3
 segments=                   # the utterances of the recordings
 multi_columns_input=false   # true: a file for each channel in a line
@@ -44,7 +45,8 @@ cp "${source}/utt2spk" "${source}/spk2utt"
 scripts/audio/format_wav_scp.sh --nj "${nj}" --cmd "${cmd}" --fs "${fs}" --audio_format "${audio_format}" \
     --channel "${channel}" --max_rejected_ratio "${max_rejected_ratio}" --python "${python}" \
     --truncation_tolerance "${truncation_tolerance}" --keep_truncated "${keep_truncated}" \
-    --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}" "${source}" "${audio}"
+    --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}" \
+    --check_audio "${check_audio}" "${source}" "${audio}"
 mkdir -p "${data}"
 cp "${audio}/wav.scp" "${data}/${out_filename}"
 cp "${audio}/utt2num_samples" "${data}/utt2num_samples"

@@ -11,13 +11,14 @@ set -euo pipefail
 nj=4                      # jobs at once; the output is the same for any number
 cmd=utils/run.pl          # how a job is started
 fs=16k                    # sample rate of the output, Hz or kHz
-audio_format=flac         # wav, flac, wav.ark or flac.ark
+audio_format=flac         # wav, flac, wav.ark or flac.ark; as_is writes nothing and reads the audio where it lies
 max_rejected_ratio=0.01   # a larger share of unusable utterances stops the stage
 channel=                  # which channel of several to take, from 0; empty: the first
 truncation_tolerance=0.1  # seconds of what a header says that may be missing
 keep_truncated=false      # true: take what is there of audio that lacks more
 float_full_scale=1        # full scale in files of floats: 32768 where they have the range of 16 bits
 max_clipped_ratio=0.05    # an utterance with a larger share of samples beyond full scale is rejected
+check_audio=sample        # of as_is: sample decodes some utterances, full decodes all
 python=python3
 # Options of ESPnet's form only.
 segments=                    # the utterances of the recordings
@@ -35,7 +36,7 @@ audio_subtype=               # without effect: 16 bits
 . utils/parse_options.sh
 . scripts/common/jobs.sh
 kept=(--truncation_tolerance "${truncation_tolerance}" --keep_truncated "${keep_truncated}"
-    --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}")
+    --float_full_scale "${float_full_scale}" --max_clipped_ratio "${max_clipped_ratio}" --check_audio "${check_audio}")
 if [ $# -ge 2 ] && [ -f "$1" ]; then
     [ -z "${utt2ref_channels}${vad_based_trim}" ] || die "--utt2ref_channels and --vad_based_trim are not here"
     : "${multi_columns_output} ${suffix} ${write_utt2num_samples} ${audio_subtype}"

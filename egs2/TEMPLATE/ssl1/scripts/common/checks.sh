@@ -24,8 +24,8 @@ check_options() {
     done
     test_sets="${further[*]-}"
     case "${audio_format}" in
-        wav | flac | wav.ark | flac.ark) ;;
-        *) die "--audio_format ${audio_format}: expected wav, flac, wav.ark or flac.ark" ;;
+        wav | flac | wav.ark | flac.ark | as_is) ;;
+        *) die "--audio_format ${audio_format}: expected wav, flac, wav.ark, flac.ark or as_is" ;;
     esac
     local name
     for name in stage stop_stage ngpu num_nodes nj; do

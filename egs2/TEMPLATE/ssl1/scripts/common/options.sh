@@ -38,7 +38,7 @@ lang=noinfo               # Language of the corpus: part of names only.
 local_data_opts=          # Options for local/data.sh.
 speed_perturb_factors=    # For example "0.9 1.0 1.1"; empty leaves stage 2 out.
 feats_type=raw            # Only raw: features are computed in the model.
-audio_format=flac         # wav, flac, wav.ark or flac.ark.
+audio_format=flac         # wav, flac, wav.ark or flac.ark; as_is writes nothing and reads the audio where it lies.
 fs=16k                    # Sample rate of the formatted audio.
 channel=                  # Channel of multi-channel audio; empty takes the first and says so.
 max_rejected_ratio=0.01   # Share of unreadable utterances at which stage 3 stops.
@@ -46,6 +46,7 @@ truncation_tolerance=0.1  # Audio that lacks more seconds of what its header say
 keep_truncated=false      # true: takes what is there of audio that lacks more.
 float_full_scale=1        # Full scale in files of floats: 32768 where they have the range of 16 bits.
 max_clipped_ratio=0.05    # Share of samples beyond full scale at which an utterance is rejected.
+check_audio=sample        # Of as_is: sample decodes some utterances in stage 3, full decodes all.
 min_wav_duration=0.1      # Shortest utterance to keep, seconds.
 max_wav_duration=20       # Longest utterance to keep, seconds.
 # --- Evaluation and sharing
