@@ -72,7 +72,6 @@ EXTRAS = {
         "onnxruntime>=1.22",
         "pyarrow>=17",
         "lhotse>=1.30",
-        "fsspec>=2025.3",
         "aiohttp>=3.10",
     ],
     "doc": ["sphinx>=8.1", "myst-parser>=4.0", "furo>=2025.12"],

@@ -16,7 +16,7 @@ FLOORS = (
     {"formats"},
     {"tasks"},
     {"train"},
-    {"ssl"},
+    {"ssl", "importers"},
     {"data"},
     {"launch", "text", "data_prep", "fileio"},
     {"utils"},

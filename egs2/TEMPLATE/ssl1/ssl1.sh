@@ -49,8 +49,8 @@ if [ -e "${owner}/path.sh" ] && ! [ "${owner}" -ef . ] && [ "${stage}" -le 4 ]; 
 fi
 
 if active "${skip_data_prep}" 1 "corpus -> data/{${train_set// /,},${valid_set}${test_sets:+,${test_sets// /,}}}"; then
-    # shellcheck disable=SC2086
-    scripts/corpus/run_data.sh ${local_data_opts}
+    read -ra data_options <<< "${local_data_opts}"    # words as they stand: a * is for local/data.sh
+    scripts/corpus/run_data.sh ${data_options[@]+"${data_options[@]}"}
     for dset in "${train_sets[@]}" "${valid_set}" ${test_sets}; do
         [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set, --valid_set or --test_sets"
         [ -e "data/${dset}/text" ] && no_text= || no_text=--no-text

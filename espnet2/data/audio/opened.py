@@ -33,8 +33,8 @@ def open_entry(entry: Entry) -> Iterator[OpenedEntry]:
     """
     if isinstance(entry.part, ParquetRow):
         content = cell_bytes(entry.file, entry.part)
-        stream = io.BytesIO(content)
-        yield OpenedEntry(stream, StreamBytes(stream, len(content)), Range(0, len(content)), None)
+        memory = io.BytesIO(content)
+        yield OpenedEntry(memory, StreamBytes(memory, len(content)), Range(0, len(content)), None)
         return
     with open_file(entry.file) as stream:
         data = FileBytes(stream.fileno()) if not is_in_store(entry.file) else StreamBytes(stream, _size(stream))

@@ -41,7 +41,7 @@ def test_missing_neighbours_come_in_one_request_and_once(server):
     assert read(server, 1500, 1600) == CONTENT[1500:1600]
     assert read(server, 100, 5299) == CONTENT[100:5299]  # around what is there
     assert read(server, 5200, 9999) == CONTENT[5200:]
-    assert [wanted for _, wanted in server.ranges] == ["bytes=1000-1999", "bytes=0-999", "bytes=2000-5299"]
+    assert [header for _, header in server.ranges] == ["bytes=1000-1999", "bytes=0-999", "bytes=2000-5299"]
     forget()
     assert read(server, 0, 9999) == CONTENT and len(server.ranges) == 3  # from the disk
     with store.open_object(f"{server.address}/a.bin") as stream:

@@ -1,0 +1,1 @@
+../../TEMPLATE/hubert1/hubert1.sh

@@ -1,0 +1,1 @@
+"""Shards and manifests of others in, data/<set> whose audio stays where it lies out (stage 1)."""
