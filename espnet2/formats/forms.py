@@ -27,6 +27,8 @@ FORMS = {
     ("transformer", "conv_stack", "none"): "data2vec",
     ("transformer", "conv_stack", "alibi"): "data2vec2",
     ("conformer", "none", "relative"): "conformer",  # of wav2vec 2.0 Conformer
+    ("conformer", "none", "rotary_input"): "conformer",
+    ("conformer", "none", "none"): "conformer",
 }
 # Keys that ESPnet's own ssl1 brought: how every other library has them. `encoder_conf`, then `frontend_conf`.
 USUAL_ENCODER = {
@@ -37,6 +39,7 @@ USUAL_ENCODER = {
     "final_norm": False,
 }
 USUAL_FRONTEND = {"projection_norm": True}
+TRANSFORMERS = "transformers>=5,<6"  # as pip installs it
 Lacks = Callable[[ConvFrontend.Config, StackConfig], list[str]]  # what a form of an architecture does not have
 
 
@@ -99,13 +102,14 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
     elif not source.frontend.project:
         missing.append("frontend_conf: project: false")
     else:
-        missing += _unusual(source.frontend, USUAL_FRONTEND, "frontend_conf")
+        missing += unusual(source.frontend, USUAL_FRONTEND, "frontend_conf")
     if isinstance(source.conf, LabelledConfig) and (source.conf.num_codebooks or 1) > 1:
         missing.append(f"loss conf: num_codebooks: {source.conf.num_codebooks} (others name one label a frame)")
     if encoder.long_skips:
         missing.append("encoder_conf: long_skips: true")
-    missing += _unusual(encoder, USUAL_ENCODER, "encoder_conf")
     form = FORMS.get((config.encoder, encoder.position, encoder.attention_position))
+    held = {"final_norm"} if form == "conformer" else set()
+    missing += unusual(encoder, {key: USUAL_ENCODER[key] for key in USUAL_ENCODER if key not in held}, "encoder_conf")
     if form is None or form not in forms:
         keys = f"position: {encoder.position} and attention_position: {encoder.attention_position}"
         missing.append(f"encoder: {config.encoder} with {keys}")
@@ -116,8 +120,8 @@ def find_form(source: Source, library: str, forms: Mapping[str, Lacks]) -> str:
     return form
 
 
-def _unusual(config: Config, usual: Mapping[str, object], section: str) -> list[str]:
-    """The keys of a section that are set to what this toolkit shares with ESPnet's ssl1 only."""
+def unusual(config: Config, usual: Mapping[str, object], section: str) -> list[str]:
+    """The keys of a section that are set to something else than a form has."""
     values = {key: getattr(config, key, value) for key, value in usual.items()}
     return [
         f"{section}: {key}: {json.dumps(value)}".replace('"', "")
@@ -160,7 +164,6 @@ def lacks_data2vec(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[
 
 
 def lacks_conformer(frontend: ConvFrontend.Config, encoder: StackConfig) -> list[str]:
-    """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions."""
+    """Wav2Vec2ConformerModel has batch norm and no biases in its convolutions, which look both ways."""
     assert isinstance(encoder, ConformerEncoder.Config)
-    missing = [] if encoder.conv_norm == "batch" else [f"encoder_conf: conv_norm: {encoder.conv_norm}"]
-    return missing + (["encoder_conf: conv_bias: true"] if encoder.conv_bias else [])
+    return unusual(encoder, {"conv_norm": "batch", "conv_bias": False, "conv_causal": False}, "encoder_conf")

@@ -6,20 +6,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from espnet2.formats import forms, names
+from espnet2.formats import forms, huggingface_bert, huggingface_conformer, names
 from espnet2.formats.base import Reader, Writer
 from espnet2.formats.canonical import rename, reverse
 from espnet2.formats.compare import OtherSide, States
 from espnet2.formats.forms import Source, conv_layers, find_form, is_pre_norm, library
-from espnet2.formats.huggingface_folder import Scaling, conv_layers_of, read_scaling, read_settings, read_state
+from espnet2.formats.huggingface_folder import (
+    CONFIG,
+    Scaling,
+    activation_of,
+    conv_layers_of,
+    fill,
+    model_type,
+    read_scaling,
+    read_settings,
+    read_state,
+    split_state,
+)
 from espnet2.formats.incoming import Foreign, Values, frontend_values, model_values, require
 from espnet2.formats.settings import Settings
-from espnet2.ssl.encoder.conformer import ConformerEncoder
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config
 from espnet2.utils.errors import UserError
 
-INSTALL = "transformers>=5,<6"
-
+CONFORMER = huggingface_conformer.MODEL_TYPE
 FORMS = {
     "wav2vec2": forms.nothing_lacks,
     "wavlm": forms.nothing_lacks,
@@ -28,16 +37,21 @@ FORMS = {
 }
 # Class of the model by form; the body of wav2vec 2.0 has several names.
 CLASSES = {"wavlm": "WavLMModel", "data2vec": "Data2VecAudioModel", "conformer": "Wav2Vec2ConformerModel"}
+# Families of the body of wav2vec 2.0 -> what goes on with them.
 OBJECTIVES = {"hubert": "hubert", "wav2vec2": "wav2vec2", "wavlm": "wavlm", "data2vec-audio": "data2vec2"}
-OBJECTIVES |= {"wav2vec2-conformer": "wav2vec2"}
-LAST_NORM = "encoder.norm"  # of the conformer: ours has no norm after its last block's
-
-
-def _fill(model: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load; only counters and constants may stay as they are."""
-    missing, unexpected = model.load_state_dict(dict(weights), strict=False)
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    assert not missing and not unexpected, (missing, unexpected)
+OBJECTIVES |= {CONFORMER: "wav2vec2", "unispeech": "wav2vec2", "unispeech-sat": "hubert"}
+QUANTIZED = ("wav2vec2", CONFORMER)  # whose quantizer and heads have a place here
+SQUEEZED = "pools frames in front of its blocks and spreads them again behind, which no encoder here does"
+REFUSED = {  # other families of speech, and why
+    "sew": f"SEW {SQUEEZED}, and its convolutions have different widths",
+    "sew-d": f"SEW-D {SQUEEZED}, and its attention is DeBERTa's",
+    "seamless_m4t": "SeamlessM4T is a translation model; w2v-BERT 2.0, which its speech encoder began as, is read",
+    "seamless_m4t_v2": "SeamlessM4T is a translation model; w2v-BERT 2.0, which its speech encoder began as, is read",
+    "whisper": "Whisper is a recogniser, whose encoder reads 30 seconds of mel and learned positions",
+    "parakeet_ctc": "Parakeet's FastConformer subsamples by 8, which no encoder here does",
+    "parakeet_encoder": "Parakeet's FastConformer subsamples by 8, which no encoder here does",
+}
+PREFIXES = ("hubert.", "wav2vec2.", "wavlm.", "data2vec_audio.", "wav2vec2_conformer.", "unispeech.", "unispeech_sat.")
 
 
 def _table(class_name: str) -> dict[str, str]:
@@ -76,11 +90,7 @@ def _settings(source: Source, form: str) -> dict[str, object]:
             "num_conv_pos_embeddings": encoder.position_depth, "conv_pos_kernel_size": encoder.position_kernel,
         }  # fmt: skip
     if form == "conformer":
-        assert isinstance(encoder, ConformerEncoder.Config)
-        settings |= {
-            "conv_depthwise_kernel_size": encoder.conv_kernel, "position_embeddings_type": "relative",
-            "hidden_act": "swish", "conformer_conv_dropout": encoder.dropout,
-        }  # fmt: skip
+        settings |= huggingface_conformer.settings_of(source)
     if source.objective == "wav2vec2":
         assert isinstance(conf, Wav2Vec2Config)
         settings |= {
@@ -90,29 +100,6 @@ def _settings(source: Source, form: str) -> dict[str, object]:
             "contrastive_logits_temperature": conf.temperature, "diversity_loss_weight": conf.diversity_weight,
         }  # fmt: skip
     return settings
-
-
-def _last_norm_apart(weights: Mapping[str, Tensor], num_layers: int) -> dict[str, Tensor]:
-    """The conformer there ends in one more LayerNorm: it takes the weights of the last block's, which becomes plain.
-
-    A LayerNorm of what is normalised already changes nothing but by its epsilon, about 1e-5 of the value.
-    """
-    last = f"encoder.blocks.{num_layers - 1}.norm"
-    moved = {f"{LAST_NORM}.{kind}": weights[f"{last}.{kind}"] for kind in ("weight", "bias")}
-    plain = {f"{last}.weight": torch.ones_like(moved[f"{LAST_NORM}.weight"])}
-    plain[f"{last}.bias"] = torch.zeros_like(moved[f"{LAST_NORM}.bias"])
-    return {**weights, **plain, **moved}
-
-
-def _unused_position(source: Source) -> dict[str, Tensor]:
-    """Convolutional positions that the conformer class of transformers has and never uses."""
-    dim, kernel = source.encoder.dim, source.encoder.position_kernel
-    prefix = f"{names.POSITION}.parametrizations.weight"
-    return {
-        f"{prefix}.original0": torch.zeros(1, 1, kernel),
-        f"{prefix}.original1": torch.ones(dim, dim // source.encoder.position_groups, kernel),
-        f"{names.POSITION}.bias": torch.zeros(dim),
-    }
 
 
 @torch.no_grad()
@@ -143,7 +130,7 @@ def _notes(scaling: Scaling, path: Path) -> list[str]:
     ]
 
 
-def _values(settings: Settings, kind: str, path: Path) -> tuple[Values, Values]:
+def _values(settings: Settings, kind: str, path: Path, weights: Mapping[str, Tensor]) -> tuple[Values, Values]:
     """`frontend_conf` and `encoder_conf`."""
     scaling = _scaling(settings, path)
     frontend = frontend_values(
@@ -161,9 +148,8 @@ def _values(settings: Settings, kind: str, path: Path) -> tuple[Values, Values]:
         "position_kernel": settings.get("num_conv_pos_embeddings", 128),
         "position_groups": settings.get("num_conv_pos_embedding_groups", 16),
     }
-    if kind == "wav2vec2-conformer":
-        encoder |= {"position": "none", "attention_position": "relative", "conv_norm": "batch", "conv_bias": False}
-        encoder |= {"conv_kernel": settings.get("conv_depthwise_kernel_size", 31)}
+    if kind == CONFORMER:
+        encoder |= huggingface_conformer.values_of(settings, weights)
     elif kind == "data2vec-audio":
         encoder |= {"position": "conv_stack", "position_depth": settings.get("num_conv_pos_embeddings", 5)}
         encoder |= {"position_kernel": settings.get("conv_pos_kernel_size", 19), "layerdrop": 0.0}
@@ -173,29 +159,6 @@ def _values(settings: Settings, kind: str, path: Path) -> tuple[Values, Values]:
         encoder |= {"attention_position": "gated_relative", "num_buckets": settings.get("num_buckets", 320)}
         encoder |= {"max_distance": settings.get("max_bucket_distance", 800)}
     return frontend, encoder
-
-
-def _last_norm_joined(weights: Mapping[str, Tensor], num_layers: int, path: Path) -> dict[str, Tensor]:
-    """The way back from `_last_norm_apart`."""
-    last = f"encoder.blocks.{num_layers - 1}.norm"
-    if not ((weights[f"{last}.weight"] == 1).all() and (weights[f"{last}.bias"] == 0).all()):
-        raise UserError(f"{path}: no form here for a conformer with one more LayerNorm after its last block")
-    unused = (LAST_NORM, names.POSITION)
-    joined = {
-        name: value
-        for name, value in weights.items()
-        if not name.startswith(unused) and not name.endswith("num_batches_tracked")
-    }
-    return joined | {f"{last}.{kind}": weights[f"{LAST_NORM}.{kind}"] for kind in ("weight", "bias")}
-
-
-def _weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Weights of the bare model, without a prefix, and of heads around it."""
-    state = read_state(path)
-    prefixes = ("hubert.", "wav2vec2.", "wavlm.", "data2vec_audio.", "wav2vec2_conformer.")
-    prefix = next((candidate for candidate in prefixes if any(name.startswith(candidate) for name in state)), "")
-    body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    return body, {name: value for name, value in state.items() if not name.startswith(prefix)}
 
 
 class HuggingFace(Reader, Writer):
@@ -214,20 +177,20 @@ class HuggingFace(Reader, Writer):
         Returns:
             Names of weights that the format does not hold.
         """
+        if source.config.frontend == "fbank":
+            return huggingface_bert.write(source, folder, self.title)
         form = find_form(source, self.title, FORMS)
-        transformers = library("transformers", INSTALL)
+        transformers = library("transformers", forms.TRANSFORMERS)
         bodies = {"hubert": "HubertModel", "wav2vec2": "Wav2Vec2ForPreTraining"}
         name = CLASSES.get(form) or bodies.get(source.objective)
         model_class = getattr(transformers, name or "Wav2Vec2Model")
-        weights = source.weights()
-        if form == "conformer":
-            weights = _last_norm_apart(weights, source.encoder.num_layers) | _unused_position(source)
+        weights = huggingface_conformer.weights_of(source) if form == "conformer" else source.weights()
         renamed, left = rename(weights, _table(model_class.__name__))
         config = model_class.config_class(**_settings(source, form), architectures=[model_class.__name__])
         with torch.device("meta"):
             model = model_class(config)
         model = model.to_empty(device="cpu")
-        _fill(model, renamed)
+        fill(model, renamed)
         model.save_pretrained(folder)
         transformers.Wav2Vec2FeatureExtractor(
             sampling_rate=source.frontend.sample_rate,
@@ -242,37 +205,43 @@ class HuggingFace(Reader, Writer):
         Raises:
             UserError: files are missing or damaged, or the architecture has no form here.
         """
+        kind = model_type(path)
+        if kind == huggingface_bert.MODEL_TYPE:
+            return huggingface_bert.read(path)
+        if kind not in OBJECTIVES:
+            known = ", ".join((*OBJECTIVES, huggingface_bert.MODEL_TYPE))
+            why = f" ({REFUSED[kind]})" if kind in REFUSED else ""
+            raise UserError(
+                f"{path / CONFIG}: model_type {kind or 'none'} has no form here{why}; expected one of {known}"
+            )
         settings = read_settings(path)
-        kind = settings.get("model_type")
-        if not isinstance(kind, str) or kind not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise UserError(f"{path}/config.json: model_type {kind} has no form here; expected one of {known}")
+        usual = "swish" if kind == CONFORMER else "gelu"
         require(
-            settings.values,
+            {**settings.values, "hidden_act": activation_of(settings, usual)},
             {
-                "hidden_act": "swish" if kind == "wav2vec2-conformer" else "gelu", "feat_extract_activation": "gelu",
-                "layer_norm_eps": 1e-5, "add_adapter": False, "feat_proj_layer_norm": True,
-                "conv_pos_batch_norm": False, "position_embeddings_type": "relative",
+                "hidden_act": usual, "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5, "add_adapter": False,
+                "adapter_attn_dim": None, "feat_proj_layer_norm": True, "conv_pos_batch_norm": False,
+                "rotary_embedding_base": 10000,
             },
-            f"{path}/config.json",
+            path / CONFIG,
         )  # fmt: skip
-        table = reverse(names.TRANSFORMERS_CONFORMER if kind == "wav2vec2-conformer" else names.TRANSFORMERS)
-        body, heads = _weights(path)
-        weights, left = rename(body, table)
-        quantizer, left_heads = rename(heads, reverse(names.QUANTIZER) if kind == "wav2vec2" else {})
+        body, heads = split_state(read_state(path), PREFIXES)
+        weights, left = rename(body, reverse(names.TRANSFORMERS_CONFORMER if kind == CONFORMER else names.TRANSFORMERS))
+        quantizer, left_heads = rename(heads, reverse(names.QUANTIZER) if kind in QUANTIZED else {})
         weights |= quantizer
-        if kind == "wav2vec2-conformer":
-            weights = _last_norm_joined(weights, settings.whole("num_hidden_layers"), path)
-        frontend, encoder = _values(settings, kind, path)
+        if kind == CONFORMER:
+            weights = huggingface_conformer.read_weights(weights, settings)
+        frontend, encoder = _values(settings, kind, path, weights)
         values = model_values(
-            frontend, encoder, OBJECTIVES[kind], weights,
-            kind="conformer" if kind == "wav2vec2-conformer" else "transformer",
-        )  # fmt: skip
+            frontend, encoder, OBJECTIVES[kind], weights, kind="conformer" if kind == CONFORMER else "transformer"
+        )
         return Foreign(values, weights, left + left_heads, _notes(_scaling(settings, path), path))
 
     def run(self, folder: Path) -> OtherSide:
         """The model as any user of transformers loads it."""
-        transformers = library("transformers", INSTALL)
+        if model_type(folder) == huggingface_bert.MODEL_TYPE:
+            return huggingface_bert.run(folder)
+        transformers = library("transformers", forms.TRANSFORMERS)
         # In single precision, whatever the weights were saved in: the comparison is of architectures.
         model = transformers.AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
         if (folder / "preprocessor_config.json").is_file():

@@ -1,11 +1,11 @@
 """A folder as transformers' save_pretrained writes it in, its settings, scaling and weights out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from espnet2.formats.canonical import modern_weight_norm
 from espnet2.formats.safe_pickle import load_foreign, only_tensors
@@ -40,23 +40,41 @@ class Scaling:
     is_assumed: bool  # no file of the folder says so
 
 
-def read_settings(path: Path) -> Settings:
+def model_type(path: Path) -> str:
+    """The family that config.json names; empty where it names none.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return str(require_json(path / CONFIG, REMEDY).get("model_type") or "")
+
+
+def read_settings(path: Path, defaults: Mapping[str, int | list[int]] = DEFAULTS) -> Settings:
     """config.json, with what its class takes for missing keys.
+
+    Args:
+        defaults: the sizes, and what the class takes for them.
 
     Raises:
         UserError: it is missing or damaged, or a size is none.
     """
-    settings: dict[str, object] = {**DEFAULTS, **require_json(path / CONFIG, REMEDY)}
+    settings: dict[str, object] = {**defaults, **require_json(path / CONFIG, REMEDY)}
     lengths = {}
-    for name, default in DEFAULTS.items():
+    for name, default in defaults.items():
         values = settings[name] if isinstance(default, list) else [settings[name]]
         if not isinstance(values, list) or not values or not all(type(size) is int and size > 0 for size in values):
             raise UserError(f"{path / CONFIG}: {name}: {settings[name]!r}; expected positive numbers as {default}")
         if isinstance(default, list):
             lengths[name] = len(values)
-    if len(set(lengths.values())) != 1:
+    if len(set(lengths.values())) > 1:
         raise UserError(f"{path / CONFIG}: {', '.join(f'{name} has {n} values' for name, n in lengths.items())}")
     return Settings(settings, path / CONFIG)
+
+
+def activation_of(settings: Settings, usual: str) -> object:
+    """The activation of the feed-forward parts; swish has two names."""
+    activation = settings.get("hidden_act", usual)
+    return "swish" if activation == "silu" else activation
 
 
 def conv_layers_of(settings: Settings) -> list[tuple[int, int, int]]:
@@ -123,3 +141,21 @@ def _sharded(path: Path, index: Path) -> Iterator[tuple[str, Tensor]]:
             if name not in state:
                 raise UserError(f"{path / file}: {name} is missing, which {index.name} says is there")
             yield name, state[name]
+
+
+def split_state(state: Mapping[str, Tensor], prefixes: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Weights of the bare model, without a prefix, and of heads around it.
+
+    Args:
+        prefixes: what the bare model is called inside the classes with heads.
+    """
+    prefix = next((candidate for candidate in prefixes if any(name.startswith(candidate) for name in state)), "")
+    body = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return body, {name: value for name, value in state.items() if not name.startswith(prefix)}
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load; only counters and constants may stay as they are."""
+    missing, unexpected = model.load_state_dict(dict(weights), strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    assert not missing and not unexpected, (missing, unexpected)

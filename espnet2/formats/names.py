@@ -6,6 +6,7 @@ A table maps beginnings of canonical names (see `canonical.py`) to theirs; `*` s
 from collections.abc import Mapping
 
 POSITION = "encoder.position.conv"
+ROTARY_FREQUENCIES = "encoder.attention_position.frequencies"  # constants, which some files hold
 
 _BLOCK = {  # canonical name below a block -> the name below a layer that transformers and torchaudio share
     "attention.query": "attention.q_proj",
@@ -60,6 +61,10 @@ _CONFORMER_BLOCK = {
     "ffn_second.inner": "ffn2.intermediate_dense",
     "ffn_second.output": "ffn2.output_dense",
     "norm": "final_layer_norm",
+}
+_BERT_BLOCK = _CONFORMER_BLOCK | {
+    "attention.position.table": "self_attn.distance_embedding.weight",
+    "convolution.norm": "conv_module.depthwise_layer_norm",
 }
 _ESPNET_ATTENTION = {
     "query": "linear_q",
@@ -139,7 +144,17 @@ TRANSFORMERS = {
     **_blocks(_BLOCK, "encoder.layers"),
     "encoder.attention_position.table": "encoder.layers.0.attention.rel_attn_embed.weight",
 }
-TRANSFORMERS_CONFORMER = {**_TRANSFORMERS_BODY, **_blocks(_CONFORMER_BLOCK, "encoder.layers")}
+TRANSFORMERS_CONFORMER = {
+    **_TRANSFORMERS_BODY,
+    ROTARY_FREQUENCIES: "encoder.embed_positions.inv_freq",
+    **_blocks(_CONFORMER_BLOCK, "encoder.layers"),
+}
+TRANSFORMERS_BERT = {  # w2v-BERT 2.0, on mel
+    "frontend.norm": "feature_projection.layer_norm",
+    "frontend.projection": "feature_projection.projection",
+    "objective.mask_embedding": "masked_spec_embed",
+    **_blocks(_BERT_BLOCK, "encoder.layers"),
+}
 QUANTIZER = {  # of Wav2Vec2ForPreTraining, and with other names of fairseq
     "objective.quantizer.projection": "quantizer.weight_proj",
     "objective.quantizer.codes": "quantizer.codevectors",

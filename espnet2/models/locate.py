@@ -15,7 +15,7 @@ CACHE_VARIABLE = "ESPNET2_SSL_CACHE"
 IMPORT_VERSION = 1  # of what an import writes; another number imports again
 # What is fetched from a repository: no pickle. The second list is tried where the first brings no weights.
 HUB_FILES = ("*.safetensors", "*.json", "*.yaml", "*.txt", "*.md")
-HUB_PICKLES = ("pytorch_model.bin",)
+HUB_PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin")  # in one file, or in several with their index
 FOREIGN_CONFIGS = ("config.json", "kwargs.json")  # of transformers, and of torchaudio as ssl_export writes it
 FOREIGN_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")  # of files that have to say themselves whose they are
 

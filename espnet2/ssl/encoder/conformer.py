@@ -27,6 +27,7 @@ class ConformerEncoder(BlockStack):
             "layer", description="after the depthwise convolution; batch is the paper's and spans all ranks"
         )
         conv_bias: bool = Field(True, description="biases in the convolution part")
+        conv_causal: bool = Field(False, description="the depthwise convolution sees no frame ahead (w2v-BERT 2.0)")
 
         @model_validator(mode="after")
         def _odd_kernel(self) -> "ConformerEncoder.Config":
@@ -72,6 +73,7 @@ class ConformerBlock(MacaronBlock):
             config.conv_kernel,
             config.conv_norm,
             bias=config.conv_bias,
+            causal=config.conv_causal,
             dropout=config.dropout,
             norm_eps=config.norm_eps,
         )

@@ -12,7 +12,9 @@ from torch.utils.checkpoint import checkpoint
 from espnet2.ssl.encoder.base import Encoder, EncoderConfig, Hidden, check_layers, require_keep
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import (
+    ATTENTION_POSITIONS,
     AttentionPositionConfig,
+    AttentionPositionName,
     SharedPosition,
     add_mask,
     shared_position,
@@ -20,6 +22,7 @@ from espnet2.ssl.modules.attention_position import (
 from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
+from espnet2.ssl.modules.rotary import RotaryInput
 from espnet2.utils.config import Tag, tagged
 
 POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0: 95 frames in 5 convolutions
@@ -73,6 +76,8 @@ class StackConfig(EncoderConfig, AttentionPositionConfig):
                 raise ValueError(f"dim {self.dim} is not a multiple of {name} {getattr(self, name)}")
         if self.dim % 2 and self.attention_position == "relative":
             raise ValueError(f"dim {self.dim} is odd; relative positions are pairs of a sine and a cosine")
+        if self.attention_position == "rotary_input" and self.dim // self.num_heads % 2:
+            raise ValueError(f"dim {self.dim} / num_heads {self.num_heads} is odd; rotary positions turn pairs")
         if self.position == "none" and self.position_join == "replace":
             raise ValueError("position_join is replace, but position is none: nothing would be left of the input")
         if self.long_skips and self.layerdrop > 0:
@@ -87,9 +92,7 @@ class MacaronConfig(StackConfig):
         0.0, ge=0, lt=1, description="probability that an update skips a block", json_schema_extra=_TRAINED
     )
     position: Literal["conv", "conv_stack", "none"] = Field("none", description="added to the input of the first block")
-    attention_position: Literal["none", "alibi", "gated_relative", "relative"] = Field(
-        "relative", description="alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer"
-    )
+    attention_position: AttentionPositionName = Field("relative", description=ATTENTION_POSITIONS)
     final_norm: bool = Field(False, description="one more LayerNorm after the last block (ESPnet's ssl1)")
 
     def norm_after_blocks(self) -> nn.LayerNorm | None:
@@ -244,7 +247,7 @@ class BlockStack(Encoder):
 
     def scores_in_parts(self, num_frames: int) -> bool:
         """See `Encoder.scores_in_parts`. Of one row: training's batches of short rows go as usual."""
-        if self.attention_position is None:
+        if self.attention_position is None or isinstance(self.attention_position, RotaryInput):
             return False
         return self._first_attention().num_heads * num_frames**2 > LOGITS_AT_ONCE
 

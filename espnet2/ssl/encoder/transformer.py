@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,6 +33,15 @@ class TransformerEncoder(BlockStack):
             json_schema_extra=tagged(Tag.HOW_TRAINED),
         )
         activation: Literal["gelu", "relu"] = Field("gelu", description="in the feed-forward part; ESPnet's ssl1: relu")
+
+        @model_validator(mode="after")
+        def _knows_frames_by_offsets(self) -> "TransformerEncoder.Config":
+            if self.attention_position == "rotary_input":
+                raise ValueError(
+                    "attention_position is rotary_input, but a transformer may be given some of the frames only, which "
+                    "would then have the time of others; use encoder: conformer, or another position"
+                )
+            return self
 
     def __init__(self, config: Config) -> None:
         norm_is_first = config.outer_norms == "one" and config.norm == "post"

@@ -52,6 +52,7 @@ class Frontend(nn.Module, ABC):
     feature_dim: int  # width of the frames of `subsample`
     projection: nn.Linear | None  # None: `project: false`, the objective projects the features itself
     time_norm_geometry: FrameGeometry | None = None  # of what is normalised over the utterance; None: nothing is
+    time_norm_correction: int = 0  # taken from the number of frames where its variance is computed
     time_statistics: TimeStatistics | None = None  # set from outside; None: every row has its own
 
     if TYPE_CHECKING:  # nn.Module's own says nothing about what comes out

@@ -31,10 +31,20 @@ class FbankFrontend(Frontend):
         )
         window_seconds: float = Field(0.025, gt=0, description="seen by one mel frame")
         fft_size: int | None = Field(None, gt=0, description="samples; left out: the next power of two")
+        sample_scale: Literal["unit", "int16"] = Field(
+            "unit",
+            description="of the samples: unit: -1 to 1; int16: times 32768, so that less is floored (w2v-BERT 2.0)",
+        )
         mel_norm: Literal["utterance", "corpus", "none"] = Field(
             "utterance", description="of mel frames; corpus: by the training sets' mean and deviation of stage 6"
         )
         mel_norm_per_bin: bool = Field(True, description="corpus: one mean and deviation per mel bin, or one for all")
+        mel_variance: Literal["population", "sample"] = Field(
+            "population", description="of utterance: squares divided by the frames, or by one less (w2v-BERT 2.0)"
+        )
+        mel_norm_eps: float = Field(
+            NORM_EPSILON, gt=0, description="of utterance: added to the variance; w2v-BERT 2.0: 1e-7"
+        )
         subsample: Literal["stack", "conv2d"] = Field(
             "stack", description="stack: 10 ms frames side by side; conv2d: two 3x3 convolutions to 40 ms"
         )
@@ -46,7 +56,16 @@ class FbankFrontend(Frontend):
 
         @property
         def mel_settings(self) -> MelSettings:
-            return MelSettings(self.sample_rate, self.num_mels, self.window, self.window_seconds, self.fft_size)
+            return MelSettings(
+                self.sample_rate, self.num_mels, self.window, self.window_seconds, self.fft_size, self.sample_scale
+            )
+
+        @model_validator(mode="after")
+        def _norm_is_of_utterances(self) -> "FbankFrontend.Config":
+            for key, usual in (("mel_variance", "population"), ("mel_norm_eps", NORM_EPSILON)):
+                if self.mel_norm != "utterance" and getattr(self, key) != usual:
+                    raise ValueError(f"{key} is {getattr(self, key)}, which mel_norm {self.mel_norm} does not use")
+            return self
 
         @model_validator(mode="after")
         def _window_fits(self) -> "FbankFrontend.Config":
@@ -66,7 +85,8 @@ class FbankFrontend(Frontend):
         self.analysis_is_normalised = config.mel_norm != "none"
         self.mel = LogMel(config.mel_settings)
         if config.mel_norm == "utterance":
-            self.time_norm_geometry = self.mel.geometry
+            self.time_norm_geometry, self.norm_eps = self.mel.geometry, config.mel_norm_eps
+            self.time_norm_correction = 1 if config.mel_variance == "sample" else 0
         if config.mel_norm == "corpus":
             self.statistics_settings, self.norm_per_bin = config.mel_settings, config.mel_norm_per_bin
             self.register_buffer("mel_mean", torch.zeros(config.num_mels))  # until set_statistics or a checkpoint
@@ -85,8 +105,9 @@ class FbankFrontend(Frontend):
         lengths = None if lengths is None else self.analysis_geometry.output_lengths(lengths)
         if self.mel_norm == "utterance":
             if self.time_statistics is None:
-                return normalise_over_time(mel, lengths, eps=NORM_EPSILON), lengths
-            mel = self.time_statistics.normalise(mel, eps=NORM_EPSILON)
+                normalised = normalise_over_time(mel, lengths, eps=self.norm_eps, correction=self.time_norm_correction)
+                return normalised, lengths
+            mel = self.time_statistics.normalise(mel, eps=self.norm_eps)
         if self.mel_norm == "corpus":
             mel = (mel - self.mel_mean) / self.mel_std
         return zero_padding(mel, valid_frames(lengths, mel.size(1))), lengths

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from espnet2.ssl.modules.attention_position import SharedPosition, add_mask
 from espnet2.ssl.modules.attention_rows import LongPosition
+from espnet2.ssl.modules.rotary import Rotation
 
 AttentionPosition = SharedPosition | LongPosition
 
@@ -33,13 +34,17 @@ class SelfAttention(nn.Module):
             mask: broadcastable to (batch, heads, frames, frames): bool, True where a query may look at a key; or float,
                 added to the logits. None: every frame looks at every frame.
             position: what `shared_position` returned, where this layer has a part of its own; `mask` is bool then.
-                Or a `LongPosition`, which has the mask in it.
+                Or a `LongPosition`, which has the mask in it, or a `Rotation` of what queries and keys are made of.
 
         Returns:
             (batch, frames, dim).
         """
         batch, frames, dim = x.shape
-        heads = self.qkv(x).view(batch, frames, 3, self.num_heads, dim // self.num_heads)
+        projected = self.qkv(x)
+        if isinstance(position, Rotation):  # values come of the input as it is
+            turned = self.qkv(position.turn(x, self.num_heads))
+            projected = torch.cat([turned[..., : 2 * dim], projected[..., 2 * dim :]], dim=-1)
+        heads = projected.view(batch, frames, 3, self.num_heads, dim // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, frames, dim / heads) each
         if isinstance(position, LongPosition):
             parts = [

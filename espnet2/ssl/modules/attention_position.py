@@ -9,20 +9,28 @@ from torch import Tensor, nn
 from espnet2.ssl.modules.alibi import Alibi
 from espnet2.ssl.modules.gated_relative import BucketTable, PositionGate
 from espnet2.ssl.modules.relative import OffsetTable, RelativeLogits, Sinusoids
+from espnet2.ssl.modules.relative_key import ClippedOffsets, RelativeKeys
+from espnet2.ssl.modules.rotary import RotaryInput, Rotation
 from espnet2.utils.config import Config
 
-SharedPosition = Tensor | OffsetTable  # a bias of the logits (batch or 1, heads, frames, frames), or what gives it
+# A bias of the logits (batch or 1, heads, frames, frames), or what gives it; a rotation of the attention's input.
+SharedPosition = Tensor | OffsetTable | Rotation
+AttentionPositionName = Literal["none", "alibi", "gated_relative", "relative", "relative_key", "rotary_input"]
+ATTENTION_POSITIONS = (
+    "alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer; relative_key: w2v-BERT 2.0; "
+    "rotary_input: Wav2Vec2-Conformer with RoPE"
+)
 
 
 class AttentionPositionConfig(Config):
     """The keys of `encoder_conf` for positions inside the attention."""
 
-    attention_position: Literal["none", "alibi", "gated_relative", "relative"] = Field(
-        "none", description="alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer"
-    )
+    attention_position: AttentionPositionName = Field("none", description=ATTENTION_POSITIONS)
     alibi_learned_scale: bool = Field(False, description="a learned factor per head, not below zero")
     num_buckets: int = Field(320, ge=4, description="of gated_relative: learned biases per head, for both directions")
     max_distance: int = Field(800, gt=1, description="frames; of gated_relative: beyond it all share one bias")
+    relative_key_left: int = Field(64, ge=0, description="frames back; of relative_key: beyond it all share one vector")
+    relative_key_right: int = Field(8, ge=0, description="frames ahead; of relative_key, likewise")
 
     @model_validator(mode="after")
     def _consistent(self) -> "AttentionPositionConfig":
@@ -45,6 +53,10 @@ def shared_position(config: AttentionPositionConfig, dim: int, num_heads: int) -
             return BucketTable(num_heads, config.num_buckets, config.max_distance)
         case "relative":
             return Sinusoids(dim)
+        case "relative_key":
+            return ClippedOffsets(config.relative_key_left, config.relative_key_right)
+        case "rotary_input":
+            return RotaryInput(dim // num_heads)
     return None
 
 
@@ -55,6 +67,8 @@ def layer_position(config: AttentionPositionConfig, dim: int, num_heads: int) ->
             return PositionGate(dim, num_heads)
         case "relative":
             return RelativeLogits(dim, num_heads)
+        case "relative_key":
+            return RelativeKeys(dim // num_heads, config.relative_key_left, config.relative_key_right)
     return None
 
 

@@ -9,26 +9,42 @@ from espnet2.ssl.modules.lengths import zero_padding
 
 
 class DepthwiseConv(nn.Conv1d):
-    """One kernel of odd length per channel; padding counts as zero."""
+    """One kernel of odd length per channel; padding counts as zero.
 
-    def __init__(self, dim: int, kernel: int, *, bias: bool = True) -> None:
-        super().__init__(dim, dim, kernel, padding=kernel // 2, groups=dim, bias=bias)
+    Args:
+        causal: the kernel ends at the frame, instead of having it in its middle.
+    """
+
+    def __init__(self, dim: int, kernel: int, *, bias: bool = True, causal: bool = False) -> None:
+        super().__init__(dim, dim, kernel, padding=0 if causal else kernel // 2, groups=dim, bias=bias)
+        self.before = kernel - 1 if causal else 0
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
-        return super().forward(zero_padding(x, valid).transpose(1, 2)).transpose(1, 2)
+        frames = zero_padding(x, valid).transpose(1, 2)
+        if self.before:
+            frames = F.pad(frames, (self.before, 0))
+        return super().forward(frames).transpose(1, 2)
 
 
 class ConvModule(nn.Module):
     """The convolution of a conformer block (Gulati et al., 2020, section 2.1), before its residual."""
 
     def __init__(
-        self, dim: int, kernel: int, norm: NormKind, *, bias: bool, dropout: float, norm_eps: float = 1e-5
+        self,
+        dim: int,
+        kernel: int,
+        norm: NormKind,
+        *,
+        bias: bool,
+        dropout: float,
+        causal: bool = False,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.input_norm = nn.LayerNorm(dim, eps=norm_eps)
         self.gated = nn.Linear(dim, 2 * dim, bias=bias)
-        self.depthwise = DepthwiseConv(dim, kernel, bias=bias)
+        self.depthwise = DepthwiseConv(dim, kernel, bias=bias, causal=causal)
         self.norm = frame_norm(norm, dim)
         self.output = nn.Linear(dim, dim, bias=bias)
         self.dropout = nn.Dropout(dropout)

@@ -15,6 +15,7 @@ KALDI_PREEMPHASIS = 0.97  # Kaldi's defaults, feature-window.h and mel-computati
 KALDI_POVEY_POWER = 0.85  # of the Hann window
 KALDI_LOW_HERTZ = 20.0
 KALDI_FLOOR = torch.finfo(torch.float32).eps  # of an energy
+SAMPLE_SCALES = {"unit": 1, "int16": 2**15}
 HANN_FLOOR = 1e-5  # of an amplitude: HiFi-GAN (Kong et al., 2020), mel_spectrogram of its code
 
 
@@ -27,6 +28,7 @@ class MelSettings:
     window: str = "kaldi"  # "kaldi" or "hann", see LogMel
     window_seconds: float = 0.025
     fft_size: int | None = None  # samples; None: the next power of two
+    sample_scale: str = "unit"  # "unit": samples between -1 and 1; "int16": times 32768, which moves Kaldi's floor
 
     @property
     def window_samples(self) -> int:
@@ -43,7 +45,10 @@ class MelSettings:
 
     def describe(self) -> Mapping[str, int | float | str]:
         """The settings as JSON can hold them."""
-        return asdict(self) | {"fft_size": self.fft_samples}
+        settings = asdict(self) | {"fft_size": self.fft_samples}
+        if self.sample_scale == "unit":  # hashes of what was gathered before there was a choice stay
+            del settings["sample_scale"]
+        return settings
 
     @property
     def hash(self) -> str:
@@ -67,6 +72,7 @@ class LogMel(nn.Module):
         self.settings, self.geometry = settings, settings.geometry
         self.amplitudes = settings.window == "hann"
         analysis, filters = (_hann_matrices if self.amplitudes else _kaldi_matrices)(settings)
+        analysis = analysis * SAMPLE_SCALES[settings.sample_scale]
         self.register_buffer("analysis", analysis.float(), persistent=False)
         self.register_buffer("filters", filters.float(), persistent=False)
 

@@ -13,25 +13,26 @@ class TimeStatistics(NamedTuple):
     """Of a whole utterance, for the parts that it is cut into where it is too long for one forward pass."""
 
     mean: Tensor  # (1, 1, channels) float32
-    variance: Tensor  # (1, 1, channels) float32, biased
+    variance: Tensor  # (1, 1, channels) float32
 
     def normalise(self, x: Tensor, *, eps: float) -> Tensor:
         """(batch, frames, channels) of parts of that utterance -> float32, normalised as the whole would be."""
         return (x.float() - self.mean) * torch.rsqrt(self.variance + eps)
 
 
-def normalise_over_time(x: Tensor, lengths: Tensor | None, *, eps: float) -> Tensor:
+def normalise_over_time(x: Tensor, lengths: Tensor | None, *, eps: float, correction: int = 0) -> Tensor:
     """Zero mean and unit variance of every channel of every row over its valid frames.
 
     Args:
         x: (batch, frames, channels).
         lengths: (batch,) valid frames; None where nothing is padded.
-        eps: added to the (biased) variance.
+        eps: added to the variance.
+        correction: taken from the frames that the squares are divided by: 1 gives the variance of a sample.
 
     Returns:
         (batch, frames, channels) float32; padded frames are zero.
     """
-    centred, variance = _centred_over_time(x, lengths)
+    centred, variance = _centred_over_time(x, lengths, correction)
     return centred * torch.rsqrt(variance + eps)
 
 
@@ -45,18 +46,19 @@ def deviation_over_time(x: Tensor, lengths: Tensor | None) -> Tensor:
     return _centred_over_time(x, lengths)[1].squeeze(1).sqrt()
 
 
-def _centred_over_time(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The frames minus their mean, padding zero, and their biased variance (batch, 1, channels), in float32."""
+def _centred_over_time(x: Tensor, lengths: Tensor | None, correction: int = 0) -> tuple[Tensor, Tensor]:
+    """The frames minus their mean, padding zero, and their variance (batch, 1, channels), in float32."""
     x = x.float()
     valid = valid_frames(lengths, x.size(1))
     if valid is None:
-        variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
+        # A single frame has the variance zero either way.
+        variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=min(correction, max(x.size(1) - 1, 0)))
         return x - mean, variance
     weight = valid[..., None].float()
     count = weight.sum(1, keepdim=True).clamp(min=1)
     # Centred before it is squared: a mean of squares minus a squared mean cancels where the mean is large.
     centred = (x - (x * weight).sum(1, keepdim=True) / count) * weight
-    return centred, centred.square().sum(1, keepdim=True) / count
+    return centred, centred.square().sum(1, keepdim=True) / (count - correction).clamp(min=1)
 
 
 class TimeGroupNorm(nn.GroupNorm):

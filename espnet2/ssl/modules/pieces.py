@@ -35,6 +35,9 @@ class CutFrontend(Protocol):
     def time_norm_geometry(self) -> FrameGeometry | None: ...
 
     @property
+    def time_norm_correction(self) -> int: ...
+
+    @property
     def time_statistics(self) -> TimeStatistics | None: ...
 
     @property
@@ -106,7 +109,8 @@ def time_statistics(frontend: CutFrontend, wav: Tensor, device: torch.device | N
         total = statistics if total is None else total.merged(statistics)
     if total is None:
         return None
-    moments = (torch.from_numpy(moment)[None, None] for moment in (total.mean, total.square / total.num_frames))
+    divisor = max(total.num_frames - frontend.time_norm_correction, 1)
+    moments = (torch.from_numpy(moment)[None, None] for moment in (total.mean, total.square / divisor))
     return TimeStatistics(*(moment.float().to(device or wav.device) for moment in moments))
 
 

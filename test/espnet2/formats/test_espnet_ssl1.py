@@ -219,11 +219,11 @@ def test_other_libraries_refuse_it_by_name(tmp_path):
     assert export_model(load_path(tmp_path / "out"), "safetensors", tmp_path / "own")["largest_difference"] == 0
 
 
-def test_a_norm_after_the_blocks_has_no_form_elsewhere(tmp_path, monkeypatch):
+def test_the_epsilon_of_espnet_has_no_form_elsewhere(tmp_path, monkeypatch):
     import tiny_model
 
     conf = {"conv_norm": "batch", "conv_bias": False, "attention_position": "relative", "position": "none"}
-    parts = {"encoder": "conformer", "encoder_conf": conf | {"final_norm": True}}
+    parts = {"encoder": "conformer", "encoder_conf": conf | {"final_norm": True, "norm_eps": 1e-12}}
     monkeypatch.setitem(tiny_model.TINY_PARTS, "wav2vec2", parts)
-    with pytest.raises(UserError, match=r"no form in .*: encoder_conf: final_norm: true$"):
+    with pytest.raises(UserError, match=r"no form in .*: encoder_conf: norm_eps: 1e-12$"):
         export_model(load_path(write_random(tmp_path / "exp", "wav2vec2")), "huggingface", tmp_path / "out")

@@ -69,28 +69,40 @@ def test_without_a_processor_the_assumption_is_said(tmp_path, norm, expected, ca
     assert capsys.readouterr().err.count("assumed from the architecture") == 1
 
 
-def shard(folder: Path) -> dict[str, str]:
+def shard(folder: Path, name: str = "model.safetensors") -> dict[str, str]:
     """Two files and their index in place of one; returns weight_map."""
-    state = load_file(folder / "model.safetensors")
-    places = {name: f"model-{1 + number % 2:05d}-of-00002.safetensors" for number, name in enumerate(sorted(state))}
+    state, (stem, suffix) = load_file(folder / "model.safetensors"), name.split(".")
+    places = {key: f"{stem}-{1 + number % 2:05d}-of-00002.{suffix}" for number, key in enumerate(sorted(state))}
     for file in set(places.values()):
-        part = {name: value for name, value in state.items() if places[name] == file}
-        save_file(part, folder / file, {"format": "pt"})
+        part = {key: value for key, value in state.items() if places[key] == file}
+        if suffix == "safetensors":
+            save_file(part, folder / file, {"format": "pt"})
+        else:
+            torch.save(part, folder / file)
     (folder / "model.safetensors").unlink()
-    write_index(folder, places)
+    write_index(folder, places, name)
     return places
 
 
-def write_index(folder: Path, places: object) -> None:
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+def write_index(folder: Path, places: object, name: str = "model.safetensors") -> None:
+    (folder / f"{name}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
 
 
-def test_weights_in_several_files(tmp_path):
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_weights_in_several_files(tmp_path, name):
     theirs = write_theirs(tmp_path / "hf")
     import_model(theirs, "huggingface", tmp_path / "whole")
-    shard(theirs)
+    shard(theirs, name)
     import_model(theirs, "huggingface", tmp_path / "ours")
     assert (tmp_path / "ours/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+    missing = theirs / name.replace(".", "-00002-of-00002.")
+    missing.rename(tmp_path / missing.name)
+    with pytest.raises(UserError, match=rf"{missing.name} is missing; fetch all files of the model"):
+        import_model(theirs, "huggingface", tmp_path / "half")
+    (theirs / f"{name}.index.json").unlink()
+    with pytest.raises(UserError, match=r"no model\.safetensors and no pytorch_model\.bin, nor an index of several"):
+        import_model(theirs, "huggingface", tmp_path / "half")
+    assert not (tmp_path / "half").exists()
 
 
 def test_an_index_of_files_that_are_not_there_or_elsewhere(tmp_path):

@@ -18,6 +18,7 @@ VARIANTS = [
     {"position": "none", "attention_position": "gated_relative", "num_buckets": 16, "max_distance": 12},
     {"position": "none", "attention_position": "relative"},
     {"position": "none", "attention_position": "none"},
+    {"position": "none", "attention_position": "relative_key", "relative_key_left": 4, "relative_key_right": 2},
     {"position": "conv", "position_join": "replace", "attention_position": "none", "norm_eps": 1e-12},
 ]
 OWN_VARIANTS = {
@@ -26,7 +27,11 @@ OWN_VARIANTS = {
         {"norm": "pre", "outer_norms": "both"},
         {"norm": "post", "outer_norms": "none", "activation": "relu"},
     ],
-    "conformer": [*({"conv_norm": kind} for kind in ("batch", "group")), {"final_norm": True}],
+    "conformer": [
+        *({"conv_norm": kind} for kind in ("batch", "group")),
+        {"final_norm": True},
+        {"attention_position": "rotary_input", "conv_causal": True},
+    ],
     "e_branchformer": [{"final_norm": True}],
 }
 CASES = [(name, variant) for name in encoder_names() for variant in [*VARIANTS, *OWN_VARIANTS.get(name, [])]]

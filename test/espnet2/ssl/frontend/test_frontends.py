@@ -67,6 +67,7 @@ def test_frames_that_come_out_are_those_announced(name, samples):
         ("fbank", {}),
         ("fbank", {"layer_norm": True}),
         ("fbank", {"mel_norm": "corpus", "stack_frames": 4}),
+        ("fbank", {"sample_scale": "int16", "mel_variance": "sample", "mel_norm_eps": 1e-7}),
         ("fbank", {"mel_norm": "none", "window": "hann", "window_seconds": 0.04}),
         ("fbank", {"subsample": "conv2d", "conv2d_channels": 4}),
     ],
@@ -190,7 +191,9 @@ def test_hann_mel_is_torchaudios(seconds, fft_size):
 def test_settings_that_change_the_mel_change_its_name():
     names = {MelSettings().hash, MelSettings(8000).hash, MelSettings(num_mels=40).hash, MelSettings(window="hann").hash}
     names |= {MelSettings(window_seconds=0.04).hash, MelSettings(fft_size=1024).hash}
-    assert len(names) == 6
+    names |= {MelSettings(sample_scale="int16").hash}
+    assert len(names) == 7
+    assert "sample_scale" not in MelSettings().describe()  # what was gathered before there was a choice keeps its name
     assert MelSettings(fft_size=512).hash == MelSettings().hash  # what the default comes to
 
 

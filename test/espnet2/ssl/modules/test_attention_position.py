@@ -14,6 +14,8 @@ from espnet2.ssl.modules.attention_rows import LongPosition
 from espnet2.ssl.modules.gated_relative import BucketTable, PositionGate, offset_buckets
 from espnet2.ssl.modules.position import ConvPositionStack, frame_offsets
 from espnet2.ssl.modules.relative import RelativeLogits, Sinusoids
+from espnet2.ssl.modules.relative_key import ClippedOffsets, RelativeKeys
+from espnet2.ssl.modules.rotary import RotaryInput
 
 CPU = torch.device("cpu")
 
@@ -121,6 +123,43 @@ def test_relative_logits_pair_by_pair():
     torch.testing.assert_close(bias[..., 2:, 2:], module(x, query[:, :, 2:], table)[1])
 
 
+@torch.no_grad()
+def test_relative_keys_pair_by_pair():
+    """Shaw et al. (2018), equation 4: query times (key + vector of the clipped offset), over the root of the size."""
+    keys, (left, right), index = RelativeKeys(4, 3, 1), (3, 1), [0, 2, 3, 7, 8, 20]
+    query = torch.randn(2, 2, 6, 4)
+    rows = ClippedOffsets(left, right)(frame_offsets(50, torch.tensor([index, index]), CPU), 50, 0)
+    same, bias = keys(query, query, rows)
+    assert same is query
+    for i, position in enumerate(index):
+        for j, other in enumerate(index):
+            vector = keys.table[min(max(other - position, -left), right) + left]
+            torch.testing.assert_close(bias[..., i, j], (query[:, :, i] @ vector) / 2)
+    query = torch.randn(2, 2, 8, 4)  # two prefixes
+    _, padded = keys(query, query, rows)
+    assert (padded[..., :2, :] == 0).all() and (padded[..., :, :2] == 0).all()
+    torch.testing.assert_close(padded[..., 2:, 2:], keys(query, query[:, :, 2:], rows)[1])
+
+
+@torch.no_grad()
+def test_rotary_input_turns_pairs_by_the_frames_time_and_leaves_prefixes():
+    rotation = RotaryInput(4)(frame_offsets(5, None, CPU), 5, 2)
+    x = torch.randn(1, 7, 8)
+    turned = rotation.turn(x, 2)
+    assert torch.equal(turned[:, :3], x[:, :3])  # two prefixes and frame 0
+    as_complex = torch.complex(*x.view(1, 7, 2, 2, 2).unbind(3))  # pairs are half a head apart
+    angles = torch.arange(5)[:, None] * torch.tensor([1.0, 0.01])
+    expected = as_complex[:, 2:] * torch.polar(torch.ones_like(angles), angles)[None, :, None]
+    expected = torch.stack([expected.real, expected.imag], 3).flatten(2)
+    torch.testing.assert_close(turned[:, 2:], expected, atol=1e-6, rtol=1e-5)
+    attention = SelfAttention(8, 2, 0.0)
+    query, key, _ = attention.qkv(turned).chunk(3, -1)
+    value = attention.qkv(x).chunk(3, -1)[2]
+    heads = [part.view(1, 7, 2, 4).transpose(1, 2) for part in (query, key, value)]
+    mixed = F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(attention(x, None, rotation), attention.output(mixed))
+
+
 def test_sinusoids_of_one_frame():
     table = Sinusoids(4)(frame_offsets(1, None, CPU), 1, 0)
     assert table.sinusoids.tolist() == [[0, 1, 0, 1]]
@@ -174,7 +213,7 @@ def test_position_stack_never_sees_padding():
 
 @pytest.mark.parametrize(
     ("kind", "num_prefixes"),
-    [("alibi", 0), ("alibi", 2), ("buckets", 0), ("buckets", 2), ("gated", 0), ("relative", 0)],
+    [("alibi", 0), ("alibi", 2), ("buckets", 0), ("buckets", 2), ("gated", 0), ("relative", 0), ("keys", 0)],
 )
 @pytest.mark.parametrize("padded", [False, True])
 def test_queries_part_by_part_are_all_queries_at_once(monkeypatch, kind, num_prefixes, padded):
@@ -183,6 +222,7 @@ def test_queries_part_by_part_are_all_queries_at_once(monkeypatch, kind, num_pre
     num_frames, batch = 23 - num_prefixes, 2
     shared = {"alibi": lambda: Alibi(2, learned_scale=True), "relative": lambda: Sinusoids(8)}
     per_layer = {"gated": lambda: PositionGate(8, 2), "relative": lambda: RelativeLogits(8, 2)}
+    shared["keys"], per_layer["keys"] = lambda: ClippedOffsets(4, 2), lambda: RelativeKeys(4, 4, 2)
     shared, per_layer = shared.get(kind, lambda: BucketTable(2, 16, 12))(), per_layer.get(kind, lambda: None)()
     attention = SelfAttention(8, 2, 0.0, per_layer)
     x = torch.randn(batch, 23, 8)
