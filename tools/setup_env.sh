@@ -1,41 +1,52 @@
 #!/usr/bin/env bash
 # Pinned requirement files -> tools/venv, the environment every recipe finds by itself.
 #
-# Usage: tools/setup_env.sh [--with_test true] [--torch_index_url URL]
+# Usage: tools/setup_env.sh [--with_test true] [--torch_index_url URL] [--installer uv] [--locked true]
 #   --with_test true        also install what `make test` needs          (default: false)
 #   --torch_index_url URL   package index for torch and torchaudio only: a CPU-only or another CUDA build
 #                           (default: none, pip's own configuration decides)
+#   --installer auto        uv, which is faster, where it is on PATH and pip has no package index of its own; else pip.
+#                           uv or pip: that one                          (default: auto)
+#   --locked true           the very files of tools/locked-*.txt, compared by hash; torch and torchaudio of another
+#                           index excepted                               (default: false)
 #   PYTHON=/path/to/python  the Python to build with, 3.10 to 3.14       (default: the first that fits on PATH)
 # e.g.:  PYTHON=python3.12 tools/setup_env.sh
 #
-# A second call returns at once while the requirement files are unchanged. pip's own output goes to tools/setup_env.log.
+# A second call returns at once while the requirement files are unchanged. The installer's output goes to tools/setup_env.log.
 
 set -euo pipefail
 
 with_test=false
 torch_index_url=
+installer=auto
+locked=false
 
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(dirname "${tools}")
 venv=${tools}/venv
-pip_log=${tools}/setup_env.log
+install_log=${tools}/setup_env.log
 unfinished=${venv}/.unfinished    # path.sh takes no environment that has this file
 
 log() { echo "setup_env: $*"; }
 die() { echo "setup_env: error: $*" >&2; exit 1; }
+# shellcheck source=tools/installers.sh
+. "${tools}/installers.sh"
 
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) sed -n '2,/^$/{/^#/!d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --with_test | --torch_index_url)
+        --with_test | --torch_index_url | --installer | --locked)
             [ $# -ge 2 ] || die "$1 needs a value; --help shows the options"
             printf -v "${1#--}" '%s' "$2"; shift 2 ;;
-        *) die "unknown option $1; known options are --with_test, --torch_index_url and --help" ;;
+        *) die "unknown option $1; known options are --with_test, --torch_index_url, --installer, --locked and --help" ;;
     esac
 done
 case "${with_test}" in true | false) ;; *) die "--with_test is true or false, got '${with_test}'" ;; esac
+case "${locked}" in true | false) ;; *) die "--locked is true or false, got '${locked}'" ;; esac
+case "${installer}" in auto | uv | pip) ;; *) die "--installer is auto, uv or pip, got '${installer}'" ;; esac
 
 groups=(requirements)
+[ "${locked}" = false ] || groups=("locked-$([ -n "${torch_index_url}" ] && echo cpu || echo cuda)")
 [ "${with_test}" = false ] || groups+=(requirements-test)
 
 # wanted_state <group>: everything the installed group depends on. A changed byte means another installation.
@@ -73,43 +84,16 @@ must_start_anew() {
     local recorded
     [ ! -e "${unfinished}" ] || return 0
     [ -x "${venv}/bin/python" ] && fits "${venv}/bin/python" || return 0
-    [ -e "${venv}/.installed-requirements" ] || return 1
-    recorded=$(head -n 1 "${venv}/.installed-requirements")
+    recorded=$(cat "${venv}"/.installed-* 2>/dev/null | head -n 1)
+    [ -n "${recorded}" ] || return 1
     [ "${recorded%, torch index:*}" != "root: ${root}" ]
 }
 
 create_venv() {
-    local python
-    python=$(find_python)
     log "creating ${venv} with ${python} ($("${python}" --version 2>&1))"
     rm -rf "${venv}"
     mkdir "${venv}" && touch "${unfinished}"
-    "${python}" -m venv "${venv}" >>"${pip_log}" 2>&1 ||
-        die "'${python} -m venv' failed, see ${pip_log}. Debian and Ubuntu keep it in a package of its own (python3-venv);" \
-            "without root, take a Python from conda or pyenv: PYTHON=/path/to/python tools/setup_env.sh"
-}
-
-# run_pip <what> <pip install arguments...>: progress on the terminal, everything else in the log.
-run_pip() {
-    local what=$1 line start=${SECONDS}; shift
-    log "installing ${what}"
-    {
-        echo "== pip install $*"
-        "${venv}/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" \
-            2>>"${pip_log}" || echo "failed" >"${unfinished}"
-    } | while IFS= read -r line; do
-        printf '%s\n' "${line}" >>"${pip_log}"
-        case "${line}" in
-            *Downloading*MB\) | *Downloading*GB\)) log "  ${line#"${line%%[![:space:]]*}"}" ;;
-            "Installing collected packages:"*,*) log "  unpacking $(wc -w <<<"${line#*:}") packages" ;;
-        esac
-    done
-    if [ -s "${unfinished}" ]; then
-        tail -n 15 "${pip_log}" >&2
-        die "could not install ${what}; the lines above are the end of ${pip_log}." \
-            "Check the network and the disk ($(df -Ph "${tools}" | awk 'NR == 2 { print $4 }') free), then call again"
-    fi
-    log "  done in $((SECONDS - start)) s"
+    make_environment "${python}"
 }
 
 if ! all_installed && command -v flock >/dev/null; then    # make demo and make test at once take turns
@@ -120,17 +104,21 @@ if all_installed; then
     log "${venv} is up to date"
     exit 0
 fi
-: >"${pip_log}"
+: >"${install_log}"
+if must_start_anew; then python=$(find_python); else python=${venv}/bin/python; fi
+choose_installer "${installer}" "${python}"
 if must_start_anew; then create_venv; else touch "${unfinished}"; fi
 
 if [ -n "${torch_index_url}" ]; then
     mapfile -t torch_pins < <(grep -E '^(torch|torchaudio)==' "${tools}/requirements.txt")
-    run_pip "torch and torchaudio" --index-url "${torch_index_url}" "${torch_pins[@]}"
+    install_packages "torch and torchaudio" --index-url "${torch_index_url}" "${torch_pins[@]}"
 fi
 for group in "${groups[@]}"; do
-    run_pip "tools/${group}.txt (see tools/setup_env.log)" -r "${tools}/${group}.txt" -c "${tools}/constraints.txt"
+    how=(-c "${tools}/constraints.txt")
+    [[ ${group} != locked-* ]] || how=(--require-hashes --no-deps)    # every package is in the list
+    install_packages "tools/${group}.txt (see tools/setup_env.log)" -r "${tools}/${group}.txt" "${how[@]}"
 done
-run_pip "the toolkit itself (editable)" --no-deps --no-build-isolation -e "${root}"
+install_packages "the toolkit itself (editable)" --no-deps --no-build-isolation -e "${root}"
 "${venv}/bin/python" "${tools}/repair_torchaudio.py" --owned_environment "${venv}"
 for group in "${groups[@]}"; do wanted_state "${group}" >"${venv}/.installed-${group}"; done
 rm "${unfinished}"

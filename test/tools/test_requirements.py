@@ -1,5 +1,6 @@
 """setup.py's ranges and the pinned requirement files in, every package that the two treat differently out."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -38,6 +39,31 @@ def test_every_required_package_has_a_pin_within_its_range(root: Path, ranges: d
             version = available.get(canonicalize_name(requirement.name))
             assert version, f"{requirement.name} has no pin for Python {python}"
             assert requirement.specifier.contains(version), f"{requirement} excludes its own pin {version}"
+
+
+def locked(root: Path, kind: str, python: str) -> dict[str, str]:
+    """Return canonical package name -> version of a list of tools/lock.sh, whose every entry has hashes."""
+    text = (root / f"tools/locked-{kind}.txt").read_text()
+    entries = re.findall(r"^([^#\s].*?) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text, re.MULTILINE)
+    assert len(entries) == len(re.findall(r"^[^#\s]", text, re.MULTILINE)), f"locked-{kind}.txt: an entry has no hash"
+    environment = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    requirements = [Requirement(line) for line, _ in entries]
+    valid = [r for r in requirements if r.marker is None or r.marker.evaluate(environment)]
+    return {canonicalize_name(r.name): next(iter(r.specifier)).version for r in valid}
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.14"])
+def test_the_locked_versions_are_the_pinned_ones(root: Path, python: str) -> None:
+    pinned = pins(root, "requirements.txt", python)
+    constrained = pins(root, "constraints.txt", python)
+    cuda, cpu = locked(root, "cuda", python), locked(root, "cpu", python)
+    remedy = "tools/lock.sh makes the lists anew"
+    assert {name: cuda.get(name) for name in pinned} == pinned, remedy
+    assert {name: cuda[name] for name in cuda.keys() & constrained.keys()} == {
+        name: constrained[name] for name in cuda.keys() & constrained.keys()
+    }, remedy
+    only_cuda = {name for name in cuda if name.startswith(("nvidia-", "cuda-"))} | {"torch", "torchaudio", "triton"}
+    assert cpu == {name: version for name, version in cuda.items() if name not in only_cuda}, remedy
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.11"])

@@ -15,8 +15,17 @@ case "$1 ${2:-}" in
     "--version ") echo "Python 3.8.1" ;;
     "-m venv") [ -z "${FAKE_NO_VENV:-}" ] || exit 1; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
     "-m pip")
+        if [ "$3" = config ]; then printf '%s' "${FAKE_PIP_CONFIG:-}"; exit 0; fi
         if [ -n "${FAKE_PIP_FAILS:-}" ]; then echo "pip cannot find a package" >&2; exit 1; fi
         echo "Installing collected packages: first, second" ;;
+esac
+"""
+
+FAKE_UV = r"""#!/usr/bin/env bash
+echo "-m uv $*" >>"${FAKE_CALLS}"
+case "$1" in
+    venv) [ -z "${FAKE_UV_FAILS:-}" ] || exit 1; mkdir -p "${!#}/bin"; cp "${PYTHON}" "${!#}/bin/python" ;;
+    pip) printf '%s\n' "Downloading torch (180.1MiB)" "Installed 2 packages in 10ms" >&2 ;;
 esac
 """
 
@@ -32,13 +41,21 @@ class Clone:
         self.python.chmod(0o755)
         (folder / "tools").mkdir(parents=True)
         shutil.copy(root / "setup.py", folder)
-        for name in ("setup_env.sh", "requirements.txt", "requirements-test.txt", "constraints.txt"):
-            shutil.copy(root / "tools" / name, folder / "tools")
+        for path in (*(root / "tools").glob("*.txt"), root / "tools/setup_env.sh", root / "tools/installers.sh"):
+            shutil.copy(path, folder / "tools")
 
     @property
     def venv(self) -> Path:
         """The environment that the script builds."""
         return self.folder / "tools" / "venv"
+
+    def add_uv(self) -> str:
+        """Make a fake uv; return the PATH that has it."""
+        uv = self.calls_file.with_name("bin") / "uv"
+        uv.parent.mkdir()
+        uv.write_text(FAKE_UV)
+        uv.chmod(0o755)
+        return f"{uv.parent}:{os.environ['PATH']}"
 
     def run(self, *options: str, **environment: str) -> tuple[subprocess.CompletedProcess, list[str]]:
         """Run the script; return its result and the calls of `venv` and `pip` it made."""
@@ -51,7 +68,8 @@ class Clone:
             timeout=60,
             check=False,
         )
-        return result, [c for c in self.calls_file.read_text().splitlines() if c.startswith("-m")]
+        calls = [call for call in self.calls_file.read_text().splitlines() if call.startswith("-m")]
+        return result, [call for call in calls if "pip config" not in call]
 
 
 @pytest.fixture
@@ -123,6 +141,9 @@ def test_the_index_is_used_for_torch_only(clone: Clone) -> None:
         (("--torch",), {}, ["unknown option --torch", "--torch_index_url"]),
         (("--with_test",), {}, ["--with_test needs a value"]),
         (("--with_test", "yes"), {}, ["true or false"]),
+        (("--locked", "yes"), {}, ["true or false"]),
+        (("--installer", "poetry"), {}, ["auto, uv or pip", "poetry"]),
+        (("--installer", "uv"), {"PATH": "/usr/bin:/bin"}, ["uv is not on PATH", "pip install uv"]),
     ],
 )
 def test_a_mistake_gets_one_clear_message(clone: Clone, options, environment, expected) -> None:
@@ -137,5 +158,46 @@ def test_a_mistake_gets_one_clear_message(clone: Clone, options, environment, ex
 def test_help_shows_every_option(clone: Clone) -> None:
     result, calls = clone.run("--help")
     assert result.returncode == 0 and calls == []
-    for word in ("--with_test", "--torch_index_url", "PYTHON=", "default"):
+    for word in ("--with_test", "--torch_index_url", "--installer", "--locked", "PYTHON=", "default"):
         assert word in result.stdout
+
+
+def test_uv_builds_the_environment_where_it_is_there(clone: Clone) -> None:
+    result, calls = clone.run(PATH=clone.add_uv())
+    assert result.returncode == 0, result.stderr
+    assert [call.split()[2] for call in calls] == ["venv", "pip", "pip"]
+    assert "Downloading torch (180.1MiB)" in result.stdout and "Installed 2 packages" in result.stdout
+    assert clone.run()[1] == []  # what uv built is what pip would build
+
+
+def test_pip_is_taken_where_only_pip_knows_the_packages(clone: Clone) -> None:
+    path = clone.add_uv()
+    result, calls = clone.run(PATH=path, FAKE_PIP_CONFIG="global.index-url='https://mirror.example/simple'\n")
+    assert result.returncode == 0 and not any("-m uv" in call for call in calls)
+    assert "settings of its own" in result.stdout and "--installer uv" in result.stdout
+    (clone.venv / ".unfinished").touch()
+    _, calls = clone.run(
+        "--installer", "uv", PATH=path, FAKE_PIP_CONFIG="global.index-url='https://mirror.example/simple'\n"
+    )
+    assert calls[0].startswith("-m uv venv")
+
+
+def test_settings_of_pip_about_other_things_do_not_matter(clone: Clone) -> None:
+    _, calls = clone.run(PATH=clone.add_uv(), FAKE_PIP_CONFIG="global.timeout='60'\n:env:.no-index=''\n")
+    assert calls[0].startswith("-m uv venv")
+
+
+def test_a_failing_uv_is_one_error(clone: Clone) -> None:
+    result, _ = clone.run(PATH=clone.add_uv(), FAKE_UV_FAILS="1")
+    assert result.returncode != 0 and "'uv venv' failed" in result.stderr
+    assert clone.run()[1][0].startswith("-m venv")
+
+
+def test_locked_packages_are_compared_by_hash(clone: Clone) -> None:
+    _, calls = clone.run("--locked", "true")
+    (locked,) = [call for call in calls if "locked-" in call]
+    assert "locked-cuda.txt" in locked and "--require-hashes" in locked and "--no-deps" in locked
+    assert clone.run("--locked", "true")[1] == []
+    (clone.venv / ".unfinished").touch()
+    _, calls = clone.run("--locked", "true", "--torch_index_url", "https://index.example/cpu")
+    assert any("locked-cpu.txt" in call for call in calls) and any("index.example" in call for call in calls)
