@@ -24,6 +24,7 @@ html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
+html_js_files = ["focusable.js"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

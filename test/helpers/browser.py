@@ -44,6 +44,24 @@ class Seen:
     layout: list[str] = field(default_factory=list)  # what overflows or is empty
 
 
+@dataclass(frozen=True)
+class TabStop:
+    """An element that the tabulator key reached."""
+
+    element: int  # its number among all elements of the page
+    html: str
+    is_marked: bool  # an outline shows it, or the browser's own player does
+
+
+STOP_SCRIPT = """(() => {
+    const element = document.activeElement;
+    if (!element || element === document.body) return null;
+    const marked = getComputedStyle(element).outlineStyle !== "none";
+    return {element: [...document.querySelectorAll("*")].indexOf(element), html: element.outerHTML.slice(0, 120),
+            is_marked: marked || element.tagName === "AUDIO"};
+})()"""
+
+
 class Browser:
     """One running Chromium with one tab."""
 
@@ -83,8 +101,8 @@ class Browser:
         message, _, self.buffer = self.buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> Seen:
-        """Show a file in a window of that size, then with everything unfolded, and tell what happened."""
+    def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False, unfold: bool = True) -> Seen:
+        """Show a file in a window of that size, then (unfold) with everything unfolded, and tell what happened."""
         self.events.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
@@ -95,12 +113,17 @@ class Browser:
         assert "errorText" not in answer, f"{page}: {answer['errorText']}"
         self._wait_for("Page.loadEventFired")
         self.run("document.fonts.ready.then(() => true)")
-        seen = Seen(layout=self.run(LAYOUT_SCRIPT))
-        self.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
-        seen.layout += [text for text in self.run(LAYOUT_SCRIPT) if text not in seen.layout]
+        seen = Seen()
+        if unfold:
+            self._unfold(seen)
         for event in self.events:
             self._judge(event, seen)
         return seen
+
+    def _unfold(self, seen: Seen) -> None:
+        seen.layout += self.run(LAYOUT_SCRIPT)
+        self.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+        seen.layout += [text for text in self.run(LAYOUT_SCRIPT) if text not in seen.layout]
 
     def _wait_for(self, method: str) -> None:
         while not any(event.get("method") == method for event in self.events):
@@ -136,6 +159,18 @@ class Browser:
         """In CSS pixels of the window."""
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def tab_stops(self, limit: int) -> list[TabStop]:
+        """Press the tabulator from the top of the page until it leaves it; at most `limit` times."""
+        stops: list[TabStop] = []
+        for _ in range(limit):
+            for kind in ("keyDown", "keyUp"):
+                self.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+            stop = self.run(STOP_SCRIPT)
+            if stop is None or (stops and stop["element"] == stops[0].element):
+                break
+            stops.append(TabStop(**stop))
+        return stops
 
     def screenshot(self, path: Path, *, whole_page: bool = True) -> None:
         """A PNG of the window, or of the page from top to bottom."""
