@@ -24,6 +24,8 @@ from espnet2.ssl.encoder import encoder_class, encoder_names
 from espnet2.ssl.frontend import frontend_class, frontend_names
 from espnet2.ssl.modules.run_share import RunShare
 from espnet2.ssl.objective import objective_class, objective_names
+from espnet2.superb.registry import find_tasks, task_names
+from espnet2.superb.rules import Rules
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.config import TrainConfig
 from espnet2.train.optimizer import AdamWConfig
@@ -176,6 +178,8 @@ def all_pages() -> dict[str, str]:
     losses = [Section(name, objective_class(name).Config) for name in objective_names()]
     after = [Section("Fine-tuning", FinetuneConfig, TrainConfig), Section("Probes", ProbeOptions)]
     after += [Section("ABX", AbxOptions)]
+    superb = [Section("All tasks", Rules)]
+    superb += [Section(f"{task.name}: {task.title}", task.rules_type, Rules) for task in find_tasks(task_names())]
     override = 'On the command line: `--ssl_args "--{}"` of `ssl1`, `--hubert_args` of `hubert1`.'
     texts = {
         "training": (
@@ -195,6 +199,12 @@ def all_pages() -> dict[str, str]:
             "Keys of objectives",
             "These are `conf:` of each entry of `loss:`. " + override.format("loss hubert.conf.mask_span=5"),
             losses,
+        ),
+        "superb": (
+            "Rules of SUPERB",
+            "On the command line: `ssl_superb --options <task>.<key>=<value>`. Defaults are official. What differs is "
+            "said in every result. A task's table holds what it has besides all tasks, or otherwise.",
+            superb,
         ),
         "after_training": (
             "Fine-tuning, probes and ABX",

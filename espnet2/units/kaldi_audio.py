@@ -74,6 +74,18 @@ class KaldiAudio:
                 except RejectedAudio as error:
                     yield Loaded(item.utt_id, item.number, None, f"{error.reason}: {error.detail}")
 
+    def load_one(self, item: Utterance) -> Tensor:
+        """One utterance by itself: (samples,) as `load` gives it.
+
+        Raises:
+            RejectedAudio: it cannot be read.
+            UserError: wav.scp lacks its recording.
+        """
+        if item.recording_id not in self.entries:
+            raise UserError(f"{self.data_dir}/segments: recording '{item.recording_id}' is not in wav.scp")
+        with ExitStack() as stack:
+            return self._read(self._open(stack, item.recording_id), item)
+
     def _open(self, stack: ExitStack, recording_id: str) -> Recording | RejectedAudio:
         try:
             return stack.enter_context(open_recording(self.entries[recording_id], self.scratch))

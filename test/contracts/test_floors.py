@@ -9,6 +9,7 @@ from repository import ROOT
 # From the roof to the ground. Rooms of one floor do not know each other.
 FLOORS = (
     {"bin"},
+    {"superb"},
     {"evaluate"},
     {"publish", "pretrain", "finetune"},
     {"units"},

@@ -1,0 +1,40 @@
+"""The rules of a task as config keys: official by default, and what deviates is said in every result."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from espnet2.utils.config import Config
+
+# SUPERB, section 3: one value is searched, the learning rate, on a grid of powers of ten.
+SEARCH_RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+
+
+class Rules(Config):
+    """What every task has. A subclass in the file of a task holds the values of s3prl's config of that task."""
+
+    updates: int = Field(200_000, gt=0, description="optimizer steps")
+    batch_size: int = Field(32, gt=0, description="utterances of one forward pass")
+    accumulate: int = Field(1, gt=0, description="forward passes of one update")
+    eval_every: int = Field(5000, gt=0, description="updates between two looks at dev, which chooses the checkpoint")
+    optimizer: Literal["adam", "adamw"] = Field("adam", description="of torch.optim")
+    learning_rate: float = Field(1e-4, gt=0, description="where none is searched")
+    gradient_norm: float = Field(1.0, gt=0, description="largest; larger gradients are scaled down")
+    projection: int = Field(256, gt=0, description="width of the linear layer in front of the head")
+
+
+NOT_DEVIATIONS = ("learning_rate",)  # the one value that the rules leave free
+
+
+def deviations(rules: Rules) -> list[str]:
+    """The keys that differ from the official values, in words.
+
+    >>> deviations(Rules(updates=100, learning_rate=1e-3))
+    ['updates 100 (official 200000)']
+    """
+    official = type(rules)()
+    return [
+        f"{key} {getattr(rules, key)} (official {getattr(official, key)})"
+        for key in type(rules).model_fields
+        if key not in NOT_DEVIATIONS and getattr(rules, key) != getattr(official, key)
+    ]

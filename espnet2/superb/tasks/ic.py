@@ -1,0 +1,25 @@
+"""Intent classification: action, object and location of a command, by Fluent Speech Commands."""
+
+from pathlib import Path
+from typing import Any
+
+from espnet2.superb.base import Metric, Problem
+from espnet2.superb.classes import class_problem
+from espnet2.superb.rules import Rules
+from espnet2.superb.trained import TrainedTask
+
+
+class IcRules(Rules):
+    """s3prl, downstream/fluent_commands/config.yaml."""
+
+
+class IntentClassification(TrainedTask):
+    """Three values per line of `labels`, with tabs between them; an utterance is right where all three are."""
+
+    name = "ic"
+    title = "IC"
+    metrics = (Metric("acc", "Acc", True),)
+    rules_type = IcRules
+
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+        return [class_problem("", data, "labels", self.hearing, self.hearing, rules, sample_rate)]
