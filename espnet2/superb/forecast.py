@@ -60,7 +60,7 @@ def forecast(store: FeatureStore, plans: Sequence[TaskPlan], num_rates: int, dev
     per_second = (time.monotonic() - began) / TRIAL_SECONDS
     due = sum(length.due_seconds for length in lengths.values())
     size = sum(
-        length.count * store.num_bytes(Piece("", 0, round(length.mean_seconds * rate), ""), sets[heard])
+        length.num_utterances * store.num_bytes(Piece("", 0, round(length.mean_seconds * rate), ""), sets[heard])
         for heard, length in lengths.items()
     )
     fits = {
@@ -72,7 +72,7 @@ def forecast(store: FeatureStore, plans: Sequence[TaskPlan], num_rates: int, dev
 
 
 class _Length(NamedTuple):
-    count: int
+    num_utterances: int
     mean_seconds: float
     due_seconds: float  # of what is not encoded yet
 
@@ -103,7 +103,7 @@ def _fit_seconds(
 
     def read(example: Example) -> torch.Tensor:
         seconds = lengths[example.heard].mean_seconds
-        frames = max(2 * len(example.target) + 20, math.ceil(seconds * extractor.geometry.frame_rate))
+        frames = max(2 * example.target.numel() + 20, math.ceil(seconds * extractor.geometry.frame_rate))
         shape = (
             (extractor.num_layers, frames, extractor.dim)
             if problem.form == "frames"

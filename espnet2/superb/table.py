@@ -11,6 +11,7 @@ from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
 
 TABLE = "RESULTS.md"
+PARTS = ("train", "dev", "test")
 Results = Mapping[str, Mapping[str, ResultJson]]  # title of a system -> task -> result
 
 
@@ -76,12 +77,12 @@ def _notes(tasks: Sequence[Task], results: Results, has_published: bool, are_off
         )
     lines += [
         "",
-        "| task | corpus | utterances (train, dev, test) | learning rates | other than the rules |",
+        "| task | corpus | utterances | learning rates | other than the rules |",
         "|---|---|---|---|---|",
     ]
     for task in tasks:
         for result in _different([of_system[task.name] for of_system in results.values() if task.name in of_system]):
-            counts = ", ".join(f"{count:,}" for count in result["counts"].values())
+            counts = ", ".join(f"{part} {count:,}" for part, count in sorted(result["counts"].items(), key=_by_part))
             rates = ", ".join(_rates(results, task.name))
             deviating = "; ".join(result.get("deviations", [])) or "nothing"
             lines.append(_line([task.title, result.get("corpus") or "unnamed", counts, rates, deviating]))
@@ -93,6 +94,11 @@ def _different(results: Sequence[ResultJson]) -> list[ResultJson]:
     """One of all that were made alike."""
     kinds = {(result.get("corpus"), str(result["counts"]), str(result.get("deviations"))): result for result in results}
     return list(kinds.values())
+
+
+def _by_part(entry: tuple[str, int]) -> int:
+    """Train before dev before test."""
+    return PARTS.index(entry[0]) if entry[0] in PARTS else -1
 
 
 def _rates(results: Results, task: str) -> list[str]:

@@ -23,7 +23,7 @@ class VoxCeleb1(SuperbCorpus):
             for part in ("dev", "test")
         ]
         _identification(root, wav_roots, data / "sid")
-        _verification(root, *wav_roots, data / "asv")
+        _verification(root, wav_roots[0], wav_roots[1], data / "asv")
         return ["sid", "asv"]
 
 

@@ -1,0 +1,97 @@
+"""Speaker diarization: who speaks when in mixtures of two, by Libri2Mix."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from espnet2.superb.audio import HeardSet, Hearing
+from espnet2.superb.base import DEV, TEST, TRAIN, Example, Metric, Problem, Setting, set_folder
+from espnet2.superb.diarization import DiarizationProblem, read_rttm
+from espnet2.superb.metrics.der import Turn
+from espnet2.superb.rules import Rules
+from espnet2.superb.trained import TrainedTask
+from espnet2.utils.errors import UserError
+from espnet2.utils.show import first_names
+
+FRAME_RATE = 50.0  # where no system is known yet: only checks
+
+
+class SdRules(Rules):
+    """s3prl, downstream/diarization/config.yaml."""
+
+    updates: int = Field(30_000, gt=0, description="optimizer steps")
+    batch_size: int = Field(8, gt=0, description="recordings of one forward pass")
+    accumulate: int = Field(4, gt=0, description="forward passes of one update")
+    eval_every: int = Field(500, gt=0, description="updates between two looks at dev, which chooses the checkpoint")
+    num_speakers: int = Field(2, gt=1, le=4, description="of a recording; orders are tried, so that 4 are the most")
+    chunk_frames: int = Field(2000, gt=0, description="of which the LSTM sees one after the other")
+    lstm_layers: int = Field(1, gt=0, description="LSTMs")
+    lstm_width: int = Field(512, gt=0, description="of the LSTM")
+
+
+class Diarization(TrainedTask):
+    """Turns in `rttm`."""
+
+    name = "sd"
+    title = "SD"
+    metrics = (Metric("der", "DER", False),)
+    rules_type = SdRules
+    notes = (
+        "DER without a collar, overlaps count; of ten settings of threshold and median filter the lowest on test, as "
+        "s3prl reports it",
+        "dev chooses by DER; s3prl by the share of right labels",
+    )
+    frame_rate = FRAME_RATE
+
+    def run(self, data: Path, rules: Rules, setting: Setting) -> Any:
+        self.frame_rate = setting.store.extractor.geometry.frame_rate
+        return super().run(data, rules, setting)
+
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+        assert isinstance(rules, SdRules)
+        examples, turns = {}, {}
+        for part in (TRAIN, DEV, TEST):
+            folder = set_folder(data, part, "rttm")
+            turns[part] = read_rttm(folder / "rttm")
+            heard = HeardSet(folder, Hearing(), sample_rate)
+            names = [item.utt_id for item in heard.items()]
+            silent = [name for name in names if name not in turns[part]]
+            absent = [name for name in turns[part] if name not in set(names)]
+            if silent or absent:
+                raise UserError(
+                    f"{folder}: {first_names(silent or absent, 3)} {'not in rttm' if silent else 'not in wav.scp'}: "
+                    "both have to name the same recordings"
+                )
+            examples[part] = [
+                Example(name, heard, _target(turns[part][name], rules.num_speakers, folder, name)) for name in names
+            ]
+        return [
+            DiarizationProblem(
+                examples[TRAIN],
+                examples[DEV],
+                examples[TEST],
+                turns,
+                num_speakers=rules.num_speakers,
+                chunk_frames=rules.chunk_frames,
+                width=rules.lstm_width,
+                num_layers=rules.lstm_layers,
+                frame_rate=self.frame_rate,
+            )
+        ]
+
+
+def _target(turns: list[Turn], most: int, folder: Path, name: str) -> torch.Tensor:
+    """(turns, 3) speaker, start s, end s.
+
+    Raises:
+        UserError: more speakers than the head has outputs.
+    """
+    speakers = sorted({turn.speaker for turn in turns})
+    if len(speakers) > most:
+        raise UserError(
+            f"{folder}/rttm: {name} has {len(speakers)} speakers, the head is for {most}; "
+            "--options sd.num_speakers=<up to 4>, or take the recording out of all tables"
+        )
+    return torch.tensor([[speakers.index(turn.speaker), turn.start_seconds, turn.end_seconds] for turn in turns])
