@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -104,6 +104,10 @@ class Problem(ABC, Generic[Answer]):
     def examples(self, part: str) -> Sequence[Example]:
         """Of train, dev or test."""
         return {TRAIN: self.train, DEV: self.dev, TEST: self.test}[part]
+
+
+# One of a task: what its answers are only it knows, who makes them and who scores them.
+AnyProblem = Problem[Any]
 
 
 class Outcome(NamedTuple):

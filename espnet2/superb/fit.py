@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class Fitted:
         return {"learning_rate": self.rate, "dev": self.dev, "best_update": self.best_update, "finite": self.is_finite}
 
 
-class Trainer:
+class Trainer(Generic[Answer]):
     """One training of one problem at one learning rate."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Trainer:
             dev_part: the set that chooses.
         """
         if checkpoint is not None and checkpoint.is_file():
-            self._restore(torch.load(checkpoint, map_location=self.device, weights_only=True))
+            self._restore(cast(_State, torch.load(checkpoint, map_location=self.device, weights_only=True)))
         pace, saving = Pace(), Pace(SAVE_SECONDS)
         first = self.update
         with ThreadPoolExecutor(1) as pool:
@@ -163,24 +163,38 @@ class Trainer:
             self._answer(window, answers)
         return answers
 
-    def _answer(self, window: Sequence[tuple[Example, Tensor]], answers: dict[str, Any]) -> None:
+    def _answer(self, window: Sequence[tuple[Example, Tensor]], answers: dict[str, Answer]) -> None:
         examples, features = zip(*window, strict=True)
         given = self.problem.answer(self.model.head, self._batch(examples, features))
         answers.update(zip((example.utt_id for example in examples), given, strict=True))
 
-    def _state(self) -> dict[str, object]:
+    def _state(self) -> "_State":
         return {
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "update": self.update,
             "best": self.best, "best_update": self.best_update, "best_state": self.best_state,
         }  # fmt: skip
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: "_State") -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.update, self.best, self.best_update = state["update"], state["best"], state["best_update"]
         self.best_state = state["best_state"]
 
 
-def _save(path: Path, state: Mapping[str, object]) -> None:
+AnyTrainer = Trainer[Any]  # of a problem whose answers only it knows
+
+
+class _State(TypedDict):
+    """A checkpoint."""
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, object]
+    update: int
+    best: dict[str, float]
+    best_update: int
+    best_state: dict[str, Tensor]
+
+
+def _save(path: Path, state: _State) -> None:
     with atomic_write(path, "wb") as stream:
         torch.save(dict(state), stream)

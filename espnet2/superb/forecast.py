@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from espnet2.superb.audio import HeardSet, Piece
-from espnet2.superb.base import Example, Problem, Task
+from espnet2.superb.base import AnyProblem, Example, Task
 from espnet2.superb.cache import FeatureStore, Form
 from espnet2.superb.fit import Trainer
 from espnet2.superb.listing import listed
@@ -99,7 +99,7 @@ def _fit_seconds(
     extractor = store.extractor
     problems = plan.task.problems(plan.data, plan.rules, extractor.geometry.sample_rate)
     generator = torch.Generator().manual_seed(0)
-    problem: Problem[Any] = problems[0]
+    problem: AnyProblem = problems[0]
 
     def read(example: Example) -> torch.Tensor:
         seconds = lengths[example.heard].mean_seconds

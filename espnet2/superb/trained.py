@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 
 from espnet2.superb.audio import HeardSet, Piece
-from espnet2.superb.base import DEV, TEST, TRAIN, Example, Outcome, Problem, Setting, Task
+from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Example, Outcome, Setting, Task
 from espnet2.superb.cache import FeatureStore, Form
-from espnet2.superb.fit import Fitted, Read, Trainer
+from espnet2.superb.fit import AnyTrainer, Fitted, Read, Trainer
 from espnet2.superb.listing import pieces_of
 from espnet2.superb.rules import Rules
 from espnet2.utils.errors import UserError
@@ -25,7 +24,7 @@ class TrainedTask(Task):
     """A task that is one or several problems: folds, languages, or the whole."""
 
     @abstractmethod
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         """Read the tables of its sets.
 
         Raises:
@@ -55,7 +54,7 @@ class TrainedTask(Task):
             return None
         return self._test(problems, rules, setting)
 
-    def trainer(self, problem: Problem[Any], rules: Rules, rate: float, setting: Setting, read: Read) -> Trainer:
+    def trainer(self, problem: AnyProblem, rules: Rules, rate: float, setting: Setting, read: Read) -> AnyTrainer:
         """Of one problem at one rate."""
         extractor = setting.store.extractor
         return Trainer(
@@ -63,7 +62,7 @@ class TrainedTask(Task):
             device=setting.device,
         )  # fmt: skip
 
-    def _fit(self, problem: Problem[Any], rules: Rules, rate: float, setting: Setting) -> Fitted:
+    def _fit(self, problem: AnyProblem, rules: Rules, rate: float, setting: Setting) -> Fitted:
         """One cell, if it is not done."""
         files = _files(setting.work, problem.name, rate)
         known = _read(files)
@@ -85,7 +84,7 @@ class TrainedTask(Task):
         report(f"{dev_part} {shown or 'not finite'} (update {fitted.best_update:,})")
         return fitted
 
-    def _test(self, problems: Sequence[Problem[Any]], rules: Rules, setting: Setting) -> Outcome:
+    def _test(self, problems: Sequence[AnyProblem], rules: Rules, setting: Setting) -> Outcome:
         metric = self.metrics[0]
         search: dict[float, list[Fitted]] = {
             rate: [self._fit(problem, rules, rate, setting) for problem in problems]
@@ -114,7 +113,7 @@ class TrainedTask(Task):
             },
         )
 
-    def _figures(self, problem: Problem[Any], rules: Rules, rate: float, setting: Setting) -> dict[str, float]:
+    def _figures(self, problem: AnyProblem, rules: Rules, rate: float, setting: Setting) -> dict[str, float]:
         """Of the test set, with the head that dev chose."""
         trainer = self.trainer(problem, rules, rate, setting, Reader(setting, problem))
         state = torch.load(
@@ -127,7 +126,7 @@ class TrainedTask(Task):
 class Reader:
     """Example -> its features: means are held in memory, frames are read when they are asked for."""
 
-    def __init__(self, setting: Setting, problem: Problem[Any]) -> None:
+    def __init__(self, setting: Setting, problem: AnyProblem) -> None:
         self.store: FeatureStore = setting.store
         self.form: Form = problem.form
         heard_sets = {example.heard for part in PARTS for example in problem.examples(part)}

@@ -1,9 +1,8 @@
 """Speech recognition without a language model: two bidirectional LSTMs and CTC on letters, by LibriSpeech."""
 
 from pathlib import Path
-from typing import Any
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.ctc import text_problem
 from espnet2.superb.recurrent import RecurrentRules
 from espnet2.superb.rules import Rules
@@ -22,6 +21,6 @@ class SpeechRecognition(TrainedTask):
     metrics = (Metric("wer", "WER", False),)
     rules_type = AsrRules
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, RecurrentRules)
         return [text_problem("", data, "char", self.hearing, sample_rate, rules, rules.head)]

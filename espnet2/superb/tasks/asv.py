@@ -1,13 +1,12 @@
 """Speaker verification: whether two utterances are of one person, by VoxCeleb1 and its trials."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import Field
 
 from espnet2.superb.audio import HeardSet, Hearing
-from espnet2.superb.base import DEV, TEST, TRAIN, Example, Metric, Problem, set_folder
+from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Example, Metric, set_folder
 from espnet2.superb.classes import read_labels
 from espnet2.superb.rules import Rules
 from espnet2.superb.speakers import Trial, VerificationProblem
@@ -47,7 +46,7 @@ class SpeakerVerification(TrainedTask):
         "a long training utterance is cut at one fixed time, not at a new one in every epoch",
     )
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, AsvRules)
         learned = read_labels(data, TRAIN, "utt2spk")
         numbers = {

@@ -1,11 +1,10 @@
 """Emotion recognition: neutral, happy, sad or angry, by IEMOCAP in five folds."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
 from espnet2.superb.rules import Rules
 from espnet2.superb.trained import TrainedTask
@@ -29,7 +28,7 @@ class EmotionRecognition(TrainedTask):
     rules_type = ErRules
     notes = ("one learning rate is chosen for all folds; dev is drawn by a hash of names, not by torch's generator",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         folds = sorted(path for path in data.glob("fold*") if path.is_dir())
         if not folds:
             return [class_problem("", data, "labels", self.hearing, self.hearing, rules, sample_rate)]

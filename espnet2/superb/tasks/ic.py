@@ -1,9 +1,8 @@
 """Intent classification: action, object and location of a command, by Fluent Speech Commands."""
 
 from pathlib import Path
-from typing import Any
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
 from espnet2.superb.rules import Rules
 from espnet2.superb.trained import TrainedTask
@@ -21,5 +20,5 @@ class IntentClassification(TrainedTask):
     metrics = (Metric("acc", "Acc", True),)
     rules_type = IcRules
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         return [class_problem("", data, "labels", self.hearing, self.hearing, rules, sample_rate)]

@@ -1,12 +1,11 @@
 """Keyword spotting: the word of an utterance, by Speech Commands v1 (12 classes)."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from espnet2.superb.audio import Hearing
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
 from espnet2.superb.rules import Rules
 from espnet2.superb.trained import TrainedTask
@@ -28,7 +27,7 @@ class KeywordSpotting(TrainedTask):
     hearing = Hearing(gain_db=-3.0)  # s3prl, speech_commands/dataset.py
     notes = ("silence is cut at fixed times, not at new ones in every epoch",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, KsRules)
         balanced = rules.balanced
         return [class_problem("", data, "labels", self.hearing, self.hearing, rules, sample_rate, balanced=balanced)]

@@ -1,9 +1,8 @@
 """Language identification of ML-SUPERB: which language an utterance is of."""
 
 from pathlib import Path
-from typing import Any
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.multilingual import MlRules, language_problem
 from espnet2.superb.rules import Rules
 from espnet2.superb.trained import TrainedTask
@@ -22,6 +21,6 @@ class LanguageIdentification(TrainedTask):
     rules_type = LidRules
     in_paper = False
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, MlRules)
         return [language_problem(data, self.hearing, sample_rate, rules)]

@@ -1,9 +1,8 @@
 """Monolingual recognition of ML-SUPERB: one head per language, the mean of their error rates."""
 
 from pathlib import Path
-from typing import Any
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.ctc import text_problem
 from espnet2.superb.multilingual import MlRules, languages_of
 from espnet2.superb.rules import Rules
@@ -24,7 +23,7 @@ class MonolingualRecognition(TrainedTask):
     in_paper = False
     notes = ("CER of letters for every language; ML-SUPERB counts phones of Japanese and Mandarin",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, MlRules)
         return [
             text_problem(folder.name, folder, "char", self.hearing, sample_rate, rules, rules.head)

@@ -1,9 +1,8 @@
 """Multilingual recognition of ML-SUPERB: one head for all languages."""
 
 from pathlib import Path
-from typing import Any
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.ctc import text_problem
 from espnet2.superb.multilingual import MlRules
 from espnet2.superb.rules import Rules
@@ -24,6 +23,6 @@ class MultilingualRecognition(TrainedTask):
     in_paper = False
     notes = ("the twenty few-shot languages are left out",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, MlRules)
         return [text_problem("", data, "char", self.hearing, sample_rate, rules, rules.head)]

@@ -1,12 +1,11 @@
 """Phoneme recognition: a linear layer and CTC, by LibriSpeech train-clean-100 with a lexicon."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 from torch import nn
 
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.ctc import LinearHead, text_problem
 from espnet2.superb.rules import Rules
 from espnet2.superb.trained import TrainedTask
@@ -31,7 +30,7 @@ class PhonemeRecognition(TrainedTask):
     rules_type = PrRules
     notes = ("no end mark behind a text; s3prl appends one",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         def make(dim: int, num_symbols: int) -> nn.Module:
             return LinearHead(dim, rules.projection, num_symbols)
 

@@ -1,13 +1,12 @@
 """Speaker diarization: who speaks when in mixtures of two, by Libri2Mix."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import Field
 
 from espnet2.superb.audio import HeardSet, Hearing
-from espnet2.superb.base import DEV, TEST, TRAIN, Example, Metric, Problem, Setting, set_folder
+from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Example, Metric, Outcome, Setting, set_folder
 from espnet2.superb.diarization import DiarizationProblem, read_rttm
 from espnet2.superb.metrics.der import Turn
 from espnet2.superb.rules import Rules
@@ -45,11 +44,11 @@ class Diarization(TrainedTask):
     )
     frame_rate = FRAME_RATE
 
-    def run(self, data: Path, rules: Rules, setting: Setting) -> Any:
+    def run(self, data: Path, rules: Rules, setting: Setting) -> Outcome | None:
         self.frame_rate = setting.store.extractor.geometry.frame_rate
         return super().run(data, rules, setting)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, SdRules)
         examples, turns = {}, {}
         for part in (TRAIN, DEV, TEST):

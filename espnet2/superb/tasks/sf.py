@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from espnet2.superb.base import DEV, TEST, TRAIN, Metric, Problem
+from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Metric
 from espnet2.superb.ctc import CtcProblem, read_texts
 from espnet2.superb.metrics.slots import Slot, marked, slot_figures
 from espnet2.superb.recurrent import RecurrentRules
@@ -27,7 +26,7 @@ class SlotFilling(TrainedTask):
     rules_type = SfRules
     notes = ("no end mark behind a text; s3prl appends one",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, RecurrentRules)
         sets = {part: _marked_set(data, part) for part in (TRAIN, DEV, TEST)}
         tokens = SlotTokens(sets[TRAIN][1].values())

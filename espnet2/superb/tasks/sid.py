@@ -1,12 +1,11 @@
 """Speaker identification: whose an utterance is, by VoxCeleb1 (1251 speakers)."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from espnet2.superb.audio import Hearing
-from espnet2.superb.base import Metric, Problem
+from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
 from espnet2.superb.rules import Rules
 from espnet2.superb.trained import TrainedTask
@@ -29,7 +28,7 @@ class SpeakerIdentification(TrainedTask):
     rules_type = SidRules
     notes = ("a long training utterance is cut at one fixed time, not at a new one in every epoch",)
 
-    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[Problem[Any]]:
+    def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         assert isinstance(rules, SidRules)
         cut = Hearing(max_seconds=rules.max_seconds)
         return [class_problem("", data, "utt2spk", cut, Hearing(), rules, sample_rate)]
