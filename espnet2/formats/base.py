@@ -44,7 +44,7 @@ class Reader(Format):
         """Whether a file or folder is of this library, as far as a look tells.
 
         Args:
-            keys: at the top of a file's content; none of a folder.
+            keys: at the top of a file's content, and "model.<key>" below its `model`; none of a folder.
         """
 
 

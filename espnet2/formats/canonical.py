@@ -131,13 +131,13 @@ def _split(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _join(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The three parts as `qkv`."""
+    """The three parts as `qkv`; where one is not there, the query keeps its name, for the importer to report."""
     joined = {}
     for name, value in state.items():
         before, separator, after = name.partition(".attention.query.")
-        if separator:
-            others = [state[f"{before}.attention.{part}.{after}"] for part in QKV[1:]]
-            joined[f"{before}.attention.qkv.{after}"] = torch.cat([value, *others])
+        others = [f"{before}.attention.{part}.{after}" for part in QKV[1:]] if separator else []
+        if separator and all(other in state for other in others):
+            joined[f"{before}.attention.qkv.{after}"] = torch.cat([value, *(state[other] for other in others)])
         elif not re.search(r"\.attention\.(key|value)\.", name):
             joined[name] = value
     return joined

@@ -11,6 +11,7 @@ from espnet2.formats.compare import largest_difference
 from espnet2.formats.conversion import CARD, ImportJson, describe, new_folder
 from espnet2.formats.forms import Source
 from espnet2.formats.incoming import build_imported
+from espnet2.formats.refused import refuse_known
 from espnet2.formats.safe_pickle import load_foreign
 from espnet2.tasks.config import dump_config
 from espnet2.tasks.numbers import check_numbers
@@ -37,6 +38,7 @@ def import_model(path: str | Path, origin: str, output: str | Path, *, name: str
     path, reader = Path(path), find_reader(origin)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
+    refuse_known(path)
     foreign = reader.read(path)
     check_numbers(foreign.weights, path)
     for note in foreign.notes:
@@ -74,8 +76,12 @@ def guess_origin(path: str | Path) -> str:
         UserError: none that is known.
     """
     path = Path(path)
+    refuse_known(path)
     content = None if path.is_dir() else load_foreign(path)
     keys = {str(key) for key in content} if isinstance(content, Mapping) else set()
+    if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
+        keys |= {f"model.{key}" for key in content["model"]}
+    refuse_known(path, keys)
     readers = {name: find_reader(name) for name in reader_names()}
     for name, reader in sorted(readers.items(), key=lambda item: item[1].order):
         if reader.recognises(path, keys):

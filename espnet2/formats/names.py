@@ -32,6 +32,12 @@ _FAIRSEQ_BLOCK = {
     "ffn_out": "fc2",
     "ffn_norm": "final_layer_norm",
 }
+_FAIRSEQ2_BLOCK = _FAIRSEQ_BLOCK | {
+    "attention.output": "self_attn.output_proj",
+    "ffn_in": "ffn.inner_proj",
+    "ffn_out": "ffn.output_proj",
+    "ffn_norm": "ffn_layer_norm",
+}
 _DATA2VEC2_BLOCK = {
     "attention.qkv": "attn.qkv",
     "attention.output": "attn.proj",
@@ -217,6 +223,30 @@ def fairseq(norm: str, *, stack: bool = False) -> dict[str, str]:
         "objective.head.code_projection": "project_q",
         "objective.head.hidden_projection": "final_proj",
         "objective.head.label_embeddings": "label_embs_concat",
+    }
+
+
+def fairseq2(norm: str, *, pre_norm: bool) -> dict[str, str]:
+    """The table of fairseq2's wav2vec 2.0.
+
+    Args:
+        norm: of the convolutions of the frontend.
+        pre_norm: the blocks normalise their input.
+    """
+    extractor = "encoder_frontend.feature_extractor.layers.*"
+    return {
+        POSITION: "encoder_frontend.pos_encoder.conv",
+        "frontend.blocks.*.conv": f"{extractor}.conv",
+        "frontend.blocks.*.norm": f"{extractor}.{norm}_norm",
+        "frontend.norm": "encoder_frontend.post_extract_layer_norm",
+        "frontend.projection": "encoder_frontend.model_dim_proj",
+        "encoder.norm": "encoder.layer_norm" if pre_norm else "encoder_frontend.layer_norm",
+        "objective.mask_embedding": "masker.temporal_mask_embed",
+        **_blocks(_FAIRSEQ2_BLOCK, "encoder.layers"),
+        "objective.quantizer.projection": "quantizer.entry_proj",
+        "objective.quantizer.codes": "quantizer.entries",
+        "objective.head.code_projection": "final_target_proj",
+        "objective.head.hidden_projection": "final_proj",
     }
 
 

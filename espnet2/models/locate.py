@@ -17,7 +17,7 @@ IMPORT_VERSION = 1  # of what an import writes; another number imports again
 HUB_FILES = ("*.safetensors", "*.json", "*.yaml", "*.txt", "*.md")
 HUB_PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin")  # in one file, or in several with their index
 FOREIGN_CONFIGS = ("config.json", "kwargs.json")  # of transformers, and of torchaudio as ssl_export writes it
-FOREIGN_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")  # of files that have to say themselves whose they are
+FOREIGN_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".nemo")  # of files that have to say themselves whose they are
 
 
 def cache_folder() -> Path:

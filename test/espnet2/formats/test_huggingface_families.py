@@ -7,10 +7,15 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from tiny_model import mean_loss, noise_batch
 from trained import load_path
 
 from espnet2.formats.foreign import import_model
+from espnet2.models.find import find_model
+from espnet2.pretrain.architecture import load_training_config
+from espnet2.pretrain.initial import load_whole
 from espnet2.publish.convert import export_model
+from espnet2.tasks.build import build
 from espnet2.tasks.config import load_config
 from espnet2.utils.errors import UserError
 
@@ -69,6 +74,21 @@ def test_w2v_bert_2_there_and_back_to_the_last_bit(tmp_path, position):
     card = json.loads((tmp_path / "ours/conversion.json").read_text())
     assert card["objective"] == "w2v_bert" and card["layers_compared"] == [0, 1, "last"]
     assert card["weights_left_out"] == [] and card["frame_rate"] == 50
+
+
+def test_a_training_goes_on_from_w2v_bert_2(tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPNET2_SSL_CACHE", str(tmp_path / "cache"))
+    theirs = w2v_bert(tmp_path / "hf")
+    (tmp_path / "train.yaml").write_text("loss: [{name: hubert, conf: {num_classes: 7}}]\n")
+    config = load_training_config(tmp_path / "train.yaml", ["--init_from", str(theirs)])
+    assert (config.frontend, config.encoder_conf.attention_position) == ("fbank", "relative_key")
+    model = build(config).train()
+    copied = load_whole(model, find_model(config.init_from))
+    assert {name for name in model.state_dict() if not name.startswith("objectives.")} <= copied
+    mean_loss(model, noise_batch(model, (16000, 12000))).backward()
+    gradients = {name: parameter.grad for name, parameter in model.encoder.named_parameters()}
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients.values())
+    assert gradients["blocks.0.attention.position.table"].abs().max() > 0
 
 
 def test_the_adapter_is_left_aside_and_said(tmp_path, capsys):

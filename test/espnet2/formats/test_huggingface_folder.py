@@ -1,7 +1,10 @@
 """Folders of transformers as they are published: precisions, processors, several files, missing keys; no program."""
 
 import json
+import shutil
+from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from espnet2.formats.foreign import import_model
 from espnet2.formats.huggingface_folder import DEFAULTS
 from espnet2.formats.safe_pickle import load_foreign
-from espnet2.models.locate import locate_model
+from espnet2.models.locate import fetch_repository, locate_model
 from espnet2.tasks.config import load_config
 from espnet2.utils.errors import UserError
 
@@ -103,6 +106,25 @@ def test_weights_in_several_files(tmp_path, name):
     with pytest.raises(UserError, match=r"no model\.safetensors and no pytorch_model\.bin, nor an index of several"):
         import_model(theirs, "huggingface", tmp_path / "half")
     assert not (tmp_path / "half").exists()
+
+
+def test_a_repository_of_pickles_in_several_files_is_fetched(tmp_path, monkeypatch):
+    """The hub's client is given patterns of file names; weights without pickles are asked for first."""
+    theirs, calls = write_theirs(tmp_path / "hf"), []
+    shard(theirs, "pytorch_model.bin")
+    (theirs / "training_args.bin").write_bytes(b"a program")
+
+    def snapshot_download(repository: str, *, allow_patterns: list[str], **options: object) -> str:
+        calls.append(repository)
+        (tmp_path / "local").mkdir(exist_ok=True)
+        for file in theirs.iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, tmp_path / "local")
+        return str(tmp_path / "local")
+
+    monkeypatch.setattr("espnet2.models.hub.import_hub", lambda: SimpleNamespace(snapshot_download=snapshot_download))
+    import_model(fetch_repository("user/name"), "huggingface", tmp_path / "ours")
+    assert len(calls) == 2 and not (tmp_path / "local/training_args.bin").exists()
 
 
 def test_an_index_of_files_that_are_not_there_or_elsewhere(tmp_path):

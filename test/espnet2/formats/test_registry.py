@@ -11,8 +11,8 @@ import espnet2.formats
 from espnet2.formats import find_reader, find_writer, reader_names, writer_names
 from espnet2.formats.base import Format, Reader, Writer
 
-READERS = ["espnet", "fairseq", "huggingface", "s3prl", "torchaudio"]
-WRITERS = ["fairseq", "huggingface", "onnx", "s3prl", "safetensors", "torchaudio"]
+READERS = ["espnet", "fairseq", "fairseq2", "huggingface", "s3prl", "torchaudio"]
+WRITERS = ["fairseq", "fairseq2", "huggingface", "onnx", "s3prl", "safetensors", "torchaudio"]
 
 
 def test_users_type_the_names_of_before() -> None:
