@@ -61,7 +61,8 @@ def test_another_rate_is_refused_and_converted_on_request(corpus_recipe, tmp_pat
     recipe = corpus_recipe("shards")
     files = make_files(tmp_path / "files")
     write_audio(files["u3"], 0.8, 8000)
-    options = f"--train {make_shards(tmp_path / 'shards', files)}"
+    root = make_shards(tmp_path / "shards", files)
+    options = f"--train {root}/train-1.tar --dev {root}/train-0.tar"
     with pytest.raises(AssertionError, match=r"utterance u3: .*train-1.tar:.*: 8000 Hz, expected 16000"):
         recipe.train(options)
     assert not (recipe.ssl1 / "dump/org/train/wav.scp").exists()
