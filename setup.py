@@ -53,6 +53,7 @@ EXTRAS = {
     "hub": ["huggingface_hub>=1.0,<3"],
     "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
     "eval": ["scikit-learn>=1.5", "jiwer>=4.0"],
+    "decode": ["jiwer>=4.0", "flashlight-text>=0.0.7"],  # beam search with an n-gram model
     "test": [
         "pytest>=8.2",
         "pytest-timeout>=2.3",

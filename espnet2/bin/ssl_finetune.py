@@ -11,8 +11,10 @@ DESCRIPTION = """\
 Fine-tune a whole model with CTC on dump/<set>/transcript. Any key of the config can be overridden:
 --max_update 2000 --optim_conf lr=1e-4 --token_type bpe --nbpe 500 --freeze_encoder_updates 200.
 Run again, it goes on from the newest checkpoint. The output layer learns alone first, then the encoder too; the layers
-that make the features stay as they are. Afterwards --output_dir/wer.json has the error rates of the valid sets, and
-the folder is a model like any other: SpeechEncoder.from_pretrained(<output_dir>), ssl_evaluate, ssl_dump_features.
+that make the features stay as they are. The best checkpoint on the valid sets is the result (--result last takes the
+last). --decode beam --decode_conf lm=<n-gram model> also searches. Afterwards --output_dir/wer.json has the error rates
+of the test sets, and the folder is a model like any other: SpeechEncoder.from_pretrained(<output_dir>), ssl_evaluate,
+ssl_dump_features.
 """
 
 
@@ -24,7 +26,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", default="latest", help="of exp/<name> (%(default)s)")
     parser.add_argument("--config", help="YAML file of training keys; the defaults are wav2vec 2.0's")
     parser.add_argument("--train_sets", required=True, help="dump/<set> with transcript, or several in one word")
-    parser.add_argument("--valid_sets", required=True, help="the error rates are of these")
+    parser.add_argument("--valid_sets", required=True, help="the best checkpoint is chosen on these")
+    parser.add_argument("--test_sets", default="", help="the error rates are of these (default: of the valid sets)")
     parser.add_argument("--output_dir", type=Path, required=True, help="exp/<new name>")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs per node (default: %(default)s, the CPU)")
     return parser
@@ -47,6 +50,7 @@ def main() -> int:
         model=find_model(options.model, options.checkpoint),
         train_sets=options.train_sets.split(),
         valid_sets=options.valid_sets.split(),
+        test_sets=options.test_sets.split(),
         output_dir=options.output_dir,
     )
     with process_group(options.ngpu) as ranks, locked_folder(Path(options.output_dir), ranks):

@@ -28,6 +28,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--valid_sets", default="", help="dump/<set>, or several")
     parser.add_argument("--train_labels", default="", help=TRAIN_LABELS)
     parser.add_argument("--valid_labels", default="", help="the same for the valid sets")
+    parser.add_argument("--old_sets", default="", help="of the domain that --init_from comes from: never trained on")
+    parser.add_argument("--old_labels", default="", help="labels of --old_sets; without them their probe alone")
     parser.add_argument("--output_dir", help="exp/<name>")
     parser.add_argument("--resume_script", help="becomes run.sh of --output_dir once the run is accepted (a recipe's)")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs per node (default: %(default)s, the CPU)")
@@ -63,7 +65,7 @@ def main() -> int:
     from espnet2.train.reporter import write_resume_script
     from espnet2.train.run import locked_folder
 
-    names = ("train_sets", "valid_sets", "train_labels", "valid_labels")
+    names = ("train_sets", "valid_sets", "train_labels", "valid_labels", "old_sets", "old_labels")
     paths = DataPaths(*(getattr(options, name).split() for name in names))
     output_dir = Path(options.output_dir)
     reference = find_reference_file(config.reference, options.config)

@@ -6,12 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
+from espnet2.finetune.beam import BeamConfig
 from espnet2.tasks.config import parse_overrides
 from espnet2.text.ctc import TextRules
-from espnet2.train.config import TrainConfig
+from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.optimizer import AdamWConfig
-from espnet2.utils.config import load_yaml, parse_config
+from espnet2.utils.config import Tag, load_yaml, parse_config, tagged
 from espnet2.utils.errors import UserError
+
+_AFTERWARDS = tagged(Tag.FREE_ON_RESUME)  # the same command with another value decodes anew and trains no more
 
 
 class FinetuneConfig(TrainConfig):
@@ -24,6 +27,21 @@ class FinetuneConfig(TrainConfig):
         {"lr": 5.0e-5, "weight_decay": 0.0}, validate_default=True, description="as in training"
     )
     scheduler: Literal["warmuplr", "linear", "tristage", "cosine", "constant"] = Field("tristage")
+    best_model_criterion: tuple[Criterion, ...] = Field(
+        (Criterion("valid", "token_error_rate", "min"),),
+        min_length=1,
+        description="ESPnet's form; the first says which checkpoint is the best",
+        json_schema_extra=tagged(Tag.FREE_ON_RESUME, Tag.NO_CURVE),
+    )
+    result: Literal["best", "last"] = Field(
+        "best", description="the checkpoint that becomes the tuned model", json_schema_extra=_AFTERWARDS
+    )
+    decode: Literal["greedy", "beam"] = Field(
+        "greedy", description="beam: also a beam search, with an n-gram model if given", json_schema_extra=_AFTERWARDS
+    )
+    decode_conf: BeamConfig = Field(
+        BeamConfig(), description="of beam: lm, beam, lm_weight, word_score", json_schema_extra=_AFTERWARDS
+    )
     freeze_encoder_updates: int | None = Field(
         None, ge=0, description="only the output layer learns so long (default: a tenth of max_update)"
     )

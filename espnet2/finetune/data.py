@@ -10,6 +10,7 @@ from torch import Tensor
 
 from espnet2.data.augment.sets import open_augmenters
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, Crop, SpeechDataset
+from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.packed import NO_LABEL
 from espnet2.data.sampler import MicroBatch, sequential_shards
@@ -86,11 +87,7 @@ def make_tuning_data(
     """
     geometry = frontend.geometry
     for part in (train, valid):
-        if part.index.sample_rate != geometry.sample_rate:
-            raise UserError(
-                f"{', '.join(part.index.names)}: {part.index.sample_rate} Hz, the model was trained at "
-                f"{geometry.sample_rate} Hz; format the set with the same --fs (stage 3)"
-            )
+        check_rate(part, geometry)
     targets = [Targets(tuple(tokens.encode(text) for text in part.texts)) for part in (train, valid)]
     lengths = [np.asarray(part.index.num_samples) for part in (train, valid)]
     fits = [
@@ -126,6 +123,19 @@ def make_tuning_data(
         shards_of(lengths[1], np.flatnonzero(fits[1]), _valid_samples(config, geometry.sample_rate)),
     )
     return data, notes
+
+
+def check_rate(part: Texts, geometry: FrameGeometry) -> None:
+    """Refuse audio of another rate than the model's.
+
+    Raises:
+        UserError: naming the sets.
+    """
+    if part.index.sample_rate != geometry.sample_rate:
+        raise UserError(
+            f"{', '.join(part.index.names)}: {part.index.sample_rate} Hz, the model was trained at "
+            f"{geometry.sample_rate} Hz; format the set with the same --fs (stage 3)"
+        )
 
 
 def _valid_samples(config: FinetuneConfig, sample_rate: int) -> int:

@@ -1,7 +1,6 @@
 """The run of a fine-tuning, from its checks to exp/<name> with the tuned model and its error rates."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -10,30 +9,32 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from espnet2.data.loader import iterate_batches
+from espnet2.finetune.beam import BeamDecoder
 from espnet2.finetune.config import FinetuneConfig
 from espnet2.finetune.ctc_objective import ENTRY, CtcObjective, Freezing
-from espnet2.finetune.data import Texts, make_tuning_data, shards_of
+from espnet2.finetune.data import Texts, TranscribedDataset, check_rate, make_tuning_data
+from espnet2.finetune.recognise import GREEDY, Recognised, describe_rates, recognise
 from espnet2.launch.signals import StopSignals
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
 from espnet2.ssl.model import SSLModel
-from espnet2.tasks.build import count_parameters, teacher_names
+from espnet2.tasks.build import count_parameters, read_weights, teacher_names
 from espnet2.tasks.config import dump_config
 from espnet2.tasks.portable import portable_config
-from espnet2.text.ctc import CtcTokens, error_rates, require_jiwer
+from espnet2.text.ctc import CtcTokens, require_jiwer
 from espnet2.text.token_list import write_token_list
+from espnet2.train.checkpoint import MODEL_FILE, CheckpointFolder
 from espnet2.train.data import TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
 from espnet2.train.layer_decay import describe_factors
-from espnet2.train.prepared_run import PreparedRun, finish_run
+from espnet2.train.prepared_run import CHECKPOINTS, PreparedRun, finish_run
 from espnet2.train.run import default_threads, seed_all, total_updates
-from espnet2.train.state import TrainState
+from espnet2.train.state import TrainState, ranking
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.files import atomic_write, write_json
-from espnet2.utils.kaldi_table import write_table
 
+LAST = "last"  # checkpoint
 RUN = "ctc"  # folder of exp/<name>: checkpoints to resume from, log, token list, what was heard
 FREEZE_SHARE = 0.1  # of all updates: about what wav2vec 2.0 freezes the encoder for on 100 h
 
@@ -45,6 +46,7 @@ class TuningRequest:
     model: ModelFiles
     train_sets: Sequence[str]
     valid_sets: Sequence[str]
+    test_sets: Sequence[str]  # that error rates are of; none: of the valid sets
     output_dir: Path  # exp/<name>: afterwards `load_model` and SpeechEncoder read it as they read the model
 
 
@@ -56,21 +58,26 @@ def finetune(
 ) -> bool:
     """Tune, or go on tuning; True when the run is complete and exp/<name>/wer.json is there.
 
-    The last checkpoint is the result: none is chosen on the valid set, whose error rates are reported.
+    The checkpoint that is best on the valid sets is the result, or the last (`result`). Error rates of the valid sets
+    are a little too good then: those of `test_sets` are not.
 
     Raises:
-        UserError: no transcripts, no jiwer, or what is in exp/<name> is another run.
+        UserError: no transcripts, no jiwer, no such n-gram model, or what is in exp/<name> is another run.
     """
     require_jiwer()  # now, not when hours of training are over
     run_dir = request.output_dir / RUN
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     train, valid = Texts.open(request.train_sets, config.rules), Texts.open(request.valid_sets, config.rules)
+    test = Texts.open(request.test_sets, config.rules) if request.test_sets else valid
     tokens = _tokens(config, train, run_dir / f"{config.token_type}.{ranks.rank}.model")
+    words = (word for text in train.texts for word in text.split())
+    beam = BeamDecoder.open(config.decode_conf, tokens, words) if config.decode == "beam" else None
     loaded = load_model(request.model)
     teachers = teacher_names(loaded.model)  # before more than these is frozen
     seed_all(config.seed)
     steps = plan_steps(config, ranks.world_size)
     data, notes = make_tuning_data(config, train, valid, tokens, loaded.model.frontend, steps)
+    check_rate(test, loaded.model.frontend.geometry)
     max_update = total_updates(config, data.sampler, steps)
     model = _tuned_model(config, loaded, len(tokens.symbols), max_update).to(ranks.device)
     run = Tuning(
@@ -84,7 +91,8 @@ def finetune(
         request=request,
         loaded=loaded,
         teachers=teachers,
-        valid=valid,
+        test=test,
+        beam=beam,
         tokens=tokens,
         notes=notes,
         device=ranks.device,
@@ -100,7 +108,8 @@ class Tuning(PreparedRun):
     request: TuningRequest
     loaded: LoadedModel  # that is tuned
     teachers: set[str]  # names of its weights that are no part of the result
-    valid: Texts
+    test: Texts
+    beam: BeamDecoder | None
     tokens: CtcTokens
     notes: Sequence[str]  # about the data, for the log
     device: torch.device
@@ -121,26 +130,58 @@ class Tuning(PreparedRun):
 
     def finish(self, state: TrainState) -> str:
         """Write the tuned model and the error rates."""
-        figures = _test(self.model, self.data, self.valid, self.tokens, self.device, self.directory)
-        about = {
+        update, chosen = self._load_result(state)
+        recognised = recognise(
+            self.model,
+            cast(TranscribedDataset, self.data.valid),
+            self.test,
+            self.tokens,
+            self.beam,
+            device=self.device,
+            longest_batch=max(item.num_samples * len(item.rows) for item in self.data.valid_shards),
+            folder=self.directory,
+        )
+        contents = {
             "model": self.request.model.name,
             "valid_sets": list(self.request.valid_sets),
+            "test_sets": list(self.request.test_sets),
             "token_type": self.config.token_type,
+            "updates": state.update,
+            "checkpoint": f"update_{update}",
+            **recognised.greedy,
+            **({"beam": recognised.beam} if recognised.beam else {}),
+            "num_utterances": recognised.num_utterances,
         }
         output_dir = self.request.output_dir
         write_encoder(self.loaded, self.teachers, output_dir)
-        write_json(output_dir / "wer.json", {**about, "updates": state.update, **figures})
-        return f"done in {format_seconds(state.train_seconds)}: {describe_result(self.request, figures)}"
+        write_json(output_dir / "wer.json", contents)
+        return f"done in {format_seconds(state.train_seconds)}: {describe_result(self.request, recognised, chosen)}"
+
+    def _load_result(self, state: TrainState) -> tuple[int, str]:
+        """Put the chosen checkpoint's weights into the model: its update, and in words which it is.
+
+        The last one, too, where no validation gave the figure that chooses.
+        """
+        folder = CheckpointFolder(self.directory / CHECKPOINTS)
+        ranked = ranking(state.validations, self.config.best_model_criterion[0])
+        kept = [update for update in ranked if folder.path(update).exists()]
+        if self.config.result == LAST or not kept:
+            return state.update, LAST
+        self.model.load_state_dict(read_weights(folder.path(kept[0]) / MODEL_FILE))
+        return kept[0], f"best (update {kept[0]})"
 
 
-def describe_result(request: TuningRequest, figures: Mapping[str, float]) -> str:
-    """How good the last checkpoint is, and where to look."""
-    names = {"wer": "word", "cer": "character", "per": "phone"}
-    rates = ", ".join(f"{name} {100 * figures[key]:.1f} %" for key, name in names.items() if key in figures)
-    output = request.output_dir
+def describe_result(request: TuningRequest, recognised: Recognised, chosen: str) -> str:
+    """How good the chosen checkpoint is, and where to look."""
+    output, sets = request.output_dir, request.test_sets or request.valid_sets
+    beam = f"; beam search: {describe_rates(recognised.beam)}" if recognised.beam else ""
+    same = (
+        "" if request.test_sets or chosen == LAST else " (it was chosen on these utterances: --test_sets names others)"
+    )
     return (
-        f"error rates of {figures['num_utterances']:,} utterances of {', '.join(request.valid_sets)}: {rates} "
-        f"({output}/wer.json); what was heard: {output}/{RUN}/hyp; the tuned model: {output}"
+        f"error rates of {recognised.num_utterances:,} utterances of {', '.join(sets)}, {chosen} checkpoint{same}: "
+        f"{describe_rates(recognised.greedy)}{beam} ({output}/wer.json); what was heard: {output}/{RUN}/{GREEDY}; the "
+        f"tuned model: {output}"
     )
 
 
@@ -158,7 +199,7 @@ def _tuned_model(config: FinetuneConfig, loaded: LoadedModel, num_symbols: int, 
     freezing = Freezing(encoder_updates, config.freeze_frontend_updates)
     objective = CtcObjective(loaded.model.first, num_symbols, freezing, config.dropout)
     model = SSLModel(loaded.model.frontend, loaded.model.encoder, {ENTRY: objective}, {ENTRY: 1.0})
-    freeze_parameters(model, config.freeze_param)
+    freeze_parameters(model, config.freeze_param, config.freeze_param_updates)
     return model
 
 
@@ -181,32 +222,6 @@ def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, token
         f"only the output layer learns for {freezing.encoder_updates} updates; features stay as they are "
         + ("throughout" if features is None else f"for {features}"),
     ]
-
-
-@torch.no_grad()
-def _test(
-    model: SSLModel, data: TrainingData, valid: Texts, tokens: CtcTokens, device: torch.device, run_dir: Path
-) -> dict[str, float]:
-    """Decode the valid set greedily: texts to files, error rates out. Utterances that training could not use count."""
-    rows = np.array([row for row, text in enumerate(valid.texts) if text])
-    frames = data.valid.geometry.output_lengths(np.asarray(valid.index.num_samples))
-    rows = rows[frames[rows] > 0]
-    longest = max(item.num_samples * len(item.rows) for item in data.valid_shards)
-    shards = shards_of(np.asarray(valid.index.num_samples), rows, longest)
-    heard: dict[int, str] = {}
-    objective = cast(CtcObjective, model.first)
-    model.eval()
-    with closing(iterate_batches(data.valid, shards, num_workers=0)) as batches:
-        for item, loaded in zip(shards, batches, strict=True):
-            log_probs, lengths = objective.log_probs(loaded.batch.to(device))
-            for row, best, count in zip(item.rows.tolist(), log_probs.argmax(-1).cpu(), lengths.tolist(), strict=True):
-                heard[row] = tokens.decode(best[:count].tolist())
-    order = sorted(heard)
-    for name, texts in (("hyp", heard), ("ref", dict(enumerate(valid.texts)))):
-        write_table(run_dir / name, ((valid.index.utt_id(row), texts[row]) for row in order))
-    references = [valid.texts[row] for row in order]
-    rates = error_rates(references, [heard[row] for row in order], tokens.token_type)
-    return {**rates, "num_utterances": len(order)}
 
 
 def write_encoder(loaded: LoadedModel, teachers: set[str], output_dir: Path) -> None:

@@ -36,8 +36,13 @@ def find_model(name: str | Path, tag: str = "latest", *, revision: str | None = 
     Raises:
         UserError: there is none, it has no config.yaml, or `locate_model` refuses it.
     """
-    weights = _find_weights(locate_model(name, revision=revision), tag)
+    weights = find_weights(name, tag, revision=revision)
     return ModelFiles(str(name), tag, weights, _find_config(weights))
+
+
+def find_weights(name: str | Path, tag: str = "latest", *, revision: str | None = None) -> Path:
+    """The model.safetensors of a trained model alone; arguments and errors as for `find_model`."""
+    return _find_weights(locate_model(name, revision=revision), tag)
 
 
 def _find_weights(path: Path, tag: str) -> Path:

@@ -58,6 +58,19 @@ def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
     return _imported(path, path.name) if _is_foreign(path) else path
 
 
+def split_locator(text: str) -> tuple[str, str]:
+    """A model's name and what follows the colon behind it: "hf:<user>/<name>" and "<origin>:<path>" have one inside.
+
+    >>> split_locator("hf:me/model:encoder:encoder"), split_locator("exp/a:encoder"), split_locator("exp/a")
+    (('hf:me/model', 'encoder:encoder'), ('exp/a', 'encoder'), ('exp/a', ''))
+    """
+    origin, _, rest = text.partition(":")
+    if f"{origin}:" != HUB and origin not in reader_names():
+        return origin, rest
+    name, _, rest = rest.partition(":")
+    return f"{origin}:{name}", rest
+
+
 def _check_archive(folder: Path, archive: Path) -> None:
     """An archive without a card is somebody's own; what a card lists must be as it was packed."""
     check_known_files(folder, archive=archive)

@@ -8,6 +8,7 @@ from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend import frontend_class
 from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.tasks.config import SSLConfig, config_name, read_values, resolve_config
 from espnet2.utils.config import Tag, load_yaml, parse_config, tagged_keys
 from espnet2.utils.errors import UserError
@@ -24,7 +25,17 @@ def load_training_config(path: str | Path | None, overrides: Sequence[str] = ())
         UserError: as `load_config`; or the model of `init_from` is another one than the config says.
     """
     values, where = read_values(path, overrides), config_name(path)
-    return resolve_config(adopt_architecture(values, where) if values.get("init_from") else values, where)
+    if not values.get("init_from"):
+        if values.get("init_loss_conf"):
+            raise UserError(
+                f"{where}: goes on from a model, but init_from names none; give --init_from exp/<name>, a packed model "
+                "or hf:<user>/<name>"
+            )
+        return resolve_config(values, where)
+    values = adopt_architecture(values, where)
+    if values.get("init_loss_conf"):
+        values["loss"] = adopt_loss_conf(values.get("loss"), str(values["init_from"]))
+    return resolve_config(values, where)
 
 
 def adopt_architecture(values: Mapping[str, object], where: str) -> dict[str, object]:
@@ -64,4 +75,31 @@ def adopt_architecture(values: Mapping[str, object], where: str) -> dict[str, ob
             f"{where}: init_from {source}: the model there is another one:\n  " + "\n  ".join(conflicts) + "\n"
             "leave these keys out, they come from the model; or train from the start, without init_from"
         )
+    return adopted
+
+
+def adopt_loss_conf(loss: object, source: str) -> object:
+    """Fill in the keys that decide the size of an objective's own parts, as quantizers and codebooks, from a model.
+
+    Args:
+        loss: as YAML gives it; entries of objectives that the model was not trained with stay as they are.
+        source: the model of `init_from`.
+
+    Raises:
+        UserError: no such model.
+    """
+    theirs = resolve_config(load_yaml(find_model(source).config_file), source)
+    confs = {entry.name: entry.conf for entry in reversed(theirs.loss)}
+    if not isinstance(loss, list):
+        return loss  # refused when it is checked
+    adopted: list[object] = []
+    for entry in loss:
+        conf = confs.get(str(entry.get("name"))) if isinstance(entry, Mapping) else None
+        given = entry.get("conf", {}) if isinstance(entry, Mapping) else {}
+        if conf is None or not isinstance(given, Mapping):
+            adopted.append(entry)
+            continue
+        of_labels = LabelledConfig.model_fields  # the labels' to say
+        values = {key: value for key, value in conf.model_dump(mode="json").items() if key not in of_labels}
+        adopted.append({**entry, "conf": {**values, **given}})
     return adopted

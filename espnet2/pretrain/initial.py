@@ -1,12 +1,15 @@
-"""The weights that a training starts from: parts by `init_param`, or frontend and encoder whole."""
+"""The weights that a training starts from: parts by `init_param`, or frontend and encoder whole; what came is told."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from espnet2.models.find import ModelFiles, find_model
+from espnet2.models.archive import is_archive
+from espnet2.models.find import ModelFiles, find_model, find_weights
+from espnet2.models.locate import FOREIGN_SUFFIXES, split_locator
+from espnet2.pretrain.transfer import describe_transfer
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import read_weights
 from espnet2.tasks.config import SSLConfig
@@ -16,33 +19,55 @@ from espnet2.utils.errors import UserError
 ENCODING = ("frontend.", "encoder.")  # what a model that training goes on from must have whole
 
 
-def load_all(config: SSLConfig, model: SSLModel) -> None:
+class Loaded(NamedTuple):
+    """What came from elsewhere."""
+
+    names: set[str]  # of the model's weights
+    lines: list[str]  # about it, for the log
+
+
+def load_all(config: SSLConfig, model: SSLModel) -> list[str]:
     """Copy what `init_from` and `init_param` name, and tell the objectives.
+
+    Returns:
+        Lines for the log: what came along, and what starts anew.
 
     Raises:
         UserError: see `find_model`, `load_whole` and `load_initial`.
     """
-    copied = load_whole(model, find_model(config.init_from)) if config.init_from else set()
-    if copied := copied | load_initial(model, config.init_param):
+    copied: set[str] = set()
+    lines: list[str] = []
+    if config.init_from:
+        source = find_model(config.init_from)
+        copied = load_whole(model, source)
+        lines += describe_transfer(model, copied, source)
+    if config.init_param:
+        parts = load_initial(model, config.init_param)
+        lines.append(f"init_param: {len(parts)} weights came from {', '.join(config.init_param)}")
+        copied |= parts
+    if copied:
         model.weights_loaded(copied)
+    return lines
 
 
 def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:
     """Copy weights from other models, in ESPnet's notation.
 
     Args:
-        specifications: "<file or exp dir>[:<source prefix>[:<target prefix>[:<excluded prefixes, comma-separated>]]]".
+        specifications: "<model>[:<source prefix>[:<target prefix>[:<excluded prefixes, comma-separated>]]]", where a
+            model is a file of weights or whatever `find_model` knows.
 
     Returns:
         The names of the model's weights that were copied.
 
     Raises:
-        UserError: no such file, no weight of that name, or another shape.
+        UserError: no such model, no weight of that name, or another shape.
     """
     copied: set[str] = set()
     for specification in specifications:
-        path, source, target, exclude = [*specification.split(":"), "", "", ""][:4]
-        selected = _selected(load_file(_weights_file(path, specification)), source, target, exclude)
+        path, prefixes = split_locator(specification)
+        source, target, exclude = [*prefixes.split(":"), "", ""][:3]
+        selected = _selected(read_weights(_weights_file(path, specification)), source, target, exclude)
         weights = model.state_dict()
         if not selected.keys() & weights.keys():
             raise UserError(
@@ -82,11 +107,14 @@ def load_whole(model: nn.Module, source: ModelFiles) -> set[str]:
 
 
 def _weights_file(path: str, specification: str) -> Path:
-    candidates = (Path(path), Path(path) / "model.safetensors", Path(path) / "checkpoints/latest/model.safetensors")
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise UserError(f"init_param {specification}: no weights at {', '.join(map(str, candidates))}")
+    """A file of weights, whatever its name and without a config; or that of a model."""
+    file = Path(path)
+    if file.is_file() and file.suffix not in FOREIGN_SUFFIXES and not is_archive(file):
+        return file
+    try:
+        return find_weights(path)
+    except UserError as error:
+        raise UserError(f"init_param {specification}: no weights at {path}: {error}") from None
 
 
 def _selected(weights: dict[str, Tensor], source: str, target: str, exclude: str) -> dict[str, Tensor]:

@@ -37,6 +37,8 @@ class DataPaths:
     valid_sets: Sequence[str]
     train_labels: Sequence[str] = ()  # packed labels, one folder per set; several label sets: <name>=<folder>
     valid_labels: Sequence[str] = ()
+    old_sets: Sequence[str] = ()  # of the domain that the model of `init_from` comes from
+    old_labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

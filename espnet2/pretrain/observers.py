@@ -12,11 +12,12 @@ from espnet2.pretrain.traffic_light import TrafficLight
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.data import ValidSet
 from espnet2.train.distributed import Ranks
 from espnet2.train.precision import Precision
 from espnet2.train.scheduler import schedule_steps
 from espnet2.train.stall import StallWatch, judged_from
-from espnet2.train.validate import run_probe
+from espnet2.train.validate import Measured, measure_set
 from espnet2.train.watch import TrainingWatch
 
 
@@ -53,15 +54,28 @@ def open_observers(
     return Observers(TrainingWatch(model, stalls), lights)
 
 
-def probe_initial(
-    config: SSLConfig, model: SSLModel, probe: QuickProbe | None, checkpoints: Path, ranks: Ranks
-) -> tuple[dict[str, float], str]:
-    """What the probe finds before the first update, and what went wrong.
+def measure_initial(
+    config: SSLConfig,
+    model: SSLModel,
+    probe: QuickProbe | None,
+    old: ValidSet | None,
+    checkpoints: Path,
+    ranks: Ranks,
+) -> Measured:
+    """What the probe, and all that is measured of the old domain, say before the first update; and what went wrong.
 
-    Nothing where there is no probe, or a checkpoint that knows. Called before weights are sharded: the first rank has
-    the whole model.
+    Nothing where there is neither, or a checkpoint that knows. Called before weights are sharded: every rank has the
+    whole model.
     """
     is_new = ranks.from_first(not CheckpointFolder(checkpoints).updates() if ranks.is_first else None)
-    if probe is None or not is_new:
-        return {}, ""
-    return run_probe(model, probe, ranks=ranks, precision=Precision(config.dtype, ranks.device), is_sharded=False)
+    figures: dict[str, float] = {}
+    problems: list[str] = []
+    parts = [ValidSet("", None, (), probe), *([old] if old else [])] if is_new else []
+    precision = Precision(config.dtype, ranks.device)
+    for part in parts:
+        measured = measure_set(
+            model, part, ranks=ranks, precision=precision, num_workers=config.num_workers, is_sharded=False
+        )
+        figures |= measured.figures
+        problems += measured.problems
+    return Measured(figures, problems)

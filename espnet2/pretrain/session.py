@@ -12,7 +12,8 @@ from espnet2.launch.signals import StopSignals
 from espnet2.models.locate import cache_folder
 from espnet2.pretrain.initial import load_all
 from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
-from espnet2.pretrain.observers import open_observers, probe_initial
+from espnet2.pretrain.observers import measure_initial, open_observers
+from espnet2.pretrain.old_domain import open_old_domain
 from espnet2.pretrain.probe import QuickProbe, open_probe
 from espnet2.pretrain.run_files import DONE_NAME, DoneJson
 from espnet2.ssl.model import SSLModel
@@ -70,14 +71,18 @@ def train(
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
-    load_all(config, model)
-    freeze_parameters(model, config.freeze_param)
+    transferred = load_all(config, model)
+    freeze_parameters(model, config.freeze_param, config.freeze_param_updates)
     model.to(ranks.device)
     audio_seconds = mean_update_seconds(data, steps)
-    probe, probe_line = open_probe(config.probe, inputs.valid, model, audio_seconds * config.valid_interval_updates)
+    between = audio_seconds * config.valid_interval_updates
+    probe, probe_line = open_probe(config.probe, inputs.valid, model, between)
+    if old := open_old_domain(config, paths, inputs, model, between):
+        model.set_max_update(max_update)  # its loss is measured before the trainer starts
+        data = replace(data, old=old.valid)
     check_criteria(config, model, data, ranks.device, probe)
     observers = open_observers(config, inputs, model, max_update, output_dir, reference, ranks)
-    initial, problem = probe_initial(config, model, probe, output_dir / CHECKPOINTS, ranks)
+    initial, problems = measure_initial(config, model, probe, data.old, output_dir / CHECKPOINTS, ranks)
     lights = observers.lights
     compiler = [keep_kernels(cache_folder() / "compiled")] if config.compile else []
     run = Pretraining(
@@ -94,7 +99,14 @@ def train(
         initial=initial,
         inputs=inputs,
         ranks=ranks,
-        judgements=[probe_line, *([lights.describe()] if lights else []), *([problem] if problem else []), *compiler],
+        judgements=[
+            *transferred,
+            *(old.lines if old else []),
+            probe_line,
+            *([lights.describe()] if lights else []),
+            *problems,
+            *compiler,
+        ],
         on_start=on_start,
     )
     return finish_run(run, ranks, stop)
@@ -162,7 +174,11 @@ def check_criteria(
         return
     shortest = data.valid_shards[0]
     batch = data.valid[replace(shortest, rows=shortest.rows[:1])].batch
-    known = ["loss", *tally(model, model.eval()(batch.to(device))).sums, *(probe.names if probe else ())]
+    figures = ["loss", *tally(model, model.eval()(batch.to(device))).sums]
+    known = [*figures, *(probe.names if probe else ())]
+    if data.old is not None:
+        old = [*(figures if data.old.dataset else ()), *(data.old.probe.names if data.old.probe else ())]
+        known += [f"{data.old.prefix}{name}" for name in old]
     for stat in stats:
         if stat not in known:
             raise UserError(f"best_model_criterion: there is no figure '{stat}'; known are {', '.join(known)}")

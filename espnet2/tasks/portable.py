@@ -8,7 +8,7 @@ from espnet2.tasks.config import SSLConfig, resolve_config
 
 def portable_config(config: SSLConfig) -> SSLConfig:
     """The config as it may leave this machine: weights it started from are in the weights, paths are names only."""
-    values = config.model_dump(mode="json") | {"init_param": [], "init_from": None}
+    values = config.model_dump(mode="json") | {"init_param": [], "init_from": None, "init_loss_conf": False}
     return resolve_config(without_paths(values))
 
 

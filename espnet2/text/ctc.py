@@ -110,7 +110,15 @@ class CtcTokens:
         >>> CtcTokens(["a", "b"], list, "char").decode([2, 2, 0, 2, 3, 3, 0])
         'aab'
         """
-        return join_tokens([self.symbols[number] for number in spelt(best)], self.token_type)
+        return self.join(spelt(best))
+
+    def join(self, ids: Sequence[int]) -> str:
+        """Ids that are spelt already -> text; blanks are left out.
+
+        >>> CtcTokens(["a", "b"], list, "char").join([0, 2, 2, 3])
+        'aab'
+        """
+        return join_tokens([self.symbols[number] for number in ids if number != BLANK_ID], self.token_type)
 
 
 def spelt(best: Sequence[int]) -> list[int]:

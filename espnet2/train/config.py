@@ -105,7 +105,15 @@ class TrainConfig(Config):
     init_from: str | None = Field(
         None, description="start from this whole model: exp/<name>, hf:<user>/<name>, a file", json_schema_extra=_RESUME
     )
+    init_loss_conf: bool = Field(
+        False,
+        description="keys that a loss conf leaves out come from the model of init_from, if it has that loss",
+        json_schema_extra=_RESUME,
+    )
     freeze_param: tuple[str, ...] = Field((), description="parameters whose names start so are not trained")
+    freeze_param_updates: int | None = Field(
+        None, gt=0, description="freeze_param holds for the first so many updates (default: throughout)"
+    )
 
     # machine
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
@@ -188,4 +196,9 @@ class TrainConfig(Config):
     def _check_length(self) -> "TrainConfig":
         if self.min_seconds > self.max_seconds:
             raise UserError(f"config: min_seconds {self.min_seconds} is larger than max_seconds {self.max_seconds}")
+        if self.freeze_param_updates is not None:
+            if not self.freeze_param:
+                raise UserError("config: freeze_param_updates says how long, but not what; give freeze_param, too")
+            if self.fsdp:  # parts of an optimizer that has not met all parameters yet cannot be put together again
+                raise UserError("config: freeze_param_updates does not go with fsdp; leave one of them out")
         return self

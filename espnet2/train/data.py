@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from espnet2.data.dataset import SpeechDataset
 from espnet2.data.sampler import MicroBatch, Sampler
 from espnet2.train.config import TrainConfig
+
+if TYPE_CHECKING:  # its module needs this one
+    from espnet2.train.observers import Probe
 
 VALID_SHARD_SECONDS = 80.0  # default size of a validation batch: about what fits beside HuBERT Base on a small GPU
 
@@ -28,6 +31,16 @@ def plan_steps(config: TrainConfig, world_size: int) -> StepPlan:
 
 
 @dataclass(frozen=True)
+class ValidSet:
+    """A set that is measured at each validation beside the valid set, and chooses nothing."""
+
+    prefix: str  # of its figures
+    dataset: SpeechDataset | None  # None: its loss is not measured, as it has no labels
+    shards: Sequence[MicroBatch]
+    probe: "Probe | None"
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """What is trained and validated on."""
 
@@ -35,3 +48,4 @@ class TrainingData:
     sampler: Sampler
     valid: SpeechDataset
     valid_shards: Sequence[MicroBatch]
+    old: ValidSet | None = None  # of the domain that the model came from

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from espnet2.utils.errors import UserError
 
+OLD_DOMAIN = "old_"  # before the figures of a set of the domain that a model came from, see `espnet2.train.forgetting`
 FAMILY = re.compile(r"^(.+?)(?:_layer|_)(\d+)$")  # code_perplexity_layer3, code_perplexity_1, error_decile_9
 
 

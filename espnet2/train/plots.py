@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from espnet2.train.history import HistoryLine, read_history
+from espnet2.train.history import OLD_DOMAIN, HistoryLine, read_history
 
 ALWAYS_DRAWN = ("loss", "grad_norm", "learning_rate", "audio_per_second")
 DRAWN = re.compile(r"accuracy|^probe_")
@@ -22,6 +22,7 @@ def draw_curves(experiment: Path, directory: Path) -> list[Path]:
     if not lines:
         return []
     names = {name for line in lines for name in line.figures}
+    names = {name for name in names if not name.startswith(OLD_DOMAIN)}  # drawn beside those of the valid set
     drawn = sorted(name for name in names if name in ALWAYS_DRAWN or "loss_" in name or DRAWN.search(name))
     directory.mkdir(parents=True, exist_ok=True)
     return [_draw(lines, name, directory / f"{name}.png") for name in drawn]
@@ -33,12 +34,15 @@ def _draw(lines: list[HistoryLine], name: str, path: Path) -> Path:
 
     figure = Figure(figsize=(7, 4), dpi=100)  # inches; without pyplot there is no global state and no display
     axes = figure.add_subplot()
-    for dataset, marker in (("train", ""), ("valid", "o")):
+    curves = (("train", "train", name, ""), ("valid", "valid", name, "o"))
+    for label, dataset, figure_name, marker in (*curves, ("old domain", "valid", f"{OLD_DOMAIN}{name}", "s")):
         points = [
-            (line.update, line.figures[name]) for line in lines if line.dataset == dataset and name in line.figures
+            (line.update, line.figures[figure_name])
+            for line in lines
+            if line.dataset == dataset and figure_name in line.figures
         ]
         if points:
-            axes.plot(*zip(*points, strict=True), label=dataset, marker=marker, markersize=3)
+            axes.plot(*zip(*points, strict=True), label=label, marker=marker, markersize=3)
     axes.set_xlabel("update")
     axes.set_ylabel(name)
     axes.grid(alpha=0.3)

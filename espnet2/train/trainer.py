@@ -16,6 +16,7 @@ from espnet2.train.checkpoint import CheckpointFolder, best_name
 from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
+from espnet2.train.forgetting import forgetting_line
 from espnet2.train.identity import Identity, check_same_run
 from espnet2.train.interval import Interval
 from espnet2.train.meter import Meter
@@ -25,7 +26,7 @@ from espnet2.train.run import restore_threads
 from espnet2.train.saving import restore_states, save_checkpoint
 from espnet2.train.state import TrainingJson, TrainState, Validation, is_stale, ranking
 from espnet2.train.updater import Prepared, Updater, prepare
-from espnet2.train.validate import run_probe, validate
+from espnet2.train.validate import measure
 from espnet2.train.watch import TrainingWatch
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import first_names
@@ -221,29 +222,23 @@ class Trainer:
 
     def _validate(self) -> None:
         started = time.monotonic()
-        valid = validate(
+        valid, problems = measure(
             self.model,
-            self.data.valid,
-            self.data.valid_shards,
+            self.data,
+            self.probe,
             ranks=self.ranks,
             precision=self.updater.precision,
             num_workers=self.config.num_workers,
+            is_sharded=self.updater.replica.sharded,
         )
-        if self.probe is not None:
-            figures, problem = run_probe(
-                self.model,
-                self.probe,
-                ranks=self.ranks,
-                precision=self.updater.precision,
-                is_sharded=self.updater.replica.sharded,
-            )
-            valid |= figures
-            if problem:
-                self.reporter.warn(problem)
+        for problem in problems:
+            self.reporter.warn(problem)
         validation = Validation(self.state.update, self.since_validation.read(self.ranks), valid)
         self.since_validation = Meter()
         self.state = self.state.validated(validation)
         self.reporter.validation(validation, time.monotonic() - started)
+        if line := forgetting_line(self.state.initial, valid):
+            self.reporter.say(line)
         if self.lights is not None:
             self.reporter.light(*self.lights.look(self.state.validations, self.state.initial))
         for text in self.watch.look_at_probe(self.state.initial, valid, self.state.update):

@@ -13,6 +13,7 @@ from espnet2.ssl.objective.base import Loss
 from espnet2.train.compiled import compile_blocks, compile_forward
 from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import Ranks, Replica
+from espnet2.train.freeze import held_parameters
 from espnet2.train.layer_decay import RATE_FACTOR
 from espnet2.train.meter import Meter, tally
 from espnet2.train.optimizer import build_optimizer, clip_gradients
@@ -91,7 +92,8 @@ class Updater:
             values.append(value.detach())
             meter.add(tally(self.model, losses))
         self.precision.scaler.unscale_(self.optimizer)  # before clipping: `grad_clip` is meant for true gradients
-        for parameter in self.model.frozen_parameters(update):
+        held = held_parameters(self.model, self.config.freeze_param, self.config.freeze_param_updates, update)
+        for parameter in (*self.model.frozen_parameters(update), *held):
             parameter.grad = None  # not in the norm; the optimizer passes over it: no momentum, no weight decay
         # Behind the all-reduce of the last backward: the gradient is that of all ranks, and one norm clips it.
         norm = clip_gradients(self.trained, self.config.grad_clip)

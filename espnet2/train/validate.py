@@ -5,7 +5,7 @@ And what the probe finds on a part of it.
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
@@ -13,6 +13,7 @@ from espnet2.data.dataset import SpeechDataset
 from espnet2.data.loader import iterate_batches
 from espnet2.data.sampler import MicroBatch
 from espnet2.ssl.model import SSLModel
+from espnet2.train.data import TrainingData, ValidSet
 from espnet2.train.distributed import Ranks
 from espnet2.train.meter import Meter, Tally, tally
 from espnet2.train.observers import Probe
@@ -21,6 +22,52 @@ from espnet2.utils.errors import UserError
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
+
+
+class Measured(NamedTuple):
+    """What a validation gives."""
+
+    figures: dict[str, float]
+    problems: list[str]  # of probes that had nothing to say
+
+
+def measure(
+    model: SSLModel,
+    data: TrainingData,
+    probe: Probe | None,
+    *,
+    ranks: Ranks,
+    precision: Precision,
+    num_workers: int,
+    is_sharded: bool,
+) -> Measured:
+    """The figures of the valid set and of the set beside it, with what the probes find; the same on every rank."""
+    valid = ValidSet("", data.valid, data.valid_shards, probe)
+    figures: dict[str, float] = {}
+    problems: list[str] = []
+    for part in (valid, data.old):
+        if part is None:
+            continue
+        measured = measure_set(
+            model, part, ranks=ranks, precision=precision, num_workers=num_workers, is_sharded=is_sharded
+        )
+        figures |= measured.figures
+        problems += measured.problems
+    return Measured(figures, problems)
+
+
+def measure_set(
+    model: SSLModel, part: ValidSet, *, ranks: Ranks, precision: Precision, num_workers: int, is_sharded: bool
+) -> Measured:
+    """The figures of one set, with its prefix."""
+    figures: dict[str, float] = {}
+    problem = ""
+    if part.dataset is not None:
+        figures = validate(model, part.dataset, part.shards, ranks=ranks, precision=precision, num_workers=num_workers)
+    if part.probe is not None:
+        probed, problem = run_probe(model, part.probe, ranks=ranks, precision=precision, is_sharded=is_sharded)
+        figures |= probed
+    return Measured({f"{part.prefix}{name}": value for name, value in figures.items()}, [problem] if problem else [])
 
 
 @torch.no_grad()

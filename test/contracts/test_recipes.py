@@ -11,6 +11,7 @@ import torch
 from recipe_folders import contents, link_recipe, refuse, run, set_up_recipe, succeed
 from repository import ROOT
 
+from espnet2.pretrain.architecture import load_training_config
 from espnet2.tasks.build import build, count_parameters
 from espnet2.tasks.config import load_config
 
@@ -28,6 +29,7 @@ TEMPLATE_CONF = RECIPES / "TEMPLATE/ssl1/conf"
 # Some are links to those of the other recipe: each file is built once.
 FILES = {path.resolve() for path in RECIPES.glob("*/*/conf/*.yaml") if path.is_file()}
 CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in FILES)
+SHIPPED = RECIPES / "mini_espeak/ssl1/models"
 MAXIMUM_RUN_LINES = 40
 # Options that a user of ESPnet types from memory.
 OPTIONS = """
@@ -107,6 +109,9 @@ def test_a_corpus_is_described_and_has_results(corpus: str) -> None:
 def test_every_config_builds(name: str) -> None:
     assert re.fullmatch(r"train_[a-z0-9]+_[a-z0-9_]+\.yaml", Path(name).name), "expected train_<objective>_<size>.yaml"
     config = load_config(ROOT / name)
+    if config.init_loss_conf:  # goes on from a model of its family, whose architecture it takes
+        family = Path(name).stem.removeprefix("train_continue_")
+        config = load_training_config(ROOT / name, ["--init_from", str(SHIPPED / f"{family}_mini")])
     with torch.device("meta"):
         model = build(config, num_classes=getattr(config.loss[0].conf, "num_classes", None) or 100)
     assert count_parameters(model) > 0

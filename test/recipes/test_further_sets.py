@@ -59,3 +59,25 @@ def test_stage_4_of_hubert1_looks_at_its_configs(hubert1: Path) -> None:
     output = refuse(hubert1, "./smoke.sh", "--train_configs", configs, "--stage", "4")
     assert "conf/train_gone.yaml: no such file" in output and "stage 5: iteration" not in output
     assert before.keys() == contents(hubert1 / "exp").keys()
+
+
+def test_a_set_of_the_old_domain_is_labelled_and_measured_at_each_validation(hubert1: Path) -> None:
+    old = ["--old_sets", "test_smoke"]
+    assert "name sets of the domain that" in refuse(hubert1, "./smoke.sh", "--old_sets", "dev_smoke")
+    succeed(hubert1, "./smoke.sh", *old, "--stage", "3", "--stop_stage", "5", "--expdir", "exp/old")
+    ssl1 = hubert1.parent / "ssl1"
+    source = sorted((hubert1 / EXPERIMENT / "checkpoints").glob("update_*"))[-1]
+    options = [
+        "--dumpdir",
+        "../hubert1/dump",
+        "--pseudo_labels",
+        "../hubert1/exp/old",
+        "--stage",
+        "5",
+        "--stop_stage",
+        "7",
+    ]
+    output = succeed(ssl1, "./smoke.sh", *old, *options, "--init_from", f"../hubert1/{source.relative_to(hubert1)}")
+    assert "old domain: 6 utterances" in output and "at the start" in output
+    (experiment,) = (ssl1 / "exp").glob(f"**/ssl_*_init_from{source.name}*")
+    assert (experiment / "train.done").is_file()

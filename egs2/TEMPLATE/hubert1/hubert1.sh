@@ -70,18 +70,18 @@ for ((iteration = train_start_iter; iteration <= train_stop_iter && first_stage 
             clustered=$(experiment "$((iteration - 1))")
             need "${clustered}/checkpoints/latest" 7 "--train_start_iter $((iteration - 1))"
         fi
-        for dset in ${trained} ${valid_set}; do need "${dumpdir}/${dset}/index/index.json" 4; done
+        for dset in ${trained} ${valid_set} ${old_sets}; do need "${dumpdir}/${dset}/index/index.json" 4; done
         scripts/km/learn_kmeans.sh --feature "${features[iteration]}" --layer "${layers[iteration]}" --model "${clustered}" \
             --normalize "${normalizations[iteration]}" --pca_dim "${pca_dims[iteration]}" \
             --whiten_dim "${whiten_dims[iteration]}" --smooth_frames "${smooth_widths[iteration]}" \
             --portion "${portions[iteration]}" --num_clusters "${clusters[iteration]}" --seed "${seed_km}" --nj "${nj}" \
             --gpu_dump_feature "${gpu_dump_feature}" --cmd "${train_cmd}" --python "${python}" \
             "$(paths "${dumpdir}" "${trained}")" "${kmeans}"
-        for dset in ${trained} ${valid_set}; do
+        for dset in ${trained} ${valid_set} ${old_sets}; do
             scripts/km/dump_labels.sh --nj "${nj}" --gpu_dump_feature "${gpu_dump_feature}" --cmd "${train_cmd}" \
                 --python "${python}" "${kmeans}" "${dumpdir}/${dset}"
         done
-        scripts/km/link_labels.sh --lang "${lang}" --dumpdir "${dumpdir}" "${kmeans}" ${trained} ${valid_set}
+        scripts/km/link_labels.sh --lang "${lang}" --dumpdir "${dumpdir}" "${kmeans}" ${trained} ${valid_set} ${old_sets}
     fi
     run_ssl 6 7 --train_config "${configs[iteration]}" --ssl_args "${hubert_args}" \
         --ssl_exp "$(experiment "${iteration}")" --labels_dir "${kmeans}/labels"

@@ -19,6 +19,7 @@ bpe_nlsyms=               # Symbols that bpe never splits, separated by commas.
 # --- Training
 train_config=             # Training config, conf/train_<objective>_<size>.yaml, of the recipe or the template. Required from stage 6 on.
 ssl_args=                 # Overrides of the config, such as "--optim_conf lr=1e-4 --max_update 1000".
+init_from=                # Model to continue: exp/<name>, a packed model, hf:<user>/<name>, a file of another toolkit; with a train_continue_ config.
 ssl_tag=                  # Suffix of the experiment's name.
 ssl_exp=                  # Folder of the experiment instead of exp/ssl_<config>[_<tag>].
 # --- end of options
@@ -36,7 +37,8 @@ check_options
 espnet_stage_note
 . scripts/common/sets.sh    # train_sets, trained, all_sets (trained and valid) and formatted_sets
 config_name=$(basename "${train_config:-none}" .yaml)
-ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(tr -d ' =/.' <<< "${ssl_args//--/_}")}
+ssl_args="${init_from:+--init_from ${init_from} }${ssl_args}"
+ssl_exp=${ssl_exp:-${expdir}/ssl_${config_name#train_}${ssl_tag:+_${ssl_tag}}$(args_tag "${ssl_args}")}
 . scripts/tokens/label_source.sh    # label_names, label_kmeans, label_dirs and labels_tag; what stages 5, 7 and 9 do with them
 trap 'note_stage end "exit status $?"' EXIT
 
@@ -51,8 +53,8 @@ fi
 if active "${skip_data_prep}" 1 "corpus -> data/{${train_set// /,},${valid_set}${test_sets:+,${test_sets// /,}}}"; then
     read -ra data_options <<< "${local_data_opts}"    # words as they stand: a * is for local/data.sh
     scripts/corpus/run_data.sh ${data_options[@]+"${data_options[@]}"}
-    for dset in "${train_sets[@]}" "${valid_set}" ${test_sets}; do
-        [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set, --valid_set or --test_sets"
+    for dset in "${train_sets[@]}" "${valid_set}" ${test_sets} ${old_sets}; do
+        [ -d "data/${dset}" ] || die "data/${dset} is missing: local/data.sh has to make it, or change --train_set, --valid_set, --test_sets or --old_sets"
         [ -e "data/${dset}/text" ] && no_text= || no_text=--no-text
         utils/validate_data_dir.sh --no-feats ${no_text} "data/${dset}"
     done
@@ -122,7 +124,7 @@ if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
         --cmd "${cuda_cmd}" --requeue "${requeue}" --python "${python}" \
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
         --train_labels "$(label_folders "${trained[*]}")" --valid_labels "$(label_folders "${valid_set}")" \
-        --args "${ssl_args}" "${train_config}" "${ssl_exp}"
+        --old_sets "$(paths "${dumpdir}" "${old_sets}")" --old_labels "$(label_folders "${old_sets}")" --args "${ssl_args}" "${train_config}" "${ssl_exp}"
 fi
 
 if active "${skip_eval}" 8 "${ssl_exp} (${inference_ssl_model}) -> ${ssl_exp}/{eval,report.html}"; then

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from espnet2.evaluate.report.chart import Series, line_chart
 from espnet2.pretrain.run_files import LightJson, LightsJson
-from espnet2.train.history import HistoryLine, family, figure_names, points
+from espnet2.train.history import OLD_DOMAIN, HistoryLine, family, figure_names, points
 
 CODEBOOKS = re.compile(r"code|label_(entropy|perplexity)|soft_perplexity|gumbel")
 SCHEDULE = ("learning_rate", "grad_norm", "clip_share", "teacher_decay", "skipped")
@@ -43,6 +43,7 @@ EXPLAINED = {
 
 def group_of(name: str) -> str:
     """Where a figure of the history belongs."""
+    name = name.removeprefix(OLD_DOMAIN)
     if name.startswith("loss") or "accuracy" in name or "probe" in name:
         return "loss"
     if name in SCHEDULE:
@@ -62,6 +63,8 @@ def curve_groups(history: Sequence[HistoryLine], lights: LightsJson | None = Non
     names = [name for name in figure_names(history) if name not in COUNTS]
     families: dict[str, list[str]] = {}
     for name in names:
+        if name.startswith(OLD_DOMAIN):  # beside the valid set's, below
+            continue
         families.setdefault(family(name)[0], []).append(name)
     drawn: dict[str, list[Markup]] = {}
     for base, members in families.items():
@@ -118,6 +121,7 @@ def _series(history: Sequence[HistoryLine], base: str, members: Sequence[str]) -
         series = [
             Series("train", points(history, "train", base), "s1"),
             Series("valid", points(history, "valid", base), "s2", dots=True),
+            Series("old domain", points(history, "valid", f"{OLD_DOMAIN}{base}"), "s3", dots=True),
         ]
     numbered = sorted((name for name in members if name != base), key=lambda name: family(name)[1] or 0)
     for number, name in enumerate(numbered):

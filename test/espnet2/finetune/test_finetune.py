@@ -78,6 +78,8 @@ def test_learns_to_spell(corpus, tmp_path):
     options += ["--valid_interval_updates", 100, "--save_interval_updates", 1000, "--dropout", 0]
     figures = tune(corpus, experiment, tmp_path / "exp/tuned", *options)
     assert figures["cer"] < 0.3 and figures["num_utterances"] == 8
+    low, high = figures["cer_interval"]
+    assert 0 <= low <= figures["cer"] <= high and high > low
     said, heard = ((tmp_path / "exp/tuned/ctc" / name).read_text().splitlines() for name in ("ref", "hyp"))
     assert len(said) == len(heard) == 8 and set(said[0].split()[1]) <= set("abc")
     rows = [json.loads(line) for line in (tmp_path / "exp/tuned/ctc/history.jsonl").read_text().splitlines()]
@@ -98,7 +100,7 @@ def test_the_tuned_model_is_a_model_like_any_other(corpus, model, tmp_path):
     assert {name.split(".")[0] for name in changed} == {"frontend", "encoder"}
     assert not any(name.startswith("frontend.blocks") for name in changed)  # the features stay throughout
     assert any(name.startswith("frontend.projection") for name in changed)
-    tuned = read_weights(output / "ctc/checkpoints/latest/model.safetensors")
+    tuned = read_weights(output / "ctc/checkpoints/best_token_error_rate/model.safetensors")
     assert all(torch.equal(tuned[name], after[name]) for name in changed)
     encoder = SpeechEncoder.from_pretrained(output)
     assert encoder(torch.zeros(1, 16000)).layers[2].shape == (1, 49, 16)
@@ -167,3 +169,20 @@ def test_mistakes(corpus, model, tmp_path):
     sets = ["--train_sets", tmp_path / "dump/silent", "--valid_sets", corpus / "dump/dev"]
     with pytest.raises(UserError, match=r"needs transcripts: no .*silent/transcript"):
         run_program("ssl_finetune", "--model", model, *sets, "--output_dir", tmp_path / "c", *QUICK)
+
+
+def test_the_best_checkpoint_is_the_result_and_test_sets_have_the_rates(corpus, model, tmp_path):
+    options = ["--keep_nbest_models", 3, "--valid_interval_updates", 1, "--optim_conf", "lr=0.05"]
+    figures = tune(corpus, model, tmp_path / "best", *options, "--test_sets", corpus / "dump/train")
+    assert figures["num_utterances"] == 40 and figures["test_sets"] == [str(corpus / "dump/train")]
+    run = tmp_path / "best/ctc"
+    assert figures["checkpoint"] == (run / "checkpoints/best_token_error_rate").resolve().name
+    rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    rates = {row["update"]: row["token_error_rate"] for row in rows if row["dataset"] == "valid"}
+    assert figures["checkpoint"] == f"update_{min(rates, key=lambda update: (rates[update], update))}"
+    tuned = read_weights(run / "checkpoints" / figures["checkpoint"] / "model.safetensors")
+    result = load_path(tmp_path / "best").model.state_dict()
+    assert all(torch.equal(value, result[name]) for name, value in tuned.items() if name in result)
+    again = tune(corpus, model, tmp_path / "best", *options, "--result", "last")  # trains no more
+    assert again["checkpoint"] == "update_6" and again["num_utterances"] == 8
+    assert "complete before: 6 of 6 updates" in (run / "train.log").read_text()

@@ -23,6 +23,10 @@ check_options() {
         if [ "${dset}" != "${valid_set}" ]; then further+=("${dset}"); fi    # the valid set is evaluated on anyway
     done
     test_sets="${further[*]-}"
+    for dset in ${old_sets}; do
+        [[ " ${train_set} ${valid_set} " != *" ${dset} "* ]] ||
+            die "--old_sets ${dset}: it is in --train_set or --valid_set; name sets of the domain that the model of --init_from comes from"
+    done
     case "${audio_format}" in
         wav | flac | wav.ark | flac.ark | as_is) ;;
         *) die "--audio_format ${audio_format}: expected wav, flac, wav.ark, flac.ark or as_is" ;;

@@ -19,6 +19,12 @@ require_config() {
     find_config "$1" || die "--train_config $1: no such file; there are: $(list_configs)"
 }
 
+# args_tag <overrides>: what an experiment's name has of them; of a model to start from its last part, no whole path.
+args_tag() {
+    sed -E -e 's#(--init_from[ =])([^ ]*[/:])?([^ /:]+)/*#\1\3#g' -e 's#(--init_param[ =])([^ ]*/)?#\1#g' -e 's/--/_/g' <<< "$1" |
+        tr -d ' =/.'
+}
+
 # list_configs: the training configs of the recipe and of its template, in one line.
 list_configs() {
     local file names=()

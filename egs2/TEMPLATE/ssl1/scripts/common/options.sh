@@ -34,6 +34,7 @@ expdir=exp                # Experiments.
 train_set=                # Training set, a folder of data/; several, in quotes, are joined. Required.
 valid_set=                # Validation set, a folder of data/. Required.
 test_sets=                # Further sets, folders of data/, that stages 3 and 4 format and stage 8 evaluates on.
+old_sets=                 # Sets of data/ of the domain that a continued model comes from: labelled and measured beside the valid set, never trained on.
 lang=noinfo               # Language of the corpus: part of names only.
 local_data_opts=          # Options for local/data.sh.
 speed_perturb_factors=    # For example "0.9 1.0 1.1"; empty leaves stage 2 out.

@@ -3,5 +3,8 @@
 
 read -ra train_sets <<< "${train_set}"
 read -ra trained <<< "$(trained_sets)"
-all_sets=("${trained[@]}" "${valid_set}")
-read -ra formatted_sets <<< "${all_sets[*]} ${test_sets}"
+read -ra all_sets <<< "${trained[*]} ${valid_set} ${old_sets}"
+formatted_sets=("${all_sets[@]}")
+for dset in ${test_sets}; do
+    [[ " ${old_sets} " == *" ${dset} "* ]] || formatted_sets+=("${dset}")
+done

@@ -13,6 +13,8 @@ train_sets=
 valid_sets=
 train_labels=
 valid_labels=
+old_sets=         # of the domain that the model of init_from comes from
+old_labels=
 args=             # overrides of the config
 
 . utils/log.sh
@@ -54,6 +56,8 @@ read -ra overrides <<< "${args}"
 command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_dir "${exp}" --ngpu "${ngpu}"
     --train_sets "${train_sets}" --valid_sets "${valid_sets}")
 [ -z "${train_labels}" ] || command+=(--train_labels "${train_labels}" --valid_labels "${valid_labels}")
+[ -z "${old_sets}" ] || command+=(--old_sets "${old_sets}")
+[ -z "${old_labels}" ] || command+=(--old_labels "${old_labels}")
 command+=("${overrides[@]}")
 # On this machine a signal is a user's, who wants an end; only a queue takes its machine back and starts a job again.
 [ "${local}" = false ] || requeue=false
