@@ -10,7 +10,8 @@ from espnet2.data.index import AudioIndex, JoinedIndex, StringColumn
 CHUNK_ROWS = 200_000  # names looked at together: bounds the memory for any number of rows
 WORD_BYTES = 8
 MIXER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: Knuth, TAOCP 3, section 6.4
-COLON, ZERO = ord(":"), ord("0")
+COLON, ZERO, OPENED, COMMA, CLOSED = map(ord, ":0[,]")
+ROW_BITS = 32  # of a row's number inside its row group
 MAX_DIGITS = 18  # of an offset: fits int64
 
 
@@ -57,17 +58,32 @@ def _locations(part: AudioIndex) -> tuple[NDArray[np.uint64], NDArray[np.int64]]
 
 
 def _parse(names: StringColumn, chunk: slice) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """(a hash of what stands before the first colon, 0 without one; the whole number behind it, else 0)."""
+    """(a hash of what stands before the first colon, 0 without one; the byte, or row group and row, behind it)."""
     bounds = names.offsets[chunk.start : chunk.stop + 1]
     characters = np.zeros(int(bounds[-1] - bounds[0]) + WORD_BYTES, dtype=np.uint8)
     characters[:-WORD_BYTES] = names.bytes[bounds[0] : bounds[-1]]
     starts, ends = bounds[:-1] - bounds[0], bounds[1:] - bounds[0]
-    colons = np.append(np.flatnonzero(characters == COLON), len(characters))
-    firsts = colons[np.searchsorted(colons, starts)]
-    last = characters[np.maximum(ends, 1) - 1]  # no digit: a file whose name has a colon
-    is_part = (firsts < ends) & (last >= ZERO) & (last <= ZERO + 9)
+    firsts = _next(characters, COLON, starts)
+    last = characters[np.maximum(ends, 1) - 1]  # neither: a file whose name has a colon
+    opened = _next(characters, OPENED, starts)
+    is_part = (firsts < ends) & ((last == CLOSED) | (last >= ZERO) & (last <= ZERO + 9))
+    is_row = is_part & (firsts < opened) & (opened < ends)
     stops = np.where(is_part, firsts, starts)  # a plain file: nothing of its name counts
-    return _hashes(characters, starts, stops), _numbers(characters, np.where(is_part, stops + 1, ends), ends)
+    offsets = _numbers(characters, np.where(is_part & ~is_row, stops + 1, ends), ends)
+    if is_row.any():  # x.parquet:audio[3,17]
+        groups, rows = (
+            _numbers(characters, np.where(is_row, _next(characters, mark, starts) + 1, ends), ends)
+            for mark in (OPENED, COMMA)
+        )
+        offsets += (groups << ROW_BITS) + rows
+    return _hashes(characters, starts, stops), offsets
+
+
+def _next(characters: NDArray[np.uint8], mark: int, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a character stands next, from each start on; behind all of them where it does not."""
+    marks = np.append(np.flatnonzero(characters == mark), len(characters))
+    positions: NDArray[np.int64] = marks[np.searchsorted(marks, starts)]
+    return positions
 
 
 def _hashes(characters: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.uint64]:

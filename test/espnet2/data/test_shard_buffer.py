@@ -16,7 +16,7 @@ from espnet2.utils.kaldi_table import read_table, write_table
 
 SECOND = 16000
 NAMES = [  # of 12 utterances in the order of their ids
-    *("arks/a.ark:900", "arks/b.ark:10", "arks/a.ark:44", "arks/a.ark:10000", "tars/a.ark:7:100", "tars/a.ark:3:100"),
+    *("arks/a.ark:900", "arks/b.ark:10", "arks/a.ark:44", "arks/a.ark:10000", "tars/a.tar:7+100", "tars/a.tar:3+100"),
     *("x/one.wav", "x/two.wav", "y/one.wav", "y/10:20:30.wav", "y/10:20:31.wav", "arks/b.ark:9"),
 ]
 
@@ -40,6 +40,16 @@ def as_sets(blocks: Blocks) -> list[list[int]]:
 def test_a_block_is_of_one_container_in_the_order_of_its_bytes(index):
     first = [[2, 0, 3], [11, 1], [5, 4], [6, 7], [8, 9, 10]]
     assert as_sets(storage_blocks(index, 100)) == sorted(first + [[row + 12 for row in block] for block in first])
+
+
+def test_rows_of_parquet_files_lie_by_group_and_row(tmp_path):
+    make_set(tmp_path, "rows", num_utterances=6)
+    folder = tmp_path / "dump/rows"
+    entries = ["p/1.parquet:audio[1,0]", "p/1.parquet:audio[0,12]", "p/2.parquet:a[0,1]", "p/1.parquet:audio[0,3]"]
+    entries += ["p/2.parquet:a[0,0]@160+80", "p/1.parquet:audio[10,2]"]
+    write_table(folder / "wav.scp", zip(read_table(folder / "wav.scp"), entries, strict=True))
+    build_index(folder)
+    assert as_sets(storage_blocks(open_indexes([folder]), 100)) == [[3, 1, 0, 5], [4, 2]]
 
 
 def test_large_containers_are_cut_into_equal_blocks(index):
