@@ -27,7 +27,8 @@ import torch
 from espnet2.data.batch import Batch
 from espnet2.data.dataset import Loaded
 from espnet2.ssl.model import SSLModel
-from espnet2.ssl.objective import objective_names
+from espnet2.ssl.objective import objective_class, objective_names
+from espnet2.ssl.objective.base import TaughtConfig
 from espnet2.tasks.build import build, count_parameters, needs_labels, with_num_classes
 from espnet2.tasks.config import SSLConfig, load_config
 from espnet2.train.distributed import Ranks
@@ -80,7 +81,7 @@ class Job:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objectives", default=" ".join(objective_names()), help="names (%(default)s)")
+    parser.add_argument("--objectives", default=" ".join(untaught()), help="names (%(default)s)")
     parser.add_argument("--sizes", default=" ".join(SIZES), help="(%(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="timed for each (%(default)s)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -107,6 +108,11 @@ def main() -> None:
     print(table, end="")
 
 
+def untaught() -> list[str]:
+    """The objectives that need no trained model; `ssl_time_training` times the others, with their teacher."""
+    return [name for name in objective_names() if not issubclass(objective_class(name).Config, TaughtConfig)]
+
+
 def default_threads() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -119,7 +125,7 @@ def plan(arguments: argparse.Namespace) -> list[Job]:
         UserError: an unknown objective or size, no GPU, or nothing to measure.
     """
     names, sizes = arguments.objectives.split(), arguments.sizes.split()
-    for option, given, known in (("objectives", names, objective_names()), ("sizes", sizes, SIZES)):
+    for option, given, known in (("objectives", names, untaught()), ("sizes", sizes, SIZES)):
         for word in given:
             if word not in known:
                 raise UserError(f"--{option}: there is no '{word}'; expected some of {', '.join(known)}")

@@ -163,6 +163,17 @@ DRAWINGS = {
         ),
         1,
     ),
+    "distilhubert": Drawing(
+        (
+            data("waveform"),
+            trained("convolutions"),
+            trained("encoder:\ntwo layers"),
+            trained("one head for each\nlayer of the teacher"),
+            loss("L1 and cosine\nat all frames"),
+        ),
+        (fixed("trained teacher:\nall its layers"), fixed("its layers\n4, 8 and 12")),
+        0,
+    ),
     "speechflow": Drawing(
         (
             data("log-mel $x_1$"),

@@ -88,3 +88,11 @@ class Draw(ABC):
     def min_samples(self) -> int:
         """Samples an utterance needs for the draw to make sense; shorter ones are refused before training."""
         return 1
+
+
+class NoDraw(Draw):
+    """Of an objective in which nothing is random."""
+
+    def __call__(self, wav_lengths: Tensor, utt_ids: Sequence[str], generator: torch.Generator) -> Draws:
+        """Nothing."""
+        return {}

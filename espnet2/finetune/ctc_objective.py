@@ -1,6 +1,6 @@
 """The CTC objective of a fine-tuning: a new output layer on a trained encoder (Graves et al. 2006)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.data.batch import Batch, Draw, Draws
+from espnet2.data.batch import Batch, Draw, NoDraw
 from espnet2.data.labels.packed import NO_LABEL
 from espnet2.ssl.objective.base import Context, Loss, Objective, Ratio, Term
 from espnet2.text.ctc import BLANK_ID, count_token_errors, spelt
@@ -23,13 +23,6 @@ class Freezing:
 
     encoder_updates: int  # all but the output layer (wav2vec 2.0, section 4.3: 10,000)
     frontend_updates: int | None  # what makes the features; None: throughout, as in wav2vec 2.0 and HuBERT
-
-
-class NoDraw(Draw):
-    """Nothing is random."""
-
-    def __call__(self, wav_lengths: Tensor, utt_ids: Sequence[str], generator: torch.Generator) -> Draws:
-        return {}
 
 
 class CtcObjective(Objective):

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from espnet2.data.augment.sets import open_augmenters
+from espnet2.data.batch import NoDraw
 from espnet2.data.dataset import TRAIN_STREAM, VALID_STREAM, Crop, SpeechDataset
 from espnet2.data.geometry import FrameGeometry
 from espnet2.data.index import JoinedIndex, open_indexes
 from espnet2.data.labels.packed import NO_LABEL
 from espnet2.data.sampler import MicroBatch, sequential_shards
 from espnet2.finetune.config import FinetuneConfig
-from espnet2.finetune.ctc_objective import ENTRY, NoDraw
+from espnet2.finetune.ctc_objective import ENTRY
 from espnet2.ssl.frontend.base import Frontend
 from espnet2.text.ctc import CtcTokens, TextRules, frames_needed
 from espnet2.train.data import VALID_SHARD_SECONDS, StepPlan, TrainingData

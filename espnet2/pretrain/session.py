@@ -16,6 +16,7 @@ from espnet2.pretrain.observers import measure_initial, open_observers
 from espnet2.pretrain.old_domain import open_old_domain
 from espnet2.pretrain.probe import QuickProbe, open_probe
 from espnet2.pretrain.run_files import DONE_NAME, DoneJson
+from espnet2.pretrain.teachers import describe_teachers, give_teachers, hash_teachers, load_teachers, with_teachers
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import build, count_parameters, with_num_classes
 from espnet2.tasks.config import SSLConfig, dump_config
@@ -66,11 +67,14 @@ def train(
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
     steps = plan_steps(config, ranks.world_size)
+    teachers = load_teachers(config)
+    config = with_teachers(config, teachers)
     seed_all(config.seed)
     model = build(config)
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
+    give_teachers(model, teachers, ranks.device)
     transferred = load_all(config, model)
     freeze_parameters(model, config.freeze_param, config.freeze_param_updates)
     model.to(ranks.device)
@@ -91,7 +95,7 @@ def train(
         data=data,
         steps=steps,
         max_update=max_update,
-        hashes=inputs.hashes(),
+        hashes={**inputs.hashes(), **hash_teachers(teachers)},
         directory=output_dir,
         probe=probe,
         lights=lights,
@@ -99,7 +103,8 @@ def train(
         initial=initial,
         inputs=inputs,
         ranks=ranks,
-        judgements=[
+        notes=[
+            *describe_teachers(model, teachers),
             *transferred,
             *(old.lines if old else []),
             probe_line,
@@ -119,7 +124,7 @@ class Pretraining(PreparedRun):
     config: SSLConfig
     inputs: Inputs
     ranks: Ranks
-    judgements: Sequence[str]  # lines about probe, traffic light and compiler
+    notes: Sequence[str]  # lines about teachers, probe, traffic light and compiler
     on_start: Callable[[], object]
 
     def begin(self, update: int) -> None:
@@ -132,7 +137,7 @@ class Pretraining(PreparedRun):
 
     def describe(self) -> list[str]:
         described = describe(self.config, self.inputs, self.data, self.steps, self.ranks, self.model)
-        return [*described, *self.judgements]
+        return [*described, *self.notes]
 
     def describe_stop(self, update: int, seconds: float) -> str:
         return f"saved at update {update} after {format_seconds(seconds)}; to go on: {self.directory}/run.sh"

@@ -12,6 +12,7 @@ import torch
 from espnet2.data.loader import iterate_batches
 from espnet2.data.sampler import Cursor
 from espnet2.pretrain.inputs import DataPaths, add_statistics, make_data, open_inputs
+from espnet2.pretrain.teachers import give_teachers, load_teachers, with_teachers
 from espnet2.tasks.build import build, with_num_classes
 from espnet2.tasks.config import SSLConfig
 from espnet2.train.data import plan_steps
@@ -59,6 +60,8 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
     now = CLOCKS[clock]
     inputs = open_inputs(config, paths)
     config = with_num_classes(config, inputs.num_classes, inputs.num_codebooks)
+    teachers = load_teachers(config)
+    config = with_teachers(config, teachers)
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     torch.manual_seed(config.seed)
@@ -66,6 +69,7 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
     steps = plan_steps(config, ranks.world_size)
     data = make_data(config, inputs, model, steps)
     add_statistics(model, paths.train_sets)
+    give_teachers(model, teachers, ranks.device)
     model.to(ranks.device).train()
     updater = Updater(model, config, ranks, max_update=config.max_update or 1000)
     stream = data.sampler.stream(Cursor())

@@ -25,7 +25,7 @@ def test_model_loads_and_gives_finite_frames(folder: Path) -> None:
 
 
 # Trained on Mboshi only, whose models are not committed: the licence of its recordings is not stated.
-NOT_COMMITTED = {"online_hubert"}
+NOT_COMMITTED = {"distilhubert", "online_hubert"}
 
 
 @pytest.mark.parametrize("corpus", ["mini_espeak", "festvox_ru"])

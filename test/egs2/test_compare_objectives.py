@@ -11,7 +11,7 @@ from espnet2.utils.recipe import find_in_recipe
 
 SCRIPT = "egs2/TEMPLATE/ssl1/scripts/train/compare_objectives.sh"
 # Its schedule counts updates, and the comparison gives each method as many as fit into the time: name it to have it.
-NOT_BY_DEFAULT = {"online_hubert"}
+NOT_BY_DEFAULT = {"distilhubert", "online_hubert"}
 
 
 def test_every_objective_is_compared(root):

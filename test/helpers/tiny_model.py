@@ -7,9 +7,11 @@ import torch
 
 from espnet2.data.batch import Batch
 from espnet2.data.labels.packed import NO_LABEL
+from espnet2.pretrain.teachers import as_teacher
+from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_class
-from espnet2.ssl.objective.base import Loss
+from espnet2.ssl.objective.base import Loss, TaughtConfig
 from espnet2.tasks.build import build
 from espnet2.tasks.config import SSLConfig, resolve_config
 
@@ -36,6 +38,7 @@ TINY_CONF: dict[str, dict[str, Any]] = {
     "best_rq": {"num_codes": 11, "code_dim": 4, "mask_start_prob": 0.03, "mask_span": 8},
     "data2vec2": {"num_clones": 2, "num_target_layers": 2, "decoder_dim": 8, "decoder_groups": 4, "decoder_layers": 2},
     "dinosr": {"num_codebooks": 2, "num_codes": 11},
+    "distilhubert": {"teacher_layers": [1, 2], "teacher_dim": 24, "head_dim": 8, "student_start": "random"},
     "online_hubert": {"target_layers": [1], "codes_per_label": 2, "anchor_updates": 2, "mix_updates": 2},
     "w2v_bert": {"contrastive_layers": 1, "num_codes": 6, "code_dim": 8, "final_dim": 8, "num_negatives": 5},
     "wav2vec2": {"num_codes": 4, "code_dim": 8, "final_dim": 8, "num_negatives": 5, "dropout_features": 0.0},
@@ -52,6 +55,9 @@ TINY_PARTS: dict[str, dict[str, Any]] = {
     },
     "wavlm": {"encoder_conf": {"attention_position": "gated_relative"}},
 }
+
+
+TEACHER = {"dim": 24, "position_kernel": 4}  # encoder_conf of a teacher: wider than its students
 
 
 def tiny_config(
@@ -85,7 +91,18 @@ def tiny_config(
 def tiny_model(objective: str = "hubert", *, seed: int = 0, **options: Any) -> SSLModel:
     """A tiny model with fixed random weights; the options of `tiny_config`."""
     torch.manual_seed(seed)
-    return build(tiny_config(objective, **options))
+    model = build(tiny_config(objective, **options))
+    if issubclass(objective_class(objective).Config, TaughtConfig):
+        model.first.take_teacher(as_teacher(tiny_teacher(model), model.frontend, "tiny"))
+    return model
+
+
+def tiny_teacher(student: SSLModel) -> SSLModel:
+    """A model for it to learn from, on waveforms or mel frames at the same rate."""
+    frontend = "conv" if isinstance(student.frontend, ConvFrontend) else "fbank"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(100)
+        return build(tiny_config("hubert", frontend=frontend, encoder_conf=TEACHER))
 
 
 def noise_batch(model: SSLModel, lengths: Sequence[int] = (16000, 16000), *, seed: int = 0) -> Batch:

@@ -15,6 +15,7 @@ from espnet2.data.labels.statistics import LabelStatistics
 from espnet2.ssl.chance import Chance
 from espnet2.ssl.encoder.base import Encoder, Hidden
 from espnet2.ssl.frontend.base import Frontend
+from espnet2.ssl.trained_teacher import TrainedTeacher
 from espnet2.utils.config import Config
 from espnet2.utils.errors import UserError
 
@@ -83,6 +84,15 @@ class LabelledConfig(Config):
         return {key: value for key, value in values.items() if key != "num_codebooks" or not single}
 
 
+class TaughtConfig(Config):
+    """`conf` of an objective that learns from a trained model."""
+
+    teacher: str | None = Field(
+        None, description="the trained model to learn from: exp/<name>, hf:<user>/<name>, a packed model, a file"
+    )
+    teacher_dim: int | None = Field(None, gt=0, description="its width; left out: as the run finds it")
+
+
 class Objective(nn.Module, ABC):
     """A pre-training method.
 
@@ -130,6 +140,15 @@ class Objective(nn.Module, ABC):
 
         It compiles as one graph: no `if` on a tensor's value, no number that changes from update to update.
         """
+
+    def take_teacher(self, teacher: TrainedTeacher) -> None:
+        """Learn from a trained model; called before the first update, before `weights_loaded`, where the `Config` is a
+        `TaughtConfig`. It is no part of the student: whoever only uses the student needs no teacher.
+
+        Raises:
+            UserError: it does not fit the student.
+        """
+        raise TypeError(f"{type(self).__name__} learns from no trained model")
 
     def weights_loaded(self, names: Collection[str]) -> None:
         """Called once, before the first update, where `init_param` gave weights: a teacher copies its student here.

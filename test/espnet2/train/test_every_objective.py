@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_model import tiny_config, tiny_model
+from tiny_model import TEACHER, tiny_config, tiny_model
 from tiny_training import command_line, make_corpus, write_config
+from tiny_units import write_experiment
 from training_faults import poison, poison_and_signal
 from training_process import run_ranks, run_training, start_training
 
@@ -39,6 +40,9 @@ def write_method(root: Path, method: str) -> None:
     loss = [entry for config in configs for entry in config["loss"]]
     for entry in loss:
         entry["conf"].pop("num_classes", None)
+        if "teacher" in entry["conf"]:
+            teacher = write_experiment(root / "teacher", frontend=configs[0]["frontend"], encoder_conf=TEACHER)
+            entry["conf"]["teacher"] = str(teacher)
     keys = ("frontend", "frontend_conf", "encoder", "encoder_conf")
     write_config(root, method, **SETTINGS, **BATCHES, **{key: configs[0][key] for key in keys}, loss=loss)
 
