@@ -64,6 +64,7 @@ class Measure:
     low: float | None = None  # the interval, where it is known
     high: float | None = None
     best: bool = False  # the layer that speaks for its system
+    rule: str = ""  # what two figures must share besides the kind to be compared, in words
 
     @property
     def text(self) -> str:

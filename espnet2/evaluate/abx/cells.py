@@ -32,6 +32,7 @@ class Cells:
     keys: np.ndarray  # (cells, 3) numbers of the speaker of A and B, of the phone of A, of the phone of B
     num_triples: np.ndarray  # (cells,)
     num_left_out: int  # triples of the contexts above the limit
+    by_context: bool = True  # errors are averaged over the contexts of a speaker before they are over speakers
 
     @property
     def num_phone_pairs(self) -> int:
@@ -39,7 +40,15 @@ class Cells:
         return len(np.unique(self.keys[:, 1:], axis=0))
 
 
-def make_cells(items: Items, mode: str, *, max_x: int | None, max_triples: int | None, seed: int = 0) -> Cells:
+def make_cells(
+    items: Items,
+    mode: str,
+    *,
+    max_x: int | None,
+    max_triples: int | None,
+    seed: int = 0,
+    by_context: bool = True,
+) -> Cells:
     """List the comparisons: same context for all, A and B of one speaker.
 
     Libri-light (Kahn et al. 2020, section 3.1): within, X are the other items of A's group; across, X are items of the
@@ -49,6 +58,7 @@ def make_cells(items: Items, mode: str, *, max_x: int | None, max_triples: int |
         max_x: across, at most so many other speakers for each A, those with the lowest hash; None: all.
         max_triples: whole contexts are taken, in the order of a hash of their names, while there are no more; the
             first is always taken. None: all.
+        by_context: whether the items of a context lie together, see `Cells`.
     """
     groups: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
     for number in range(len(items.sizes)):
@@ -69,7 +79,7 @@ def make_cells(items: Items, mode: str, *, max_x: int | None, max_triples: int |
     columns = np.array(kept, dtype=np.int64).reshape(-1, 3)
     names = [(items.group(cell.a).speaker, items.group(cell.a).phone, items.group(cell.b).phone) for cell in kept]
     a, b, x = columns.T
-    return Cells(mode, a, b, x, _numbered(names), np.array(num_triples, dtype=np.int64), left_out)
+    return Cells(mode, a, b, x, _numbered(names), np.array(num_triples, dtype=np.int64), left_out, by_context)
 
 
 def _within(speakers: dict[str, dict[str, int]], sizes: np.ndarray, max_x: int | None, salt: str) -> Iterator[Cell]:

@@ -1,19 +1,22 @@
 """Phones of utterances in, phones in context (the items of ABX) as stretches of frames, grouped and thinned, out."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
 import numpy as np
 
-from espnet2.units.quality import WINDOW_SECONDS, Alignment
+from espnet2.evaluate.abx.clock import CLOCKS, Clock
+from espnet2.evaluate.abx.rule import CONDITIONS, TRIPHONE, Condition
+from espnet2.units.quality import Alignment
 from espnet2.utils.files import hash_bytes
 
 # Kaldi's, MFA's, HTK's and Festival's names of what is no phone; Kaldi may add its place in the word (SIL_S).
 NO_SPEECH = frozenset({"", "sil", "sp", "spn", "nsn", "lau", "pau", "h#", "ssil", "<eps>", "<sil>", "#"})
 PLACES = ("_B", "_I", "_E", "_S")
 GAP_SECONDS = 0.011  # phones further apart than a step of most aligners (10 ms) are no neighbours
+DEFAULT = CONDITIONS["triphone-within"]
 
 
 class Utterance(NamedTuple):
@@ -28,13 +31,13 @@ class Utterance(NamedTuple):
 class Item(NamedTuple):
     """A phone between two others, spoken once."""
 
-    context: str  # "<previous phone> <next phone>"
+    context: str  # "<previous phone> <next phone>"; "" where any will do
     speaker: str
     phone: str  # the middle one
     order: str  # a hash: who comes first when there are too many
     utterance: int  # which of the utterances
-    first: int  # frame of the utterance at which the previous phone starts
-    num_frames: int  # until the next phone ends
+    first: int  # frame of the utterance at which the previous phone starts; of phonemes: the phone itself
+    num_frames: int  # until the next phone ends; of phonemes: the phone itself
 
 
 @dataclass(frozen=True)
@@ -66,28 +69,47 @@ def is_speech(phone: str) -> bool:
 
 
 def find_items(
-    utterances: Sequence[Utterance], phones: Sequence[str], *, frame_rate: float, max_group: int | None, seed: int = 0
+    utterances: Sequence[Utterance],
+    phones: Sequence[str],
+    *,
+    frame_rate: float,
+    max_group: int | None,
+    seed: int = 0,
+    condition: Condition = DEFAULT,
+    clock: Clock = CLOCKS["window"],
 ) -> Items:
     """Cut every phone with its two neighbours out of the utterances, as one stretch from the first to the last.
 
     The items of ZeroSpeech (Schatz et al. 2013, section 2; Libri-light, Kahn et al. 2020, section 3.1): the previous
-    phone, the phone and the next one, all of them speech. A frame belongs to the item if its centre does
-    (`Alignment.frames`); Libri-light's program loses the last frame of each item by an oversight, which is not copied.
+    phone, the phone and the next one, all of them speech. Libri-light's program loses the last frame of each item by an
+    oversight, which is not copied.
 
     Args:
         phones: id -> symbol, of the alignments.
         frame_rate: frames per second.
         max_group: of more items of one context, speaker and phone, those with the lowest hash are kept; None: all.
+        condition: phonemes are the same phones without their neighbours.
+        clock: which frames belong to an item.
     """
     dropped: Counter[str] = Counter()
-    candidates = sorted(
+    pieces = (
         item
         for number, utterance in enumerate(utterances)
-        for item in _items_of(number, utterance, phones, frame_rate, seed, dropped)
+        for item in _items_of(number, utterance, phones, frame_rate, seed, dropped, condition, clock)
     )
+    return group_items(pieces, max_group, dropped)
+
+
+def group_items(pieces: Iterable[Item], max_group: int | None, dropped: Counter[str]) -> Items:
+    """Put the items of a group together, and leave out what is too many.
+
+    Args:
+        max_group: as for `find_items`.
+        dropped: what was left out before.
+    """
     kept: list[Item] = []
     firsts: list[int] = []
-    for item in candidates:
+    for item in sorted(pieces):
         if not kept or item[:3] != kept[firsts[-1]][:3]:
             firsts.append(len(kept))
         if max_group is not None and len(kept) - firsts[-1] >= max_group:
@@ -99,24 +121,32 @@ def find_items(
 
 
 def _items_of(
-    number: int, utterance: Utterance, phones: Sequence[str], frame_rate: float, seed: int, dropped: Counter[str]
+    number: int,
+    utterance: Utterance,
+    phones: Sequence[str],
+    frame_rate: float,
+    seed: int,
+    dropped: Counter[str],
+    condition: Condition,
+    clock: Clock,
 ) -> Iterator[Item]:
     alignment = utterance.alignment
-    centres = np.arange(utterance.num_frames) / frame_rate + WINDOW_SECONDS / 2
     names = [phones[phone] for phone in alignment.phones]
-    for middle in range(1, len(names) - 1):
+    around = int(condition.span == TRIPHONE)  # neighbours that belong to the stretch, on either side
+    middles = np.arange(1, max(1, len(names) - 1))
+    spans = alignment.starts[middles - around], alignment.ends[middles + around]
+    bounds = zip(*clock.frames(*spans, frame_rate, utterance.num_frames), strict=True)
+    for middle, (first, stop) in zip(middles.tolist(), bounds, strict=True):
         if not all(map(is_speech, names[middle - 1 : middle + 2])):
             continue
         gaps = alignment.starts[middle : middle + 2] - alignment.ends[middle - 1 : middle + 1]
-        start, end = alignment.starts[middle - 1], alignment.ends[middle + 1]
-        first, stop = np.searchsorted(centres, [start, end])
         if gaps.max() > GAP_SECONDS:
             dropped["gap"] += 1
         elif stop <= first:
             dropped["frame"] += 1
         else:
             order = hash_bytes(str(seed), utterance.utt_id, str(middle))
-            context = f"{names[middle - 1]} {names[middle + 1]}"
+            context = f"{names[middle - 1]} {names[middle + 1]}" if condition.context == "within" else ""
             yield Item(context, utterance.speaker, names[middle], order, number, int(first), int(stop - first))
 
 

@@ -4,39 +4,58 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from espnet2.evaluate.abx.items import ItemCountsJson
+from espnet2.evaluate.abx.items import ItemCountsJson, Items, summary
 from espnet2.evaluate.abx.row import AbxRow, AbxRowJson
+from espnet2.evaluate.abx.rule import Rule
 from espnet2.evaluate.measure import Kind, Measure
 from espnet2.evaluate.part import PartJson
 from espnet2.evaluate.report.page import table
 from espnet2.evaluate.spread import half_width, with_spread
 
 KINDS = {
-    "within": Kind(
+    ("triphone-within", "within"): Kind(
         "abx_within",
         "ABX error within speaker",
         "how often a sound is nearer to another phone's than to its own, by one voice; 50 % is guessing",
         False,
         True,
     ),
-    "across": Kind(
+    ("triphone-within", "across"): Kind(
         "abx_across",
         "ABX error across speakers",
         "the same, where the sounds to be told apart come from two voices",
         False,
         True,
     ),
+    **{
+        (f"phoneme-{context}", mode): Kind(
+            f"abx_phoneme_{context}_{mode}",
+            f"ABX error of phonemes, {context} context, {mode} speaker{'s' * (mode == 'across')}",
+            f"the same of phones without their neighbours, {where}",
+            False,
+            True,
+        )
+        for context, where in (("within", "between the same two phones"), ("any", "between whatever phones"))
+        for mode in ("within", "across")
+    },
 }
 
 
 def abx_measures(rows: Sequence[AbxRow]) -> list[Measure]:
-    """Angular distance of continuous features: the one that papers report (ZeroSpeech 2021)."""
+    """Angular distance of continuous features: the one that papers report (ZeroSpeech 2021).
+
+    Of several files of the same condition the first speaks for the model; the table has all.
+    """
     measures = []
+    first: dict[str, str] = {}
     for row in rows:
         compared = row.compared
-        if compared.features == "continuous" and compared.distance == "angular":
-            owner = (KINDS[compared.mode], row.system, row.title, row.layer)
-            measures.append(Measure(*owner, compared.error_rate, compared.low, compared.high))
+        is_first = first.setdefault(compared.rule.condition.name, compared.rule.source) == compared.rule.source
+        if compared.features == "continuous" and compared.distance == "angular" and is_first:
+            kind = KINDS[compared.rule.condition.name, compared.mode]
+            figures = (compared.error_rate, compared.low, compared.high)
+            rule = f"{compared.rule.source}, {compared.rule.clock} clock"
+            measures.append(Measure(kind, row.system, row.title, row.layer, *figures, rule=rule))
     return measures
 
 
@@ -46,6 +65,9 @@ def abx_table(rows: Sequence[AbxRow]) -> Markup:
         [
             row.title,
             row.layer or "–",
+            row.compared.rule.source,
+            row.compared.rule.condition.name,
+            row.compared.rule.clock,
             row.compared.features,
             row.compared.distance,
             f"{row.compared.mode} speaker{'s' if row.compared.mode == 'across' else ''}",
@@ -55,8 +77,29 @@ def abx_table(rows: Sequence[AbxRow]) -> Markup:
         ]
         for row in rows
     ]
-    head = ["system", "layer", "features", "distance", "mode", "error", "95 % from", "to", "triples"]
-    return table(head, cells, numeric=[1, 5, 6, 7, 8])
+    head = ["system", "layer", "items", "condition", "clock", "features", "distance", "mode"]
+    head += ["error", "95 % from", "to", "triples"]
+    return table(head, cells, numeric=[1, 8, 9, 10, 11])
+
+
+class ComparisonJson(ItemCountsJson):
+    """A `Rule`, and how much was compared by it."""
+
+    source: str
+    span: str
+    context: str
+    clock: str
+
+
+def comparison_json(rule: Rule, items: Items) -> ComparisonJson:
+    """The entry of one rule."""
+    return {
+        "source": rule.source,
+        "span": rule.span,
+        "context": rule.context,
+        "clock": rule.clock,
+        **summary(items),
+    }
 
 
 class _AbxJson(PartJson):
@@ -69,6 +112,7 @@ class AbxJson(_AbxJson, total=False):
     """The content of eval/abx.json."""
 
     items: ItemCountsJson  # where there are alignments
+    comparisons: list[ComparisonJson]  # the same for each rule; `items` is the first
 
 
 def read_rows(result: AbxJson) -> list[AbxRow]:

@@ -9,9 +9,10 @@ from markupsafe import Markup
 from torch import Tensor
 
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate.abx.choice import Choice, best_layers, choose, limits_of
+from espnet2.evaluate.abx.choice import best_layers, limits_of
+from espnet2.evaluate.abx.chosen import Choice, choose, item_files
 from espnet2.evaluate.abx.items import summary
-from espnet2.evaluate.abx.page import KINDS, AbxJson, abx_measures, abx_table, read_rows
+from espnet2.evaluate.abx.page import KINDS, AbxJson, abx_measures, abx_table, comparison_json, read_rows
 from espnet2.evaluate.abx.row import AbxRow, Compared
 from espnet2.evaluate.abx.rows import Materials, continuous_rows, unit_rows
 from espnet2.evaluate.abx.score import NUM_RESAMPLES
@@ -29,6 +30,7 @@ from espnet2.units.own_codes import CodeFeatures
 from espnet2.utils.files import hash_file, hash_value, read_json, write_json
 
 RULES = 1  # of what the figures mean; a new number makes all of them stale
+NEW = ("conditions", "clock")
 PAIR_SECONDS = 4e-5  # for the forecast: twice what a core took for 768 values a frame
 INTERVAL = (
     f"low and high hold 95 % of {NUM_RESAMPLES:,} figures for phone pairs drawn again with replacement: they tell how "
@@ -52,9 +54,13 @@ class Abx(Part[AbxJson]):
         for dump_set in request.sets:
             phones = find_phones(dump_set, request.alignments)
             sets.append([AudioIndex.open(dump_set).hash, phones.hash if phones else ""])
+        options = limits_of(request)
+        files = {"item_files": [file.hash for file in item_files(request)]} if options.items else {}
         return {
             "rules": RULES,
-            "limits": limits_of(request).model_dump(),
+            # Without what is at its default: results of the time before there were these options are still good.
+            "limits": options.model_dump(exclude={"items"} | {name for name in NEW if not getattr(options, name)}),
+            **files,
             "systems": [
                 [system.kind, system.title, system.hash, best_layers(request, system)] for system in request.systems
             ],
@@ -69,12 +75,13 @@ class Abx(Part[AbxJson]):
 
     def forecast_seconds(self, request: EvaluationRequest) -> float:
         """The time of the units of the same layers, which need the same features, and of the pairs of items."""
-        if find_phones(request.valid_set, request.alignments) is None:
+        if _lacks_phones(request):
             return 0.0
         choice = choose(request)
         pairs = 0
-        for comparison in Materials.of(choice.items, choice.valid.frame_counts, choice.cells).comparisons:
-            pairs += 2 * comparison.mirrored_tiles.num_pairs + len(request.seeds) * comparison.tiles.num_pairs
+        for materials in _materials(choice):
+            for comparison in materials.comparisons:
+                pairs += 2 * comparison.mirrored_tiles.num_pairs + len(request.seeds) * comparison.tiles.num_pairs
         seconds = pairs * PAIR_SECONDS * sum(extractor.num_layers for extractor in choice.extractors)
         for system in request.systems:
             alone = replace(request, systems=(system,), layers=best_layers(request, system) or request.layers)
@@ -131,20 +138,21 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
         UserError: missing models or sets, alignments of other audio, features that are not finite.
     """
     subsampling = limits_of(request).describe()
-    if find_phones(request.valid_set, request.alignments) is None:
+    if _lacks_phones(request):
         note = f"{missing_phones(request.valid_set, request.alignments)}: no ABX, which compares phones in context"
         return {"rows": [], "notes": [note], "subsampling": subsampling, "interval": INTERVAL}
     choice = choose(request)
     result: AbxJson = {
         "rows": [],
-        "notes": [*choice.notes, subsampling, INTERVAL],
-        "items": summary(choice.items),
+        "notes": [*choice.notes, *(compared.rule.describe() for compared in choice.comparisons), subsampling, INTERVAL],
+        "items": summary(choice.comparisons[0].items),
+        "comparisons": [comparison_json(compared.rule, compared.items) for compared in choice.comparisons],
         "subsampling": subsampling,
         "interval": INTERVAL,
     }
-    if not choice.cells:
+    if choice.is_empty:
         return result
-    run = _Run(request, choice, Materials.of(choice.items, choice.valid.frame_counts, choice.cells), memory)
+    run = _Run(request, choice, _materials(choice), memory)
     rows: list[AbxRow] = []
     for system, extractor in zip(request.systems, choice.extractors, strict=True):
         layers = best_layers(request, system) or extractor.layers
@@ -157,13 +165,24 @@ def evaluate_abx(request: EvaluationRequest, report: Report, memory: _Memory) ->
     return result
 
 
+def _lacks_phones(request: EvaluationRequest) -> bool:
+    return not limits_of(request).items and find_phones(request.valid_set, request.alignments) is None
+
+
+def _materials(choice: Choice) -> list[Materials]:
+    return [
+        Materials.of(compared.items, choice.valid.frame_counts, compared.cells, compared.rule)
+        for compared in choice.comparisons
+    ]
+
+
 @dataclass(frozen=True)
 class _Run:
     """One evaluation: everything that is the same for all systems."""
 
     request: EvaluationRequest
     choice: Choice
-    materials: Materials
+    materials: list[Materials]
     memory: _Memory
 
     @cached_property
@@ -221,8 +240,10 @@ class _Run:
         """The features as they are, (frames, dim), and their units."""
         name = f"{system.title}, layer {number}" if number else system.title
         owner = (system.kind, system.title, number or None)
-        continuous = continuous_rows(self.materials, valid.to(self.request.device), name)
-        units = unit_rows(self.materials, units_of(valid, centroids(), self.request.device), self.request.device)
+        frames, device = valid.to(self.request.device), self.request.device
+        continuous = [row for materials in self.materials for row in continuous_rows(materials, frames, name)]
+        ids = units_of(valid, centroids(), device)
+        units = [row for materials in self.materials for row in unit_rows(materials, ids, device)]
         learned = (self.request.num_clusters, self.request.seeds)
         return [AbxRow(*owner, compared) for compared in continuous] + [
             AbxRow(*owner, compared, *learned) for compared in units
@@ -230,9 +251,13 @@ class _Run:
 
     def codes(self, system: System, number: int, extractor: CodeFeatures, valid: Tensor) -> list[AbxRow]:
         """A method's own units: (frames, 1) ids."""
-        compared_units = unit_rows(self.materials, [valid[:, 0].long().numpy()], self.request.device)
+        ids = [valid[:, 0].long().numpy()]
         owner = (system.kind, system.title, number or None)
-        return [AbxRow(*owner, compared, extractor.num_codes, ()) for compared in compared_units]
+        return [
+            AbxRow(*owner, compared, extractor.num_codes, ())
+            for materials in self.materials
+            for compared in unit_rows(materials, ids, self.request.device)
+        ]
 
 
 def _best_figures(rows: Sequence[AbxRow], system: System) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypedDict, cast
 
+from espnet2.evaluate.abx.rule import OLDER, Rule
+
 
 class _Row(TypedDict):
     system: str
@@ -21,6 +23,10 @@ class _Row(TypedDict):
 class AbxRowJson(_Row, total=False):
     """`AbxRow` as the file has it."""
 
+    source: str  # of the rule, as the next three; older files lack them
+    span: str
+    context: str
+    clock: str
     spread: float  # of units, as K and seeds
     K: int
     seeds: list[int]
@@ -39,6 +45,7 @@ class Compared:
     num_triples: int
     num_phone_pairs: int
     spread: float | None = None  # of units: largest less smallest over the seeds of k-means
+    rule: Rule = OLDER
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,9 @@ class AbxRow:
 
     def as_json(self) -> AbxRowJson:
         """The row as the file has it."""
-        values = {"system": self.system, "title": self.title, "layer": self.layer, **vars(self.compared)}
+        compared = {name: value for name, value in vars(self.compared).items() if name != "rule"}
+        owner = {"system": self.system, "title": self.title, "layer": self.layer}
+        values = {**owner, **compared, **self.compared.rule._asdict()}
         if self.compared.spread is None:
             del values["spread"]
         if self.num_units is not None and self.seeds is not None:
@@ -74,6 +83,12 @@ class AbxRow:
             num_triples=values["num_triples"],
             num_phone_pairs=values["num_phone_pairs"],
             spread=values.get("spread"),
+            rule=Rule(
+                values.get("source", OLDER.source),
+                values.get("span", OLDER.span),
+                values.get("context", OLDER.context),
+                values.get("clock", OLDER.clock),
+            ),
         )
         seeds = values.get("seeds")
         owner = (values["system"], values["title"], values["layer"])

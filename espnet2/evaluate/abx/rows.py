@@ -11,6 +11,7 @@ from espnet2.evaluate.abx.cells import Cells, Tiles, make_tiles
 from espnet2.evaluate.abx.distance import ItemFrames, tile_distances
 from espnet2.evaluate.abx.items import Items
 from espnet2.evaluate.abx.row import Compared
+from espnet2.evaluate.abx.rule import OLDER, Rule
 from espnet2.evaluate.abx.score import PairErrors, average, cell_errors, interval
 from espnet2.utils.errors import UserError
 
@@ -38,9 +39,10 @@ class Materials:
     firsts: np.ndarray  # (items,) first frame of each item, counted through all utterances
     counts: np.ndarray  # (items,) frames
     comparisons: tuple[Comparison, ...]
+    rule: Rule = OLDER
 
     @classmethod
-    def of(cls, items: Items, frame_counts: np.ndarray, cells: Sequence[Cells]) -> "Materials":
+    def of(cls, items: Items, frame_counts: np.ndarray, cells: Sequence[Cells], rule: Rule = OLDER) -> "Materials":
         """Place the items in the frames of all utterances, one utterance after the other.
 
         Args:
@@ -49,7 +51,7 @@ class Materials:
         starts = np.cumsum(frame_counts) - frame_counts
         firsts = np.array([starts[item.utterance] + item.first for item in items.items], dtype=np.int64)
         counts = np.array([item.num_frames for item in items.items], dtype=np.int64)
-        return cls(items, firsts, counts, tuple(Comparison.of(items, mode_cells) for mode_cells in cells))
+        return cls(items, firsts, counts, tuple(Comparison.of(items, mode_cells) for mode_cells in cells), rule)
 
 
 def continuous_rows(materials: Materials, frames: Tensor, name: str) -> list[Compared]:
@@ -62,11 +64,19 @@ def continuous_rows(materials: Materials, frames: Tensor, name: str) -> list[Com
     Raises:
         UserError: values that are not finite.
     """
+    return [row for distance in CONTINUOUS for row in _distance_rows(materials, frames, distance, name)]
+
+
+def angular_rows(materials: Materials, frames: Tensor, name: str) -> list[Compared]:
+    """Those of `continuous_rows` that papers report."""
+    return _distance_rows(materials, frames, "angular", name)
+
+
+def _distance_rows(materials: Materials, frames: Tensor, distance: str, name: str) -> list[Compared]:
     if not torch.isfinite(frames).all():
         raise UserError(f"ABX: some features of {name} are nan or inf; the model has diverged or the audio is bad")
     return [
-        _row("continuous", distance, comparison, pair_errors(materials, comparison, frames, distance))
-        for distance in CONTINUOUS
+        _row("continuous", distance, comparison, pair_errors(materials, comparison, frames, distance), materials.rule)
         for comparison in materials.comparisons
     ]
 
@@ -84,7 +94,7 @@ def unit_rows(materials: Materials, units: Sequence[np.ndarray], device: str = "
         ]
         mean = PairErrors(pairs_of_seeds[0].phones, np.mean([pairs.errors for pairs in pairs_of_seeds], axis=0))
         spread = float(np.ptp([pairs.error_rate for pairs in pairs_of_seeds]))
-        rows.append(_row("units", "equal", comparison, mean, spread=spread))
+        rows.append(_row("units", "equal", comparison, mean, materials.rule, spread=spread))
     return rows
 
 
@@ -93,12 +103,18 @@ def pair_errors(materials: Materials, comparison: Comparison, frames: Tensor, di
     tiles = comparison.tiles if distance == "equal" else comparison.mirrored_tiles
     distances = tile_distances(ItemFrames(frames, materials.firsts, materials.counts), tiles, distance)
     errors = cell_errors(comparison.cells, tiles, materials.items.sizes, distances)
-    return average(comparison.cells, errors)
+    return average(comparison.cells, errors, by_context=comparison.cells.by_context)
 
 
 def _row(
-    features: str, distance: str, comparison: Comparison, pairs: PairErrors, *, spread: float | None = None
+    features: str,
+    distance: str,
+    comparison: Comparison,
+    pairs: PairErrors,
+    rule: Rule,
+    *,
+    spread: float | None = None,
 ) -> Compared:
     low, high = interval(pairs)
     counts = (int(comparison.cells.num_triples.sum()), len(pairs.errors))
-    return Compared(features, distance, comparison.cells.mode, pairs.error_rate, low, high, *counts, spread)
+    return Compared(features, distance, comparison.cells.mode, pairs.error_rate, low, high, *counts, spread, rule)

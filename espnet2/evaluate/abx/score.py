@@ -1,5 +1,6 @@
 """Distances of pairs in, ABX error rates per comparison, averaged as published, with an interval by resampling, out."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from espnet2.evaluate.abx.cells import Cells, Tiles
 
 NUM_RESAMPLES = 1000
 CONFIDENCE = 0.95
+TRIPLES_AT_ONCE = 1 << 23  # compared in one piece: 64 MB
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def cell_errors(cells: Cells, tiles: Tiles, sizes: np.ndarray, distances: np.nda
     shapes = np.stack([sizes[cells.x], sizes[cells.a], sizes[cells.b], cells.x == cells.a], axis=1)
     kinds, kind_of_cell, kind_sizes = np.unique(shapes, axis=0, return_inverse=True, return_counts=True)
     members = np.split(np.argsort(kind_of_cell.reshape(-1), kind="stable"), np.cumsum(kind_sizes)[:-1])
-    for (num_x, num_a, num_b, same), chosen in zip(kinds, members, strict=True):  # all cells of one shape at once
+    for (num_x, num_a, num_b, same), chosen in _pieces(kinds, members):  # cells of one shape at once
         to_a = distances[_places(tiles.to_a[chosen], num_x, num_a)][:, :, :, None]
         to_b = distances[_places(tiles.to_b[chosen], num_x, num_b)][:, :, None, :]
         wrong = (to_a > to_b) + 0.5 * (to_a == to_b)
@@ -45,6 +47,14 @@ def cell_errors(cells: Cells, tiles: Tiles, sizes: np.ndarray, distances: np.nda
             wrong[:, np.arange(num_x), np.arange(num_x)] = 0  # x is not compared with itself
         errors[chosen] = wrong.sum((1, 2, 3)) / cells.num_triples[chosen]
     return errors
+
+
+def _pieces(kinds: np.ndarray, members: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each shape with as many of its cells as fit into memory together."""
+    for kind, cells in zip(kinds, members, strict=True):
+        together = max(1, TRIPLES_AT_ONCE // int(kind[:3].prod()))
+        for first in range(0, len(cells), together):
+            yield kind, cells[first : first + together]
 
 
 def _places(steps: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
@@ -55,12 +65,15 @@ def _places(steps: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
     return addresses
 
 
-def average(cells: Cells, errors: np.ndarray) -> PairErrors:
+def average(cells: Cells, errors: np.ndarray, *, by_context: bool = True) -> PairErrors:
     """Average over contexts (and the speakers of X), then over speakers: Libri-light, Kahn et al. 2020, section 3.1.
 
     Args:
         errors: (cells,)
+        by_context: False: over all speakers at once, as ZeroSpeech 2021's any-context does and fastabx.
     """
+    if not by_context:
+        return PairErrors(*_group_means(cells.keys[:, 1:], errors))
     by_speaker, means = _group_means(cells.keys, errors)
     return PairErrors(*_group_means(by_speaker[:, 1:], means))
 

@@ -10,7 +10,7 @@ from espnet2.evaluate.report.chart import Level, Series, line_chart
 from espnet2.evaluate.report.config_table import settings_of
 from espnet2.evaluate.report.curves import STEPS, curves_together
 from espnet2.evaluate.report.experiment import Experiment
-from espnet2.evaluate.report.measures import KINDS
+from espnet2.evaluate.report.measures import KINDS, rules_of
 from espnet2.evaluate.report.page import Section, charts, folded, remark, table, write_page
 from espnet2.evaluate.report.results import HEAD, LEGEND, NONE, Cell, row_of
 from espnet2.evaluate.report.verdict import judge, missing
@@ -94,7 +94,10 @@ def _layer_chart(kind: Kind, experiments: Sequence[Experiment], titles: Sequence
         levels += [
             Level(measure.title, kind.scaled(measure.value), "mfcc") for measure in of_kind if measure.system == "mfcc"
         ]
-    return line_chart(kind.chart_title, series, levels[:1], x_label="layer", note=kind.note)
+    rules = rules_of([measure for experiment in experiments for measure in experiment.measures], kind.key)
+    warning = ["lines of different rules must not be ranked"] if len(rules) > 1 else []
+    note = "; ".join([kind.note, *rules, *warning])
+    return line_chart(kind.chart_title, series, levels[:1], x_label="layer", note=note)
 
 
 def _curves(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:

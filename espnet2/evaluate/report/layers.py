@@ -7,7 +7,7 @@ from markupsafe import Markup
 from espnet2.evaluate.measure import Kind, Measure
 from espnet2.evaluate.report.bars import Bar, bar_chart
 from espnet2.evaluate.report.chart import Level, Series, line_chart
-from espnet2.evaluate.report.measures import KINDS
+from espnet2.evaluate.report.measures import KINDS, rules_of
 
 STYLES = {"model": "s1", "untrained": "untrained", "mfcc": "mfcc", "logmel": "logmel", "codes": "codes"}
 
@@ -18,7 +18,8 @@ def layer_charts(measures: Sequence[Measure]) -> Markup:
     for kind in KINDS.values():
         of_kind = [measure for measure in measures if measure.kind == kind]
         layers = {measure.layer for measure in of_kind if measure.system == "model" and measure.layer}
-        drawn.append(_lines(kind, of_kind) if len(layers) > 1 else _bars(kind, of_kind))
+        note = "; ".join([kind.note, *rules_of(of_kind, kind.key)])
+        drawn.append(_lines(kind, of_kind, note) if len(layers) > 1 else _bars(kind, of_kind, note))
     return Markup("").join(drawn)
 
 
@@ -29,7 +30,7 @@ def _bounds(kind: Kind, measure: Measure) -> tuple[float, float] | None:
     return kind.scaled(measure.low), kind.scaled(measure.high)
 
 
-def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
+def _lines(kind: Kind, measures: Sequence[Measure], note: str) -> Markup:
     series, levels = [], []
     for system in dict.fromkeys(measure.system for measure in measures):
         layered = [(measure.layer, measure) for measure in measures if measure.system == system and measure.layer]
@@ -54,7 +55,7 @@ def _lines(kind: Kind, measures: Sequence[Measure]) -> Markup:
                 if measure.best
             ]
     order = sorted(series, key=lambda curve: curve.style != "s1")
-    return line_chart(kind.chart_title, order, levels, x_label="layer", note=kind.note)
+    return line_chart(kind.chart_title, order, levels, x_label="layer", note=note)
 
 
 def _name(measure: Measure) -> str:
@@ -64,7 +65,7 @@ def _name(measure: Measure) -> str:
     return f"{measure.title}, {where}" if where else measure.title
 
 
-def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
+def _bars(kind: Kind, measures: Sequence[Measure], note: str) -> Markup:
     best = sorted((measure for measure in measures if measure.best), key=lambda measure: measure.system != "model")
     bars = [
         Bar(
@@ -76,4 +77,4 @@ def _bars(kind: Kind, measures: Sequence[Measure]) -> Markup:
         )
         for measure in best
     ]
-    return bar_chart(kind.title, bars, note=kind.note, x_label=kind.unit)
+    return bar_chart(kind.title, bars, note=note, x_label=kind.unit)

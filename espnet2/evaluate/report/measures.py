@@ -31,10 +31,15 @@ def headline(measures: Iterable[Measure], kind: str, system: str = "model") -> M
     return matching[0] if matching else None
 
 
+def rules_of(measures: Iterable[Measure], kind: str) -> list[str]:
+    """What the figures of a kind are of (items, clock); figures of several rules must not be ranked."""
+    return sorted({measure.rule for measure in measures if measure.kind.key == kind and measure.rule})
+
+
 def comparisons(measures: list[Measure]) -> list[Against]:
     """The model beside each baseline, for every kind that has both."""
     pairs = [(headline(measures, kind), headline(measures, kind, baseline)) for kind in KINDS for baseline in BASELINES]
-    return [Against(model, baseline) for model, baseline in pairs if model and baseline]
+    return [Against(model, base) for model, base in pairs if model and base and model.rule == base.rule]
 
 
 def _with_best(measures: list[Measure], chosen: Mapping[tuple[str, str], int | None]) -> list[Measure]:

@@ -22,6 +22,7 @@ TRAINING = ("updates", "audio heard", "valid loss", "training")
 HEAD = ("experiment", "valid set", "K", *(KINDS[key].title for key in SHOWN), *TRAINING)
 SIGNS = {"better": "▲", "worse": "▼", "equal": "="}
 NONE = "-"
+BAR = "\\|"  # in a cell of Markdown, where a bar alone ends it
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def _cell(model: Measure | None, against: Sequence[Against]) -> Cell:
     compared = ", ".join(
         f"{SIGNS[comparison.verdict]} {model.kind.text(comparison.baseline.value)}" for comparison in shown
     )
-    return Cell(model.text, ": ".join(filter(None, [model.where, compared])))
+    return Cell(model.text, ": ".join(filter(None, [", ".join(filter(None, [model.where, model.rule])), compared])))
 
 
 def training_cells(experiment: Experiment) -> list[str]:
@@ -91,12 +92,14 @@ def write_results(page: Path, experiments: Sequence[Experiment]) -> None:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 def _read_rows(text: str) -> dict[str, dict[str, str]]:
     """Experiment -> column -> cell of the table that is there."""
     lines = [
-        [cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line.startswith("|")
+        [cell.strip().replace(BAR, "|") for cell in line.strip().removeprefix("|").removesuffix("|").split(" | ")]
+        for line in text.splitlines()
+        if line.startswith("|")
     ]
     return {cells[0]: dict(zip(lines[0], cells, strict=False)) for cells in lines[2:]}

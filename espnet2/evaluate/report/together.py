@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from espnet2.evaluate.measure import ONE_SEED_MARGIN, Against, Measure
 from espnet2.evaluate.part import PartJson
-from espnet2.evaluate.report.measures import KINDS, measures_of
+from espnet2.evaluate.report.measures import KINDS, measures_of, rules_of
 from espnet2.evaluate.spread import MEANING
 
 REFERENCE = ("mfcc", "MFCC")  # what every row is compared with
@@ -25,7 +25,9 @@ def table_of_systems(parts: Mapping[str, PartJson]) -> str:
     measures = [measure for measure in measures_of(parts) if measure.best]
     measure_of = {((measure.system, measure.title), measure.kind.key): measure for measure in measures}
     kinds = [key for key in KINDS if any(measure.kind.key == key for measure in measures)]
-    lines = [LEGEND, "", f"| system | {' | '.join(KINDS[key].title for key in kinds)} |", f"|---|{'--:|' * len(kinds)}"]
+    rules = {key: "; ".join(rules_of(measures, key)) for key in kinds}
+    titles = [KINDS[key].title + (f" ({rules[key]})" if rules[key] else "") for key in kinds]
+    lines = [LEGEND, "", f"| system | {' | '.join(titles)} |", f"|---|{'--:|' * len(kinds)}"]
     for name in dict.fromkeys((measure.system, measure.title) for measure in measures):
         cells = [_cell(measure_of.get((name, key)), measure_of.get((REFERENCE, key))) for key in kinds]
         lines.append(f"| {name[1]} | {' | '.join(cells)} |")

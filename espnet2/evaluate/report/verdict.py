@@ -96,7 +96,8 @@ def cards(experiment: Experiment) -> list[Card]:
                 (comparison.verdict, _sentence(comparison)) for comparison in against if comparison.model is model
             )
             where = model.where or ("mix of layers" if kind.mixes_layers else "")
-            details = " · ".join(filter(None, [spread_text(model.spread, as_percent=kind.as_percent), where]))
+            spread = spread_text(model.spread, as_percent=kind.as_percent)
+            details = " · ".join(filter(None, [spread, where, model.rule]))
             shown.append(Card(kind.title, kind.question, kind.text(model.value), details, sentences))
     return shown
 

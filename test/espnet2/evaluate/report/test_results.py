@@ -23,7 +23,7 @@ def test_a_row_has_the_figures_of_the_report(tmp_path):
     cells = dict(zip(head.strip("| ").split(" | "), row.strip("| ").split(" | "), strict=True))
     assert cells["experiment"] == "mine" and cells["valid set"] == "dev" and cells["K"] == "100"
     assert cells["PNMI"] == "0.650 ± 0.004 (layer 1: ▲ 0.610, ▲ 0.600)"
-    assert cells["ABX error within speaker"] == "8.0 % ± 1.0 (layer 1: ▲ 15.0 %)"
+    assert cells["ABX error within speaker"] == "8.0 % ± 1.0 (layer 1, phones.ctm, window clock: ▲ 15.0 %)"
     assert cells["phone probe"] == "70.0 % (▲ 50.0 %, ▲ 55.0 %)"
     assert cells["updates"] == "1,000" and cells["training"] == "1:15" and cells["audio heard"] == "2.2 h"
     assert "speaker probe" not in cells  # nobody has it
@@ -75,3 +75,17 @@ def test_one_experiment_is_nothing_to_compare(tmp_path):
     with pytest.raises(UserError, match="at least two different experiments"):
         run_program("compare", folder, tmp_path / "a" / ".." / "a", "--output", tmp_path / "c.html")
     assert not (tmp_path / "c.html").exists()
+
+
+def test_a_bar_in_a_cell_does_not_end_it(tmp_path):
+    page = tmp_path / "RESULTS.md"
+    write_results_of(page, write_training(tmp_path / "a|b"))
+    write_results_of(page, write_training(tmp_path / "c"))
+    _, _, first, second = table(page)
+    assert first.startswith("| a\\|b | ") and second.startswith("| c | ")
+    write_results_of(page, write_training(tmp_path / "a|b"))
+    assert table(page)[2:] == [first, second]  # read back as it was written
+
+
+def write_results_of(page, exp):
+    run_program("ssl_report", exp, "--results", page)

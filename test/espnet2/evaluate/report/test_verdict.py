@@ -57,7 +57,11 @@ def test_a_card_says_each_baseline(tmp_path):
         ("better", "better than untrained: 0.600 ± 0.004"),
     )
     assert within.against == (("worse", "worse than MFCC: 15.0 % ± 1.0"),)
-    assert (pnmi.details, within.value, within.details) == ("± 0.004 · layer 1", "20.0 %", "± 1.0 · layer 1")
+    assert (pnmi.details, within.value, within.details) == (
+        "± 0.004 · layer 1",
+        "20.0 %",
+        "± 1.0 · layer 1 · phones.ctm, window clock",
+    )
 
 
 def test_intervals_are_written_like_spreads_however_lopsided_they_are(tmp_path):
