@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from espnet2.evaluate.abx.choice import AbxOptions
 from espnet2.evaluate.probes.part import ProbeOptions
+from espnet2.evaluate.unit_lm.part import UnitLmOptions
 from espnet2.finetune.config import FinetuneConfig
 from espnet2.ssl.encoder import encoder_class, encoder_names
 from espnet2.ssl.frontend import frontend_class, frontend_names
@@ -30,6 +31,7 @@ from espnet2.tasks.config import SSLConfig
 from espnet2.train.config import TrainConfig
 from espnet2.train.optimizer import AdamWConfig
 from espnet2.train.scheduler import SCHEDULES
+from espnet2.unit_lm.config import DecoderConfig, UnitLmConfig
 from espnet2.utils.config import Config, tags_of
 
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
@@ -177,7 +179,9 @@ def all_pages() -> dict[str, str]:
     model += [Section(f"encoder_conf of {name}", encoder_class(name).Config) for name in encoder_names()]
     losses = [Section(name, objective_class(name).Config) for name in objective_names()]
     after = [Section("Fine-tuning", FinetuneConfig, TrainConfig), Section("Probes", ProbeOptions)]
-    after += [Section("ABX", AbxOptions)]
+    after += [Section("ABX", AbxOptions), Section("Units as language, in stage 8", UnitLmOptions)]
+    after += [Section("Unit language models", UnitLmConfig, TrainConfig)]
+    after += [Section("decoder_conf of these", DecoderConfig)]
     superb = [Section("All tasks", Rules)]
     superb += [Section(f"{task.name}: {task.title}", task.rules_type, Rules) for task in find_tasks(task_names())]
     override = 'On the command line: `--ssl_args "--{}"` of `ssl1`, `--hubert_args` of `hubert1`.'
@@ -207,8 +211,8 @@ def all_pages() -> dict[str, str]:
             superb,
         ),
         "after_training": (
-            "Fine-tuning, probes and ABX",
-            "`espnet2.bin.ssl_finetune` takes all training keys, and those below; "
+            "Fine-tuning, probes, ABX and unit language models",
+            "`espnet2.bin.ssl_finetune` and `ssl_unit_lm` take all training keys, and those below; "
             'the probes and ABX of stage 8 take theirs from `--eval_args "probes.<key>=<value> abx.<key>=<value>"`.',
             after,
         ),

@@ -8,6 +8,8 @@ from espnet2.evaluate.options import chosen_layers, chosen_seeds
 from espnet2.utils.device import device_name, require_device
 from espnet2.utils.errors import UserError, run_main
 
+PARTS = "units abx probes examples"
+
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -18,7 +20,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--eval", choices=["default", "full"], default="default",
         help="default: minutes; full: every part, layer and task, several seeds (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--parts", default="units abx probes examples", help="some of these (%(default)s)")
+    parser.add_argument(
+        "--parts", help=f'some of "{PARTS} unit_lm" (default: the first four; with --eval full all of them)'
+    )
     parser.add_argument(
         "--beside", nargs="*", default=[], metavar="TITLE=EXP",
         help="other models in the same tables, on the same frames and beside the same baselines",
@@ -74,7 +78,8 @@ def main() -> None:
         alignments=arguments.alignments,
         options=part_options(arguments.options),
     )
-    print(evaluate(request, arguments.parts.split(), say, fresh=arguments.fresh, compare=bool(beside)), end="")
+    parts = arguments.parts or (f"{PARTS} unit_lm" if arguments.eval == "full" else PARTS)
+    print(evaluate(request, parts.split(), say, fresh=arguments.fresh, compare=bool(beside)), end="")
 
 
 def say(line: str) -> None:

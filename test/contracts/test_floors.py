@@ -11,7 +11,7 @@ FLOORS = (
     {"bin"},
     {"superb"},
     {"evaluate"},
-    {"publish", "pretrain", "finetune"},
+    {"publish", "pretrain", "finetune", "unit_lm"},
     {"units"},
     {"models"},
     {"formats"},
