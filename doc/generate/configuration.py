@@ -21,6 +21,7 @@ from espnet2.evaluate.abx.choice import AbxOptions
 from espnet2.evaluate.probes.part import ProbeOptions
 from espnet2.evaluate.unit_lm.part import UnitLmOptions
 from espnet2.finetune.config import FinetuneConfig
+from espnet2.ssl.adapt import LoraConfig
 from espnet2.ssl.encoder import encoder_class, encoder_names
 from espnet2.ssl.frontend import frontend_class, frontend_names
 from espnet2.ssl.modules.run_share import RunShare
@@ -173,7 +174,8 @@ def page(title: str, text: str, sections: Iterable[Section]) -> str:
 def all_pages() -> dict[str, str]:
     """Repository path -> text."""
     schedules = [Section(f"scheduler_conf of {name}", cls) for name, cls in SCHEDULES.items()]
-    training = [Section("Training", TrainConfig), Section("optim_conf of adamw", AdamWConfig), *schedules]
+    training = [Section("Training", TrainConfig), Section("optim_conf of adamw", AdamWConfig)]
+    training += [Section("adapt_conf of lora", LoraConfig), *schedules]
     model = [Section("The model's sections", SSLConfig, TrainConfig)]
     model += [Section(f"frontend_conf of {name}", frontend_class(name).Config) for name in frontend_names()]
     model += [Section(f"encoder_conf of {name}", encoder_class(name).Config) for name in encoder_names()]

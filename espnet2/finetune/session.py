@@ -15,8 +15,10 @@ from espnet2.finetune.ctc_objective import ENTRY, CtcObjective, Freezing
 from espnet2.finetune.data import Texts, TranscribedDataset, check_rate, make_tuning_data
 from espnet2.finetune.recognise import GREEDY, Recognised, describe_rates, recognise
 from espnet2.launch.signals import StopSignals
+from espnet2.models.adapter import difference, encoding_hash, write_adapter
 from espnet2.models.find import ModelFiles
 from espnet2.models.load import LoadedModel, load_model
+from espnet2.ssl.adapt import adapt_model, describe_adapters, merge_adapters
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import count_parameters, read_weights, teacher_names
 from espnet2.tasks.config import dump_config
@@ -36,6 +38,7 @@ from espnet2.utils.files import atomic_write, write_json
 
 LAST = "last"  # checkpoint
 RUN = "ctc"  # folder of exp/<name>: checkpoints to resume from, log, token list, what was heard
+ADAPTER = "adapter.safetensors"  # of exp/<name>, with `adapt: lora`
 FREEZE_SHARE = 0.1  # of all updates: about what wav2vec 2.0 freezes the encoder for on 100 h
 
 
@@ -123,7 +126,8 @@ class Tuning(PreparedRun):
 
     def describe(self) -> list[str]:
         rates = describe_factors(self.model, self.config.optim_conf.layer_decay)
-        return [*_describe(self.request, self.model, self.data, self.tokens), *rates, *self.notes]
+        adapters = describe_adapters(self.config.adapt, self.config.adapt_conf, self.model.encoder)
+        return [*_describe(self.request, self.model, self.data, self.tokens), *adapters, *rates, *self.notes]
 
     def describe_stop(self, update: int, seconds: float) -> str:
         return f"saved at update {update}; the same command goes on"
@@ -154,6 +158,7 @@ class Tuning(PreparedRun):
         }
         output_dir = self.request.output_dir
         write_encoder(self.loaded, self.teachers, output_dir)
+        self._write_adapter()
         write_json(output_dir / "wer.json", contents)
         return f"done in {format_seconds(state.train_seconds)}: {describe_result(self.request, recognised, chosen)}"
 
@@ -169,6 +174,15 @@ class Tuning(PreparedRun):
             return state.update, LAST
         self.model.load_state_dict(read_weights(folder.path(kept[0]) / MODEL_FILE))
         return kept[0], f"best (update {kept[0]})"
+
+    def _write_adapter(self) -> None:
+        """The adapters apart, where the model itself stayed as it came."""
+        conf = self.config.adapt_conf
+        if self.config.adapt == "none" or not conf.alone:
+            return
+        base, files = merge_adapters(read_weights(self.loaded.files.weights)), self.loaded.files
+        kept = difference(self.loaded.model.state_dict(), base, f"{self.request.output_dir} beside {files.name}")
+        write_adapter(self.request.output_dir / ADAPTER, kept, files.name, encoding_hash(base), conf)
 
 
 def describe_result(request: TuningRequest, recognised: Recognised, chosen: str) -> str:
@@ -196,6 +210,7 @@ def _tuned_model(config: FinetuneConfig, loaded: LoadedModel, num_symbols: int, 
     encoder_updates = config.freeze_encoder_updates
     if encoder_updates is None:
         encoder_updates = round(FREEZE_SHARE * max_update)
+    adapt_model(config.adapt, config.adapt_conf, loaded.model.frontend, loaded.model.encoder)
     freezing = Freezing(encoder_updates, config.freeze_frontend_updates)
     objective = CtcObjective(loaded.model.first, num_symbols, freezing, config.dropout)
     model = SSLModel(loaded.model.frontend, loaded.model.encoder, {ENTRY: objective}, {ENTRY: 1.0})
@@ -226,11 +241,8 @@ def _describe(request: TuningRequest, model: SSLModel, data: TrainingData, token
 
 def write_encoder(loaded: LoadedModel, teachers: set[str], output_dir: Path) -> None:
     """Write the tuned frontend and encoder as a model of its old objective, as `pack_model` does: no teachers."""
-    weights = {
-        name: value.detach().cpu().contiguous()
-        for name, value in loaded.model.state_dict().items()
-        if name not in teachers
-    }
+    state = {name: value.detach().cpu() for name, value in loaded.model.state_dict().items() if name not in teachers}
+    weights = {name: value.contiguous() for name, value in merge_adapters(state).items()}
     with atomic_write(output_dir / "config.yaml") as stream:
         stream.write(dump_config(portable_config(loaded.config)))
     with atomic_write(output_dir / "model.safetensors", "wb") as stream:

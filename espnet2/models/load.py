@@ -6,6 +6,7 @@ import torch
 
 from espnet2.models.find import ModelFiles
 from espnet2.models.whole import check_weights
+from espnet2.ssl.adapt import merge_adapters
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.blank import WithoutDraws
 from espnet2.tasks.build import build, load_weights, read_weights
@@ -23,18 +24,18 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(files: ModelFiles, *, device: torch.device | str = "cpu") -> LoadedModel:
-    """Load a trained model.
+    """Load a trained model; adapters are merged into the weights they belong to.
 
     Raises:
         UserError: its config is wrong, its weights do not fit it, or they are damaged: see `check_weights`.
     """
     values = read_weights(files.weights)
     check_weights(values, files.weights, files.hash)
-    config = load_config(files.config_file)
+    config = load_config(files.config_file).without_adapters()
     with WithoutDraws():
         model = build(config)
     try:
-        load_weights(model, values)
+        load_weights(model, merge_adapters(values))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{files.weights}: does not fit {files.config_file}: {reason}") from None
@@ -47,7 +48,7 @@ def load_untrained(files: ModelFiles) -> LoadedModel:
     Raises:
         UserError: its config is wrong.
     """
-    config = load_config(files.config_file)
+    config = load_config(files.config_file).without_adapters()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = build(config)
@@ -63,6 +64,6 @@ def load_shape(files: ModelFiles) -> SSLModel:
     Raises:
         UserError: its config is wrong.
     """
-    config = load_config(files.config_file)
+    config = load_config(files.config_file).without_adapters()
     with torch.device("meta"):
         return build(config).eval()

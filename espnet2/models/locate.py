@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from espnet2.formats import reader_names
+from espnet2.models.adapter_file import adapter_metadata
 from espnet2.models.archive import is_archive, unpack
 from espnet2.models.packed_files import check_known_files
 from espnet2.utils.errors import UserError
@@ -16,6 +17,8 @@ IMPORT_VERSION = 1  # of what an import writes; another number imports again
 # What is fetched from a repository: no pickle. The second list is tried where the first brings no weights.
 HUB_FILES = ("*.safetensors", "*.json", "*.yaml", "*.txt", "*.md")
 HUB_PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin")  # in one file, or in several with their index
+SAFETENSORS = ".safetensors"
+ADAPTER_AT = f"{SAFETENSORS}@"  # <adapters>.safetensors@<model>: the model that they belong to
 FOREIGN_CONFIGS = ("config.json", "kwargs.json")  # of transformers, and of torchaudio as ssl_export writes it
 FOREIGN_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".nemo")  # of files that have to say themselves whose they are
 
@@ -32,7 +35,8 @@ def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
     Args:
         name: exp/<name> or anything else that `find_model` knows; an archive of `ssl_pack`; a transformers folder or
             a file of another toolkit, "<origin>:<path>" or with a usual suffix; "hf:<user>/<repository>", fetched once
-            into huggingface_hub's own cache.
+            into huggingface_hub's own cache; adapters apart from their model, "<file>.safetensors", or with the place
+            of that model "<file>.safetensors@<model>".
         revision: of a Hugging Face repository: branch, tag or commit.
 
     Returns:
@@ -48,7 +52,10 @@ def locate_model(name: str | Path, *, revision: str | None = None) -> Path:
     origin, _, file = text.partition(":")
     if origin in reader_names():  # "fairseq:<file>" says whose file it is
         return _imported(Path(file), text, origin)
-    path = Path(name)
+    adapter, at, base = text.partition(ADAPTER_AT)
+    path = Path(adapter + SAFETENSORS if at else name)
+    if at or path.suffix == SAFETENSORS:
+        return _adapted(path, base if at else None)
     if is_archive(path):
         if not path.is_file():
             raise UserError(f"{path}: no such archive")
@@ -69,6 +76,22 @@ def split_locator(text: str) -> tuple[str, str]:
         return origin, rest
     name, _, rest = rest.partition(":")
     return f"{origin}:{name}", rest
+
+
+def _adapted(path: Path, base: str | None) -> Path:
+    """The base of an adapter with it merged in, in the cache; any other safetensors file as it is.
+
+    The base is read and compared at every call: it may have changed since the first.
+    """
+    if base is None and adapter_metadata(path) is None:
+        return path
+    from espnet2.models.adapter import read_with_base, write_merged
+
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    adapter, _, _ = read_with_base(path, base)
+    key = hash_bytes(str(IMPORT_VERSION), hash_file(path), adapter.base_hash)
+    return _once(cache_folder() / "adapted" / key, lambda folder: write_merged(path, base, folder))
 
 
 def _check_archive(folder: Path, archive: Path) -> None:

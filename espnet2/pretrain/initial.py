@@ -10,6 +10,7 @@ from espnet2.models.archive import is_archive
 from espnet2.models.find import ModelFiles, find_model, find_weights
 from espnet2.models.locate import FOREIGN_SUFFIXES, split_locator
 from espnet2.pretrain.transfer import describe_transfer
+from espnet2.ssl.adapt import is_adapter, merge_adapters
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import read_weights
 from espnet2.tasks.config import SSLConfig
@@ -33,8 +34,13 @@ def load_all(config: SSLConfig, model: SSLModel) -> list[str]:
         Lines for the log: what came along, and what starts anew.
 
     Raises:
-        UserError: see `find_model`, `load_whole` and `load_initial`.
+        UserError: see `find_model`, `load_whole` and `load_initial`; or there are adapters and no model to change.
     """
+    if config.adapt != "none" and not (config.init_from or config.init_param):
+        raise UserError(
+            f"adapt: {config.adapt}: adapters are differences to a trained model, and there is none to start from; "
+            "name it: --init_from exp/<name>, hf:<user>/<name> or a file"
+        )
     copied: set[str] = set()
     lines: list[str] = []
     if config.init_from:
@@ -67,7 +73,7 @@ def load_initial(model: nn.Module, specifications: Sequence[str]) -> set[str]:
     for specification in specifications:
         path, prefixes = split_locator(specification)
         source, target, exclude = [*prefixes.split(":"), "", ""][:3]
-        selected = _selected(read_weights(_weights_file(path, specification)), source, target, exclude)
+        selected = _selected(merge_adapters(read_weights(_weights_file(path, specification))), source, target, exclude)
         weights = model.state_dict()
         if not selected.keys() & weights.keys():
             raise UserError(
@@ -96,14 +102,19 @@ def load_whole(model: nn.Module, source: ModelFiles) -> set[str]:
     Raises:
         UserError: a weight of frontend or encoder is missing there or has another shape.
     """
-    theirs, weights = read_weights(source.weights), model.state_dict()
+    theirs, weights = merge_adapters(read_weights(source.weights)), model.state_dict()
     fitting = {name: value for name, value in theirs.items() if name in weights and weights[name].shape == value.shape}
-    lacking = sorted(name for name in weights if name.startswith(ENCODING) and name not in fitting)
+    lacking = sorted(name for name in weights if is_needed(name) and name not in fitting)
     if lacking:
         there = f"has shape {tuple(theirs[lacking[0]].shape)}" if lacking[0] in theirs else "is missing"
         raise UserError(f"init_from {source.name}: {lacking[0]} {there} there ({len(lacking)} such weights)")
     model.load_state_dict(fitting, strict=False)
     return set(fitting)
+
+
+def is_needed(name: str) -> bool:
+    """Whether a weight of that name must be in a model that training goes on from: adapters begin with the training."""
+    return name.startswith(ENCODING) and not is_adapter(name)
 
 
 def _weights_file(path: str, specification: str) -> Path:

@@ -17,6 +17,7 @@ from espnet2.pretrain.old_domain import open_old_domain
 from espnet2.pretrain.probe import QuickProbe, open_probe
 from espnet2.pretrain.run_files import DONE_NAME, DoneJson
 from espnet2.pretrain.teachers import describe_teachers, give_teachers, hash_teachers, load_teachers, with_teachers
+from espnet2.ssl.adapt import describe_adapters
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import build, count_parameters, with_num_classes
 from espnet2.tasks.config import SSLConfig, dump_config
@@ -104,6 +105,7 @@ def train(
         inputs=inputs,
         ranks=ranks,
         notes=[
+            *describe_adapters(config.adapt, config.adapt_conf, model.encoder),
             *describe_teachers(model, teachers),
             *transferred,
             *(old.lines if old else []),
@@ -124,7 +126,7 @@ class Pretraining(PreparedRun):
     config: SSLConfig
     inputs: Inputs
     ranks: Ranks
-    notes: Sequence[str]  # lines about teachers, probe, traffic light and compiler
+    notes: Sequence[str]  # lines about adapters, teachers, probe, traffic light and compiler
     on_start: Callable[[], object]
 
     def begin(self, update: int) -> None:

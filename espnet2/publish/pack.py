@@ -8,6 +8,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from espnet2.models.load import LoadedModel
+from espnet2.ssl.adapt import merge_adapters
 from espnet2.tasks.build import read_weights, teacher_names
 from espnet2.tasks.config import dump_config
 from espnet2.tasks.portable import portable_config
@@ -43,7 +44,7 @@ def pack_model(
     """
     keep = bool(loaded.model.first.code_numbers) if with_teacher is None else with_teacher
     left_out = set() if keep else teacher_names(loaded.model)
-    stored = read_weights(loaded.files.weights).items()
+    stored = merge_adapters(read_weights(loaded.files.weights)).items()
     weights = {name: _stored(value, DTYPES[dtype]) for name, value in stored if name not in left_out}
     origin = model_hashes(loaded.files)[-1]
     about = {"format": "pt", TRAINED: origin, "teacher": "left out" if left_out else "complete"}

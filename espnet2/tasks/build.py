@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from espnet2.ssl.adapt import adapt_model
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.ssl.frontend import frontend_class
@@ -110,6 +111,7 @@ def build(config: SSLConfig, num_classes: Mapping[str, int] | int | None = None)
     encoder = encoder_class(config.encoder)(config.encoder_conf)
     frontend = frontend_class(config.frontend)(config.frontend_conf, encoder.dim)
     _check_projection(config, frontend)
+    adapt_model(config.adapt, config.adapt_conf, frontend, encoder)
     objectives = {name: _objective(name, entry, frontend, encoder) for name, entry in config.entries().items()}
     return SSLModel(frontend, encoder, objectives, {name: entry.weight for name, entry in config.entries().items()})
 

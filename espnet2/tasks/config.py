@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from espnet2.data.labels.sets import SET_NAME
+from espnet2.ssl.adapt import LoraConfig
 from espnet2.ssl.encoder import encoder_class
 from espnet2.ssl.encoder.base import EncoderConfig
 from espnet2.ssl.frontend import frontend_class
@@ -108,6 +109,10 @@ class SSLConfig(TrainConfig):
     def filled(cls, values: Mapping[str, Any]) -> "SSLConfig":
         """See `TrainConfig.filled`."""
         return resolve_config(values)
+
+    def without_adapters(self) -> "SSLConfig":
+        """The config of the model that is left when adapters are merged into its weights."""
+        return self.model_copy(update={"adapt": "none", "adapt_conf": LoraConfig()})
 
     def entries(self) -> dict[str, LossEntry]:
         """Entry name -> entry; a second one of the same objective and label set is numbered: hubert, hubert_2."""

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.optimizer import StateDict
 
+from espnet2.ssl.adapt import merge_adapters
 from espnet2.train.config import Criterion
 from espnet2.train.manifest import describe_files, find_damage, sync_folder, write_manifest
 from espnet2.train.state import TrainingJson
@@ -206,15 +207,19 @@ class CheckpointFolder:
                 self._remove(self.path(update))
 
     def average(self, name: str, updates: list[int]) -> Path:
-        """Write `checkpoints/<name>/model.safetensors`: the mean of the weights of several checkpoints."""
+        """Write `checkpoints/<name>/model.safetensors`: the mean of the weights of several checkpoints.
+
+        Adapters are merged first: the mean of products is no product of means.
+        """
         total: dict[str, Tensor] = {}  # in float64: the mean of equal weights is that weight, to the last bit
         for update in updates:
-            for key, value in load_file(self.path(update) / MODEL_FILE).items():
+            for key, value in merge_adapters(load_file(self.path(update) / MODEL_FILE)).items():
                 if not value.is_floating_point():
                     total[key] = value  # counters have no mean: the last one's, which is the least good
                 else:
                     total[key] = total[key] + value.double() if key in total else value.double()
-        dtypes = {key: value.dtype for key, value in load_file(self.path(updates[0]) / MODEL_FILE).items()}
+        first = merge_adapters(load_file(self.path(updates[0]) / MODEL_FILE))
+        dtypes = {key: value.dtype for key, value in first.items()}
         partial, target = self.directory / f"{PARTIAL_PREFIX}{name}", self.directory / name
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

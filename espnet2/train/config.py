@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from espnet2.data.augment.augment import AugmentConfig
+from espnet2.ssl.adapt import AdaptKind, LoraConfig
 from espnet2.train.optimizer import AdamWConfig, optimizer_config
 from espnet2.train.sampling_config import SamplingConfig
 from espnet2.train.scheduler import ScheduleConfig, schedule_config
@@ -114,6 +123,8 @@ class TrainConfig(Config):
     freeze_param_updates: int | None = Field(
         None, gt=0, description="freeze_param holds for the first so many updates (default: throughout)"
     )
+    adapt: AdaptKind = Field("none", description="lora: differences of low rank to weights of the encoder are trained")
+    adapt_conf: LoraConfig = Field(LoraConfig(), description="rank, alpha, dropout, targets, alone")
 
     # machine
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
@@ -191,6 +202,13 @@ class TrainConfig(Config):
     def _accept_one(cls, value: Any) -> Any:
         """One string is a list of one, as on ESPnet's command line."""
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _without_unused_adapters(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Files and hashes of trainings without adapters are those of the time before there were any."""
+        values: dict[str, object] = dump(self)
+        unused = ("adapt", "adapt_conf") if self.adapt == "none" else ()
+        return {key: value for key, value in values.items() if key not in unused}
 
     @model_validator(mode="after")
     def _check_length(self) -> "TrainConfig":

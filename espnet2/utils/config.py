@@ -52,7 +52,8 @@ def tagged_keys(config: type[Config], tag: Tag) -> frozenset[str]:
 def dump_without(config: Config, tag: Tag) -> dict[str, Any]:
     """The config as JSON has it, but for the keys that carry a tag, in its sections too."""
     values = config.model_dump(mode="json")
-    return {name: _pruned(getattr(config, name), values[name], tag) for name in _untagged(config, tag)}
+    names = [name for name in _untagged(config, tag) if name in values]  # a config may leave keys out
+    return {name: _pruned(getattr(config, name), values[name], tag) for name in names}
 
 
 def _untagged(config: Config, tag: Tag) -> list[str]:

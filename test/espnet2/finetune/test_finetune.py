@@ -186,3 +186,24 @@ def test_the_best_checkpoint_is_the_result_and_test_sets_have_the_rates(corpus, 
     again = tune(corpus, model, tmp_path / "best", *options, "--result", "last")  # trains no more
     assert again["checkpoint"] == "update_6" and again["num_utterances"] == 8
     assert "complete before: 6 of 6 updates" in (run / "train.log").read_text()
+
+
+def test_adapters_are_tuned_alone_saved_apart_and_merged(corpus, model, tmp_path):
+    options = ["--scheduler", "constant", "--freeze_encoder_updates", 1, "--adapt", "lora", "--adapt_conf", "rank=2"]
+    tune(corpus, model, tmp_path / "whole", *options)
+    for updates in (4, 6):
+        tune(corpus, model, tmp_path / "broken", *options, "--max_update", updates)
+    whole, broken = (read_weights(tmp_path / name / "model.safetensors") for name in ("whole", "broken"))
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+    before = load_path(model).model.state_dict()
+    changed = {name for name, value in whole.items() if not torch.equal(value, before[name])}
+    assert whole.keys() == before.keys()
+    targets = ("qkv.weight", "output.weight")
+    assert changed == {name for name in before if name.startswith("encoder.") and name.endswith(targets)}
+    wavs = torch.zeros(1, 16000)
+    ours = SpeechEncoder.from_pretrained(f"{tmp_path}/whole/adapter.safetensors@{model}")(wavs).layers
+    theirs = SpeechEncoder.from_pretrained(tmp_path / "whole")(wavs).layers
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+    assert "adapt: lora of rank 2 in 4 linear layers" in (tmp_path / "whole/ctc/train.log").read_text()
+    with pytest.raises(UserError, match=r"adapt_conf: targets: .*'query'"):
+        tune(corpus, model, tmp_path / "wrong", "--adapt", "lora", "--adapt_conf", "targets=[query]")
