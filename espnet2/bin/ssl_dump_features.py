@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet2.utils.device import device_name
+from espnet2.utils.device import DTYPES, FLOAT32, device_name
 from espnet2.utils.errors import run_main
 
 EPILOG = """\
@@ -35,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", type=device_name, default="cpu", help="cpu or cuda: jobs on one machine take its GPUs in turn"
     )
+    parser.add_argument("--dtype", choices=DTYPES, default=FLOAT32, help="of the model's products (%(default)s)")
     parser.add_argument("--job", type=int, default=1, help="which part, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many parts; the last to finish joins the tables")
     parser.add_argument("--channel", type=int, help="of multi-channel audio, from 0; the first by default")
@@ -61,8 +62,10 @@ def main() -> None:
         return
     arguments = make_parser().parse_args()
     from espnet2.units.dump import DumpRequest, dump, model_to_dump
+    from espnet2.units.precision import check_dtype
 
     kind, kmeans = arguments.format, arguments.kmeans
+    check_dtype(arguments.dtype, arguments.device)
     model = model_to_dump(arguments.model, arguments.checkpoint, kind=kind, kmeans=kmeans)
     dump(
         DumpRequest(
@@ -73,6 +76,7 @@ def main() -> None:
             layers=arguments.layers,
             kmeans=kmeans,
             device=arguments.device,
+            dtype=arguments.dtype,
             channel=arguments.channel,
             job=arguments.job,
             num_jobs=arguments.num_jobs,

@@ -8,10 +8,11 @@ from espnet2.data.index import AudioIndex
 from espnet2.units.card import check_card, require_card
 from espnet2.units.labelling import LabelFiles, check_teacher_and_rate, label_part, labels_done, merge_labels
 from espnet2.units.source import parse_layer
-from espnet2.utils.device import device_name
+from espnet2.utils.device import DTYPES, FLOAT32, device_name
 from espnet2.utils.errors import run_main
 
 NOT_THERE = 3  # exit status of --check
+DTYPE_HELP = "of the model's products; how many units that changes is told (%(default)s). Give it in every call"
 
 
 def main() -> int:
@@ -19,6 +20,7 @@ def main() -> int:
     parser.add_argument("--job", type=int, default=1, help="which shard, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="how many shards")
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu or cuda: where features are computed")
+    parser.add_argument("--dtype", choices=DTYPES, default=FLOAT32, help=DTYPE_HELP)
     parser.add_argument("--num_clusters", type=int, help="refuse a k-means of another size")
     parser.add_argument("--layer", type=parse_layer, help="refuse a k-means of another layer, or of other joined ones")
     parser.add_argument(
@@ -35,7 +37,7 @@ def main() -> int:
     check_card(arguments.kmeans_dir, card, {key: value for key, value in options.items() if value is not None})
 
     text = LabelFiles(arguments.kmeans_dir, arguments.dump_set).text
-    if labels_done(arguments.kmeans_dir, arguments.dump_set, card):
+    if labels_done(arguments.kmeans_dir, arguments.dump_set, card, dtype=arguments.dtype):
         print(f"{text}: finished before, kept", file=sys.stderr)
         return 0
     if arguments.check:
@@ -46,7 +48,9 @@ def main() -> int:
         print(f"{text}: {seconds / 3600:.2f} hours, {num_labels:,} labels to make", file=sys.stderr)
         return NOT_THERE
     if arguments.merge:
-        _, statistics = merge_labels(arguments.kmeans_dir, arguments.dump_set, num_jobs=arguments.num_jobs)
+        _, statistics = merge_labels(
+            arguments.kmeans_dir, arguments.dump_set, num_jobs=arguments.num_jobs, dtype=arguments.dtype
+        )
         print(f"{text}: {statistics.describe(card.label_rate)}", file=sys.stderr)
         return 0
     count = label_part(
@@ -55,6 +59,7 @@ def main() -> int:
         job=arguments.job,
         num_jobs=arguments.num_jobs,
         device=arguments.device,
+        dtype=arguments.dtype,
         report=lambda line: print(line, file=sys.stderr, flush=True),
     )
     print(f"{text}: shard {arguments.job} of {arguments.num_jobs}: {count:,} utterances", file=sys.stderr)

@@ -35,7 +35,7 @@ from espnet2.units.speaker_table import speakers_mark
 from espnet2.units.speakers import gather_speakers_of_folder
 from espnet2.units.transform import TransformOptions
 from espnet2.units.unit_file import UnitCard
-from espnet2.utils.device import require_device
+from espnet2.utils.device import FLOAT32, require_device
 from espnet2.utils.errors import UserError
 from espnet2.utils.progress import UtteranceProgress
 
@@ -53,6 +53,7 @@ class DumpRequest:
     layers: str = ""  # "6", "3 6 9" or "all"; empty: the last
     kmeans: str = ""  # folder, "codes", or empty: the one that the model carries
     device: str = "cpu"
+    dtype: str = FLOAT32
     channel: int | None = None  # of multi-channel audio, 0-based
     job: int = 1
     num_jobs: int = 1
@@ -175,6 +176,7 @@ class _Seconds(TypedDict):
     whole_seconds: float
     chunk_seconds: float
     context_seconds: float
+    dtype: str
 
 
 def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -> _Work:
@@ -184,6 +186,7 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
         whole_seconds=request.whole_seconds,
         chunk_seconds=request.chunk_seconds,
         context_seconds=request.context_seconds,
+        dtype=request.dtype,
     )
     name = request.model.name if request.model else ""
     common = (audio.options.sample_rate, _device(request), name)
@@ -213,7 +216,8 @@ def _open(request: DumpRequest, loaded: LoadedModel | None, audio: KaldiAudio) -
     folders = tuple(request.output_dir / name for name in names) if len(names) > 1 else (request.output_dir,)
     marked = units.hash + speakers_mark(request.data_dir, transform) if units and convert else ""
     model_hash = loaded.hash if loaded else ""
-    settings = [model_hash, names, request.kind, marked, audio.hash, request.channel, *list(options.values())[1:]]
+    settings = [model_hash, names, request.kind, marked, audio.hash, request.channel, request.whole_seconds]
+    settings += [request.chunk_seconds, request.context_seconds, *({request.dtype} - {FLOAT32})]
     marks = tuple(fingerprint(*settings, job, request.num_jobs) for job in range(1, request.num_jobs + 1))
     dim = 1 if convert else extractor.dim
     return _Work(extractor, convert or (lambda open_parts, _: open_parts()), dim, folders, marks, units, transform)

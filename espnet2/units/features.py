@@ -17,6 +17,8 @@ from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.mel import LogMel, MelSettings
 from espnet2.ssl.modules.norm import TimeStatistics
 from espnet2.ssl.modules.pieces import time_statistics
+from espnet2.units.precision import computing_in
+from espnet2.utils.device import FLOAT32
 from espnet2.utils.errors import UserError
 
 BATCH_SECONDS = 60.0  # padded audio of one forward pass
@@ -134,6 +136,7 @@ class LayerFeatures(FeatureExtractor):
         whole_seconds: float = WHOLE_SECONDS,
         chunk_seconds: float = CHUNK_SECONDS,
         context_seconds: float = CONTEXT_SECONDS,
+        dtype: str = FLOAT32,
     ) -> None:
         for layer in layers:
             if not 1 <= layer <= model.encoder.num_layers:
@@ -147,7 +150,7 @@ class LayerFeatures(FeatureExtractor):
             )
         self.model = model.to(device).eval()
         self.layers = tuple(layers)
-        self.device = torch.device(device)
+        self.device, self.dtype = torch.device(device), dtype
         self.dim, self.num_layers = model.encoder.dim, len(self.layers)
         self.normalize = model.frontend.normalize == "utterance"
         self.batch_seconds = batch_seconds
@@ -164,6 +167,12 @@ class LayerFeatures(FeatureExtractor):
         part = copy.copy(self)
         part.layers, part.num_layers = tuple(layers), len(layers)
         return part
+
+    def computing(self, dtype: str) -> "LayerFeatures":
+        """The same model, computing in another type (`espnet2.units.precision`); features are float32 in any case."""
+        other = copy.copy(self)
+        other.dtype = dtype
+        return other
 
     def extract(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """(samples,) each, on the host -> (layers, frames, dim) each."""
@@ -203,7 +212,8 @@ class LayerFeatures(FeatureExtractor):
         padded = torch.nn.utils.rnn.pad_sequence([piece.wav for piece in batch], batch_first=True)
         self.model.frontend.set_time_statistics(statistics)
         try:
-            layers = self._compute(padded.to(self.device), lengths.to(self.device))
+            with computing_in(self.dtype, self.device):
+                layers = self._compute(padded.to(self.device), lengths.to(self.device))
         finally:
             self.model.frontend.set_time_statistics(None)
         return [

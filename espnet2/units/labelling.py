@@ -18,6 +18,7 @@ from espnet2.units.card import KMeansCard, check_teacher, load_kmeans, require_c
 from espnet2.units.sampling import fingerprint, job_part
 from espnet2.units.source import FeatureSource, make_extractor, resolve_source
 from espnet2.units.speaker_table import speakers_hash
+from espnet2.utils.device import FLOAT32
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, read_json, write_json
 from espnet2.utils.progress import AudioProgress
@@ -42,8 +43,23 @@ class LabelFiles:
         return self.parts / f"labels.{job}.json"
 
 
-def labels_done(kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard) -> PackedLabels | None:
-    """The labels of a set, if they are there and of this k-means and this index."""
+def labels_hash(index: AudioIndex, card: KMeansCard, *further: object) -> str:
+    """What decides the labels of a set, and further marks.
+
+    Args:
+        further: the type that a model computes in, where that is not float32; of a shard, its number and their number.
+    """
+    return fingerprint(card.hash, speakers_hash(index, card.transform), *further)
+
+
+def labels_done(
+    kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard, *, dtype: str | None = None
+) -> PackedLabels | None:
+    """The labels of a set, if they are there and of this k-means and this index.
+
+    Args:
+        dtype: in which the model was to compute, if not in float32.
+    """
     files = LabelFiles(kmeans_dir, dump_set)
     if not files.text.exists():
         return None
@@ -51,7 +67,7 @@ def labels_done(kmeans_dir: str | Path, dump_set: str | Path, card: KMeansCard) 
         packed = PackedLabels.open(files.packed)
     except UserError:  # missing or damaged: made anew
         return None
-    source_hash = fingerprint(card.hash, speakers_hash(AudioIndex.open(dump_set), card.transform))
+    source_hash = labels_hash(AudioIndex.open(dump_set), card, *_further(dtype))
     return packed if packed.card["source_hash"] == source_hash and is_whole(packed) else None
 
 
@@ -77,14 +93,20 @@ def label_part(
     job: int = 1,
     num_jobs: int = 1,
     device: str = "cpu",
+    dtype: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Label one shard of a set; a finished shard of the same k-means and index is kept. Returns its utterances.
 
+    Args:
+        dtype: in which a model computes, of `espnet2.units.precision`, if not in float32. How many units that changes
+            is measured on some utterances and told.
+
     Raises:
         UserError: no k-means, a teacher that changed since, or audio of another rate.
     """
-    from espnet2.units.features import map_features
+    from espnet2.units.agreement import measure_agreement
+    from espnet2.units.features import LayerFeatures, map_features
     from espnet2.units.kmeans_units import KMeansUnits
     from espnet2.units.speakers import gather_speakers
 
@@ -93,24 +115,27 @@ def label_part(
     index = AudioIndex.open(dump_set)
     rows = job_part(np.arange(len(index)), job, num_jobs)
     files = LabelFiles(kmeans_dir, dump_set)
-    mark = fingerprint(card.hash, speakers_hash(index, card.transform), job, num_jobs)
+    mark = labels_hash(index, card, *_further(dtype), job, num_jobs)
     part_card = {"fingerprint": mark, "num_utterances": len(rows)}
     if read_json(files.part_card(job)) == part_card and files.part(job).exists():
         report(f"shard {job} of {num_jobs}: finished before, kept")
         return len(rows)
     current = check_teacher_and_rate(kmeans_dir, card, index)
-    extractor = make_extractor(current, index.sample_rate, device)
+    extractor = make_extractor(current, index.sample_rate, device, dtype)
     units = KMeansUnits(kmeans, device)
     speakers = gather_speakers(index, rows.tolist(), extractor, card.transform)
     audio_seconds = index.num_samples[rows].sum() / index.sample_rate
     progress = AudioProgress(f"labels, shard {job} of {num_jobs}", float(audio_seconds), report)
 
+    def ids(row: int, features: Tensor) -> Tensor:
+        return units(features, speakers.of(index.utt_id(row)) if speakers else None)
+
     def line(row: int, features: Tensor) -> str:
         progress.add(index.num_samples[row] / index.sample_rate)
-        utt_id = index.utt_id(row)
-        speaker = speakers.of(utt_id) if speakers else None
-        return " ".join([utt_id, *map(str, units(features, speaker).tolist())]) + "\n"
+        return " ".join([index.utt_id(row), *map(str, ids(row, features).tolist())]) + "\n"
 
+    if _further(dtype) and isinstance(extractor, LayerFeatures):
+        report(measure_agreement(index, rows.tolist(), extractor, ids).describe(extractor.dtype))
     files.part_card(job).unlink(missing_ok=True)
     with atomic_write(files.part(job)) as stream:
         stream.writelines(map_features(index, rows, extractor, line))
@@ -119,7 +144,7 @@ def label_part(
 
 
 def merge_labels(
-    kmeans_dir: str | Path, dump_set: str | Path, *, num_jobs: int
+    kmeans_dir: str | Path, dump_set: str | Path, *, num_jobs: int, dtype: str | None = None
 ) -> tuple[PackedLabels, LabelStatistics]:
     """Join the shards into labels/<set>.txt (written last) and labels/<set>/, in the order of the index; check them.
 
@@ -129,12 +154,13 @@ def merge_labels(
     card = require_card(kmeans_dir)
     index = AudioIndex.open(dump_set)
     files = LabelFiles(kmeans_dir, dump_set)
-    data_hash = speakers_hash(index, card.transform)
     for job in range(1, num_jobs + 1):
         part_card = read_json(files.part_card(job))
-        if part_card is None or part_card.get("fingerprint") != fingerprint(card.hash, data_hash, job, num_jobs):
+        if part_card is None or part_card.get("fingerprint") != labels_hash(
+            index, card, *_further(dtype), job, num_jobs
+        ):
             raise UserError(
-                f"{files.part(job)}: missing, or made from another k-means or index; "
+                f"{files.part(job)}: missing, or made from another k-means or index, or with another --dtype; "
                 f"run ssl_kmeans_labels --job {job} --num_jobs {num_jobs} again"
             )
     parts = [files.part(job) for job in range(1, num_jobs + 1)]
@@ -147,8 +173,9 @@ def merge_labels(
         num_classes=card.num_clusters,
         label_rate=card.label_rate,
         index_hash=index.hash,
-        source={"kmeans": str(kmeans_dir), "kmeans_hash": card.hash, "dump_set": str(dump_set)},
-        source_hash=fingerprint(card.hash, data_hash),
+        source={"kmeans": str(kmeans_dir), "kmeans_hash": card.hash, "dump_set": str(dump_set)}
+        | ({"dtype": dtype} if dtype and _further(dtype) else {}),
+        source_hash=labels_hash(index, card, *_further(dtype)),
     )
     with atomic_write(files.text, "wb") as stream:
         for part in parts:
@@ -156,6 +183,11 @@ def merge_labels(
                 shutil.copyfileobj(lines, stream)
     shutil.rmtree(files.parts)
     return packed, statistics
+
+
+def _further(dtype: str | None) -> tuple[str, ...]:
+    """What is added to a mark: nothing for float32, so that labels of older versions stay good."""
+    return () if dtype in (None, FLOAT32) else (dtype,)
 
 
 def _read_parts(parts: list[Path], index: AudioIndex) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from espnet2.ssl.model import SSLModel
 from espnet2.units.features import LayerFeatures
+from espnet2.utils.device import FLOAT32
 from espnet2.utils.errors import UserError
 
 
@@ -17,11 +18,12 @@ class CodeFeatures(LayerFeatures):
         sample_rate: int,
         device: torch.device | str = "cpu",
         name: str = "the model",
+        dtype: str = FLOAT32,
         **options: float,
     ) -> None:
         if not model.first.code_numbers:
             raise UserError(f"{name}: {type(model.first).__name__} has no codes of its own; take a k-means of a layer")
-        super().__init__(model, (), sample_rate, device, name, **options)
+        super().__init__(model, (), sample_rate, device, name, dtype=dtype, **options)
         self.layers = model.first.code_numbers
         self.num_layers, self.dim = len(self.layers), 1
         self.num_codes = model.first.num_codes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypedDict
 
 from espnet2.models.find import ModelFiles, find_model
-from espnet2.utils.device import require_device
+from espnet2.utils.device import FLOAT32, require_device
 from espnet2.utils.errors import UserError
 
 if TYPE_CHECKING:  # importing it loads torch, which a finished array job does without
@@ -99,24 +99,32 @@ def resolve_source(feature: str, layer: int | str, model: str) -> FeatureSource:
     return FeatureSource(feature, layer, model, files.hash, files)
 
 
-def make_extractor(source: FeatureSource, sample_rate: int, device: str = "cpu") -> FeatureExtractor:
+def make_extractor(
+    source: FeatureSource, sample_rate: int, device: str = "cpu", dtype: str | None = None
+) -> FeatureExtractor:
     """Build the extractor of a source.
 
     Args:
         source: of `resolve_source`.
         sample_rate: of the audio, in Hz.
         device: "meta" makes one that extracts nothing, but knows its layers, width and rate at no cost.
+        dtype: in which a model computes, of `espnet2.units.precision`; None: float32.
 
     Raises:
         UserError: the teacher has no such layer, or expects audio of another rate, or there is no GPU for "cuda".
     """
     from espnet2.units.features import LayerFeatures, MfccFeatures
+    from espnet2.units.precision import check_dtype
 
+    dtype = dtype or FLOAT32
     if source.feature == MFCC:
+        if dtype != FLOAT32:
+            raise UserError(f"--dtype {dtype}: MFCC are computed in {FLOAT32}; leave it out")
         return MfccFeatures(sample_rate)
+    check_dtype(dtype, device)
     from espnet2.models.load import load_model, load_shape
 
     require_device(device)
     assert source.files is not None, "what only a card says has no files"
     model = load_shape(source.files) if device == "meta" else load_model(source.files, device=device).model
-    return LayerFeatures(model, source.layers, sample_rate, device, source.model)
+    return LayerFeatures(model, source.layers, sample_rate, device, source.model, dtype=dtype)

@@ -9,6 +9,9 @@ from espnet2.utils.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+FLOAT32, TF32, BFLOAT16 = "float32", "tf32", "bfloat16"
+DTYPES = (FLOAT32, TF32, BFLOAT16)  # of a model's products, where its features are asked for
+
 
 def device_name(text: str) -> str:
     """An argparse type: "cpu", "cuda" or "cuda:<number>"."""

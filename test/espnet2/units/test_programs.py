@@ -1,6 +1,7 @@
 """The programs from sets to labels: results, resuming, refusals, and independence of the number of jobs."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny_units import run_program, write_experiment
 
 from espnet2.data.index import AudioIndex
+from espnet2.data.labels.packed import PackedLabels
 from espnet2.data.waveform import load_wav
 from espnet2.units.card import load_kmeans, read_card
 from espnet2.units.features import MfccFeatures
@@ -215,3 +217,36 @@ def test_unit_quality_program(corpus, mfcc_kmeans, tmp_path, capsys):
     index = AudioIndex.open(corpus / "dump/dev")
     frames = [-(-((length - 400) // 160 + 1) // 2) for length in index.num_samples.tolist()]
     assert quality["num_frames"] == sum(frames) and 0 <= quality["pnmi"] <= 1
+
+
+def test_labels_in_bfloat16_say_how_many_are_those_of_float32(corpus, tmp_path, capsys):
+    experiment, kmeans, dev = tmp_path / "exp", tmp_path / "km", corpus / "dump/dev"
+    write_experiment(experiment)
+    learn(corpus, kmeans, "--feature", "espnet_hubert", "--layer", 1, "--model", experiment)
+    exact = label(kmeans, dev)
+    bfloat16 = ["--dtype", "bfloat16", kmeans, dev]
+    assert run_program("ssl_kmeans_labels", "--check", *bfloat16) == 3, "labels of float32 are no labels of bfloat16"
+    capsys.readouterr()
+    assert run_program("ssl_kmeans_labels", *bfloat16) == 0
+    told = re.search(r"bfloat16: ([\d.]+) % of the units of ([\d,]+) frames", capsys.readouterr().err)
+    (kmeans / "labels/dev.txt").unlink()
+    with pytest.raises(UserError, match="with another --dtype"):
+        run_program("ssl_kmeans_labels", "--merge", kmeans, dev)
+    assert run_program("ssl_kmeans_labels", "--merge", *bfloat16) == 0
+    coarse = PackedLabels.open(kmeans / "labels/dev")
+    assert coarse.card["source"]["dtype"] == "bfloat16"
+    pairs = [(exact.labels(row), coarse.labels(row)) for row in range(len(exact))]
+    alike = np.concatenate([ours == theirs for ours, theirs in pairs])
+    assert float(told[1]) == pytest.approx(100 * alike.mean(), abs=0.006) and float(told[1]) > 80
+    assert int(told[2].replace(",", "")) == len(alike)
+
+
+@pytest.mark.parametrize(("dtype", "message"), [("tf32", "is of GPUs"), ("bfloat16", "MFCC are computed in float32")])
+def test_a_type_that_cannot_be_is_refused(corpus, mfcc_kmeans, tmp_path, dtype, message):
+    kmeans = mfcc_kmeans
+    if dtype == "tf32":
+        write_experiment(tmp_path / "exp")
+        kmeans = tmp_path / "km"
+        learn(corpus, kmeans, "--feature", "espnet_hubert", "--layer", 1, "--model", tmp_path / "exp")
+    with pytest.raises(UserError, match=message):
+        run_program("ssl_kmeans_labels", "--dtype", dtype, kmeans, corpus / "dump/dev")
