@@ -33,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output_dir", help="exp/<name>")
     parser.add_argument("--resume_script", help="becomes run.sh of --output_dir once the run is accepted (a recipe's)")
     parser.add_argument("--ngpu", type=int, default=0, help="GPUs per node (default: %(default)s, the CPU)")
+    parser.add_argument("--profile", default="", metavar="N:M", help="profile updates N to M into --output_dir/profile")
     parser.add_argument("--print_config", action="store_true", help="print the resolved config and exit")
     parser.add_argument("--print_needs_labels", action="store_true", help="print true or false and exit")
     return parser
@@ -58,6 +59,9 @@ def main() -> int:
     for name in ("config", "train_sets", "valid_sets", "output_dir"):
         if not getattr(options, name):
             raise UserError(f"--{name} is required")
+    from espnet2.train.profiling import ProfileWindow
+
+    profile = ProfileWindow.parse(options.profile) if options.profile else None
     from espnet2.pretrain.inputs import DataPaths
     from espnet2.pretrain.reference import find_reference_file
     from espnet2.pretrain.session import train
@@ -77,7 +81,9 @@ def main() -> int:
             elif not (output_dir / "run.sh").exists():  # a recipe's also sets its environment up
                 write_resume_script(output_dir, words, launcher(ranks.world_size, ranks.local_world_size))
 
-        complete = train(config, paths, output_dir, ranks, stop, on_start=on_start, reference=reference)
+        complete = train(
+            config, paths, output_dir, ranks, stop, on_start=on_start, reference=reference, profile=profile
+        )
     stop.ignore()
     return 0 if complete else REQUEUE_EXIT_CODE
 

@@ -21,6 +21,7 @@ from espnet2.ssl.adapt import describe_adapters
 from espnet2.ssl.model import SSLModel
 from espnet2.tasks.build import build, count_parameters, with_num_classes
 from espnet2.tasks.config import SSLConfig, dump_config
+from espnet2.train.best import NUM_RESUMABLE
 from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.compiled import keep_kernels
 from espnet2.train.data import StepPlan, TrainingData, plan_steps
@@ -29,10 +30,10 @@ from espnet2.train.freeze import freeze_parameters
 from espnet2.train.layer_decay import describe_factors
 from espnet2.train.meter import tally
 from espnet2.train.prepared_run import CHECKPOINTS, PreparedRun, finish_run
+from espnet2.train.profiling import ProfileWindow
 from espnet2.train.progress import count_restarts, is_restart
 from espnet2.train.run import default_threads, seed_all, total_updates
 from espnet2.train.state import TrainState
-from espnet2.train.trainer import NUM_RESUMABLE
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.device import describe_device
 from espnet2.utils.errors import UserError
@@ -52,11 +53,13 @@ def train(
     *,
     on_start: Callable[[], object] = lambda: None,
     reference: Path | None = None,
+    profile: ProfileWindow | None = None,
 ) -> bool:
     """Train, or go on training, in exp/<name>; True when the run is complete.
 
     Args:
         reference: curves to compare with, if there are any: see `find_reference_file`.
+        profile: updates to profile, on the first rank.
         on_start: called on the first rank once the run is known to fit what is in exp/<name>, before it changes there.
 
     Raises:
@@ -102,6 +105,7 @@ def train(
         lights=lights,
         watch=observers.watch,
         initial=initial,
+        profile=profile,
         inputs=inputs,
         ranks=ranks,
         notes=[

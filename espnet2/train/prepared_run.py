@@ -14,6 +14,7 @@ from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
 from espnet2.train.identity import describe_run
 from espnet2.train.observers import Judge, Probe
+from espnet2.train.profiling import ProfileWindow, UpdateProfiler
 from espnet2.train.reporter import FolderReporter, Reporter, initial_line
 from espnet2.train.run import describe_progress
 from espnet2.train.state import TrainState
@@ -40,6 +41,7 @@ class PreparedRun(ABC):
     lights: Judge | None = None
     watch: TrainingWatch | None = None
     initial: Mapping[str, float] = field(default_factory=dict)  # of the probe, before the first update
+    profile: ProfileWindow | None = None  # updates to look at, on the first rank
 
     @property
     def model_folder(self) -> Path:
@@ -79,6 +81,7 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
         UserError: see `Trainer.resume` and `Trainer.run`.
     """
     reporter: Reporter = FolderReporter(run.directory) if ranks.is_first else Reporter()
+    trainer = None
     try:
         trainer = _trainer(run, ranks, stop, reporter)
         resumed = trainer.resume()
@@ -103,6 +106,8 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
             reporter.say(run.finish(trainer.state))
         return True
     finally:
+        if trainer is not None and trainer.profiler is not None:
+            trainer.profiler.close()
         reporter.close()
 
 
@@ -122,5 +127,13 @@ def _trainer(run: PreparedRun, ranks: Ranks, stop: StopSignals, reporter: Report
         probe=run.probe,
         lights=run.lights,
         watch=run.watch,
+        profiler=_profiler(run, ranks, reporter),
         initial=run.initial,
     )
+
+
+def _profiler(run: PreparedRun, ranks: Ranks, reporter: Reporter) -> UpdateProfiler | None:
+    """Of the first rank, where the user asked for one."""
+    if run.profile is None or not ranks.is_first:
+        return None
+    return UpdateProfiler(run.profile, ranks.device, run.directory / "profile", reporter.say)

@@ -12,8 +12,9 @@ from espnet2.data.dataset import Loaded
 from espnet2.data.loader import iterate_batches
 from espnet2.launch.signals import StopSignals
 from espnet2.ssl.model import SSLModel
-from espnet2.train.checkpoint import CheckpointFolder, best_name
-from espnet2.train.config import Criterion, TrainConfig
+from espnet2.train.best import BestCheckpoints
+from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
 from espnet2.train.forgetting import forgetting_line
@@ -21,17 +22,17 @@ from espnet2.train.identity import Identity, check_same_run
 from espnet2.train.interval import Interval
 from espnet2.train.meter import Meter
 from espnet2.train.observers import Judge, Probe
+from espnet2.train.profiling import UpdateProfiler
 from espnet2.train.reporter import Reporter
 from espnet2.train.run import restore_threads
 from espnet2.train.saving import restore_states, save_checkpoint
-from espnet2.train.state import TrainingJson, TrainState, Validation, is_stale, ranking
+from espnet2.train.state import TrainingJson, TrainState, Validation, is_stale
 from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import measure
 from espnet2.train.watch import TrainingWatch
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import first_names
 
-NUM_RESUMABLE = 2  # checkpoints that keep their optimizer state: should the newest be damaged, the one before serves
 SHOWN_UTTERANCES = 8  # of a skipped update, in the log
 
 
@@ -54,12 +55,14 @@ class Trainer:
         probe: Probe | None = None,
         lights: Judge | None = None,
         watch: TrainingWatch | None = None,
+        profiler: UpdateProfiler | None = None,
         initial: Mapping[str, float] | None = None,
     ) -> None:
         self.model, self.data, self.config = model, data, config
         self.steps, self.max_update = steps, max_update
         self.folder, self.identity, self.ranks, self.reporter, self.stop = folder, identity, ranks, reporter, stop
-        self.probe, self.lights = probe, lights
+        self.probe, self.lights, self.profiler = probe, lights, profiler
+        self.best = BestCheckpoints(folder, config)
         self.updater = Updater(model, config, ranks, max_update=max_update)
         self.state = TrainState(initial=dict(initial or {}))  # what the probe finds before the first update
         self.since_validation = Meter()
@@ -101,12 +104,15 @@ class Trainer:
         if not self.state.validations:  # max_update was lowered to less than the run had reached
             self._validate()
             self._save()
-        self._complete()
+        if self.ranks.is_first:
+            self.best.complete(self.state.validations)
         return True
 
     def _update(self, current: list[Prepared], batches: Iterator[Loaded]) -> tuple[list[Prepared], bool]:
         """One update: the batches of the next one, and whether to stop."""
         update = self.state.update + 1
+        if self.profiler is not None:
+            self.profiler.before_update(update)
         launched = self.updater.launch(current, update)
         # One small sum for all that the ranks must decide alike: drop the update, stop, save.
         requests = torch.tensor([self.stop.received is not None, self._save_is_due(update)], dtype=torch.float64)
@@ -136,7 +142,10 @@ class Trainer:
             started = time.monotonic()
             with self.stop.waiting_for_data():
                 loaded = next(batches)
-            self.interval.wait_seconds += time.monotonic() - started
+            waited = time.monotonic() - started
+            self.interval.wait_seconds += waited
+            if self.profiler is not None:
+                self.profiler.waited(waited)
             prepared.append(prepare(self.model, loaded, self.ranks.device))
         return prepared
 
@@ -245,16 +254,6 @@ class Trainer:
             self.reporter.warn(text)
         self.interval.started += time.monotonic() - started  # the speed in the log is that of training alone
 
-    def _best(self, criterion: Criterion) -> list[int]:
-        """The n best updates that have a checkpoint, the best first."""
-        updates = [update for update in ranking(self.state.validations, criterion) if self.folder.path(update).exists()]
-        return updates[: self.config.keep_nbest_models]
-
-    def _prune(self) -> None:
-        """Before a save this spares what a better checkpoint is about to replace: best_<stat> always leads to one."""
-        kept = {update for criterion in self.config.best_model_criterion for update in self._best(criterion)}
-        self.folder.prune(kept, num_resumable=NUM_RESUMABLE)
-
     def _save(self) -> None:
         started = time.monotonic()
         training: TrainingJson = {
@@ -269,23 +268,8 @@ class Trainer:
             self.ranks,
             self.state.update,
             training,
-            before=self._prune,
-            after=self._link_best,
+            before=lambda: self.best.prune(self.state.validations),
+            after=lambda: self.best.link(self.state.validations),
         )
         self.saved_at = time.monotonic()
         self.interval.started += self.saved_at - started
-
-    def _link_best(self) -> None:
-        for criterion in self.config.best_model_criterion:
-            for update in self._best(criterion)[:1]:
-                self.folder.link(best_name(criterion), update)
-
-    def _complete(self) -> None:
-        """Average the n best and leave only what is of use."""
-        if not self.ranks.is_first:
-            return
-        for number, criterion in enumerate(self.config.best_model_criterion):
-            if len(best := self._best(criterion)) > 1:
-                suffix = f"_{best_name(criterion).removeprefix('best_')}" if number else ""
-                self.folder.average(f"ave_{len(best)}best{suffix}", best)
-        self._prune()
