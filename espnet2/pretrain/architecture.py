@@ -99,7 +99,7 @@ def adopt_loss_conf(loss: object, source: str) -> object:
         if conf is None or not isinstance(given, Mapping):
             adopted.append(entry)
             continue
-        of_labels = LabelledConfig.model_fields  # the labels' to say
+        of_labels = LabelledConfig.model_fields if isinstance(conf, LabelledConfig) else {}  # the labels' to say
         values = {key: value for key, value in conf.model_dump(mode="json").items() if key not in of_labels}
         adopted.append({**entry, "conf": {**values, **given}})
     return adopted
