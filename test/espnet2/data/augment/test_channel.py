@@ -167,9 +167,7 @@ def test_a_codec_that_this_machine_lacks_is_named(monkeypatch):
     config = parse_config(AugmentConfig, {"codec": {"names": ["opus"]}}, "augment")
     check_codec.cache_clear()
     monkeypatch.setattr(codec_module.soundfile, "write", refuse)
-    with pytest.raises(
-        UserError, match=r"codec opus is not available here \(soundfile .*pip install"
-    ):
+    with pytest.raises(UserError, match=r"codec opus is not available here \(soundfile .*pip install"):
         open_augmenter(config, SAMPLE_RATE, 10)
 
 
