@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from markupsafe import Markup
 from pydantic import Field
 
 from espnet2.data.index import AudioIndex
 from espnet2.evaluate.part import EvaluationRequest, Part, PartJson, Report, scratch_folder
-from espnet2.evaluate.report.page import NOT_EVALUATED, Section, table
+from espnet2.evaluate.report.page import Section, table
 from espnet2.evaluate.systems import System, open_system
 from espnet2.evaluate.units.learned import LearnedUnits, units_of
 from espnet2.evaluate.units.row import read_units
@@ -107,8 +106,11 @@ class UnitLanguage(Part[UnitLmJson]):
         )
         return {"rows": rows, "notes": [note]}
 
-    def section(self, result: UnitLmJson | None, folder: Path) -> Section:
+    def section(self, result: UnitLmJson | None, folder: Path) -> Section | None:
+        """None where it was not computed: only --eval full does, and the summary says what is not known."""
         rows = result.get("rows", []) if result else []
+        if not rows:
+            return None
         head = [
             "units",
             "layer",
@@ -129,9 +131,8 @@ class UnitLanguage(Part[UnitLmJson]):
             ]
             for row in rows
         ]
-        body = table(head, cells, numeric=range(1, len(head))) if cells else Markup("")
-        missing = f"{NOT_EVALUATED} With --eval full, or --parts unit_lm."
-        return Section("unit_lm", self.title, body, missing, LEAD if cells else "", short="Language")
+        body = table(head, cells, numeric=range(1, len(head)))
+        return Section("unit_lm", self.title, body, lead=LEAD, short="Language")
 
 
 def _options(request: EvaluationRequest) -> UnitLmOptions:
