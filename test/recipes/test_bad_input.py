@@ -53,7 +53,7 @@ def ssl1(module_recipe: Path) -> Path:
         ("ssl1.sh", "--train_set a --valid_set b --stage x", "--stage 'x': expected a whole number"),
         ("ssl1.sh", "--train_set a --valid_set b --nj 0", "--nj 0: expected at least one job"),
         ("ssl1.sh", "--train_set a --valid_set b --feats_type fbank", "only 'raw' exists"),
-        ("ssl1.sh", "--train_set a --valid_set b --audio_format mp3", "expected wav, flac, wav.ark or flac.ark"),
+        ("ssl1.sh", "--train_set a --valid_set b --audio_format mp3", "expected wav, flac, wav.ark, flac.ark or as_is"),
         ("ssl1.sh", "--train_set a --valid_set b --skip_train 1", "takes true or false, not '1'"),
         ("hubert1.sh", "--train_set a --valid_set b", "--train_configs is required"),
         (

@@ -75,7 +75,7 @@ def test_the_last_model_is_evaluated_beside_its_baselines(smoke: Path) -> None:
     table = (smoke / "hubert1" / EXP / MODELS[1] / "eval/units.md").read_text()
     assert "| MFCC |" in table and "| untrained |" in table and f"| {MODELS[1]} |" in table
     assert table in (smoke / "hubert1/output.txt").read_text()
-    for part in PARTS:
+    for part in set(PARTS) - {"unit_lm"}:  # that one is of --eval full
         assert json.loads((smoke / "hubert1" / EXP / MODELS[1] / f"eval/{part}.json").read_text())["part"] == part
     assert (smoke / "hubert1" / EXP / MODELS[1] / "report.html").stat().st_size > 0
 

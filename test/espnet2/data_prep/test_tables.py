@@ -55,7 +55,7 @@ def test_optional_tables_are_written_when_one_utterance_has_them(tmp_path: Path)
 
 MISTAKES = {
     "no utterances for this set": [],
-    "appear twice: s-1 (b.wav)": [Utterance("s-1", "s", "a.wav"), Utterance("s-1", "s", "b.wav")],
+    "appear twice: s-1 (a.wav and b.wav)": [Utterance("s-1", "s", "a.wav"), Utterance("s-1", "s", "b.wav")],
     "two files for the recording r, one is b.wav": [
         Utterance("s-1", "s", "a.wav", start=0, end=1, recording="r"),
         Utterance("s-2", "s", "b.wav", start=0, end=1, recording="r"),

@@ -253,5 +253,5 @@ def test_forms_that_an_archive_cannot_carry_or_that_there_are_not_are_said(tmp_p
     run_program("ssl_pack", "--model", experiment, "--formats", "fairseq hugingface", "--output", tmp_path / "p")
     said = capsys.readouterr().out
     assert "for fairseq: not packed: fairseq is a pickle of more than weights" in said
-    assert "'hugingface': no such form; models can be exported to fairseq, huggingface" in said
+    assert "'hugingface': no such form; models can be exported to fairseq, fairseq2, huggingface" in said
     assert not (tmp_path / "p/fairseq").exists() and not list((tmp_path / "p").rglob("*.pt"))

@@ -43,6 +43,7 @@ class NotedTrainer:
     """A loop of `updates` updates from update 3, or one whose checkpoint is another run's."""
 
     updates, refuses, made_with = 5, False, {}
+    profiler = None
 
     def __init__(self, model: object, data: object, config: TrainConfig, **options: Any) -> None:
         NotedTrainer.made_with = options
