@@ -13,7 +13,6 @@ from torch.utils import _foreach_utils
 from traced_autocast import as_cuda
 
 from espnet2.data.batch import Batch
-from espnet2.ssl.encoder.stack import BlockStack
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.formulation import formulated_for_cuda
 from espnet2.ssl.modules.lengths import valid_frames
@@ -85,7 +84,7 @@ class TracedUpdate:
 
 @contextmanager
 def tracing(*, for_cuda: bool = True) -> Iterator[None]:
-    """Fake tensors that compute as on CUDA; on CUDA no block is dropped, because a fake choice cannot be read.
+    """Fake tensors that compute as on CUDA.
 
     Args:
         for_cuda: formulated for CUDA (`espnet2.ssl.modules.formulation`), which is what a GPU gets.
@@ -96,7 +95,6 @@ def tracing(*, for_cuda: bool = True) -> Iterator[None]:
         for context in (FakeTensorMode(allow_non_fake_inputs=True), as_cuda(), formulated_for_cuda(for_cuda)):
             patches.enter_context(context)
         patches.enter_context(mock.patch.object(_foreach_utils, "_foreach_supported_types", supported))
-        patches.enter_context(mock.patch.object(BlockStack, "set_layerdrop", lambda self, keep: None))
         for module in users:
             patches.enter_context(mock.patch.object(module, "valid_frames", _valid_frames))
         yield

@@ -10,16 +10,12 @@ from torch import Tensor
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from espnet2.ssl.modules.formulation import formulated_for_cuda
-
 BATCH_NORM = ("conformer", {"conv_norm": "batch"})
 GATED = ("transformer", {"position": "conv", "attention_position": "gated_relative", "long_skips": True})
 RELATIVE = ("e_branchformer", {})
-DROPPING = ("transformer", {"attention_position": "gated_relative", "layerdrop": 0.5})
 CASES = {
     f"{kind} {case[0]}": (case, kind) for kind in ("replicated", "sharded") for case in (BATCH_NORM, GATED, RELATIVE)
 }
-CASES["replicated with a block left out"] = (DROPPING, "replicated")
 
 
 def step(name: str, *, rank: int = 0, world_size: int = 1) -> dict[str, Tensor]:
@@ -37,11 +33,7 @@ def step(name: str, *, rank: int = 0, world_size: int = 1) -> dict[str, Tensor]:
         module = DistributedDataParallel(encoder, broadcast_buffers=False)
     encoder.before_update(1)
     rank_lengths = lengths[rank::world_size]
-    drops = "layerdrop" in conf
-    if drops:
-        encoder.set_layerdrop(torch.tensor([False, True, False]))
-    with formulated_for_cuda(True if drops else None):
-        hidden = module(x[rank::world_size], rank_lengths).last
+    hidden = module(x[rank::world_size], rank_lengths).last
     valid = torch.arange(hidden.size(1)) < rank_lengths[:, None]
     (world_size * (hidden.square() * valid[..., None]).sum()).backward()  # gradients are averaged over ranks
     encoder.after_step(1)

@@ -22,9 +22,7 @@ from espnet2.ssl.modules.attention_position import (
 from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
-from espnet2.ssl.modules.recomputed import allow_side_effects
 from espnet2.ssl.modules.rotary import RotaryInput
-from espnet2.ssl.modules.skipped_block import may_skip, past
 from espnet2.utils.config import Tag, tagged
 
 POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0: 95 frames in 5 convolutions
@@ -130,11 +128,10 @@ class BlockStack(Encoder):
         self.dropout = nn.Dropout(config.dropout)
         self.recompute_blocks = config.recompute_blocks
         if self.recompute_blocks:
-            allow_side_effects()
+            _allow_side_effects()
         self.blocks = nn.ModuleList(make_block() for _ in range(config.num_layers))
         self.skips = _long_skips(config) if config.long_skips else None
         self.register_buffer("block_is_kept", torch.ones(config.num_layers, dtype=torch.bool), persistent=False)
-        self.kept = (True,) * config.num_layers  # the same, where no device is asked
 
     def enter(self, x: Tensor) -> Tensor:
         """What happens to the frames between positions and dropout."""
@@ -155,7 +152,6 @@ class BlockStack(Encoder):
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, on the host."""
         self.block_is_kept.copy_(keep, non_blocking=True)
-        self.kept = tuple(keep.tolist())
 
     def forward(
         self,
@@ -187,17 +183,12 @@ class BlockStack(Encoder):
         requested = set(layers or ())
         outputs = {0: x} if 0 in requested else {}
         lower: list[Tensor] = []  # outputs that wait for their mirror
-        drops = self.training and self.layerdrop > 0
-        skips = drops and branch is None and any(self.kept) and may_skip(x, self)  # else what they share is unused
         for number, block in enumerate(self.blocks[:top], 1):
             source = self._join(x, lower, number)
-            if skips and not self.kept[number - 1]:
-                x = past(block, x)
-            else:
-                output, feed_forward = self._compute(cast(Block, block), source, mask, position, valid)
-                if drops and not skips:  # both sides stay in the graph: no unused parameters
-                    output = torch.where(self.block_is_kept[number - 1], output, x)
-                x = output
+            output, feed_forward = self._compute(cast(Block, block), source, mask, position, valid)
+            if self.training and self.layerdrop > 0:  # both sides stay in the graph: no unused parameters
+                output = torch.where(self.block_is_kept[number - 1], output, x)
+            x = output
             if self.skips is not None and number <= len(self.skips):
                 lower.append(x)
             if number in requested:
@@ -213,10 +204,12 @@ class BlockStack(Encoder):
         valid: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """A block's results; of what lies between them nothing is kept where the blocks are computed again."""
-        arguments = (x, mask, position, valid)
+        results: tuple[Tensor, Tensor]
         if self.recompute_blocks and self.training and torch.is_grad_enabled():
-            return cast("tuple[Tensor, Tensor]", checkpoint(block, *arguments, use_reentrant=False))
-        return cast("tuple[Tensor, Tensor]", block(*arguments))
+            results = checkpoint(block, x, mask, position, valid, use_reentrant=False)
+        else:
+            results = block(x, mask, position, valid)
+        return results
 
     def _attention_inputs(
         self,
@@ -269,6 +262,13 @@ class BlockStack(Encoder):
         skip = self.skips[number - 1 - (self.num_layers - len(self.skips))]
         joined: Tensor = skip(torch.cat([x, lower.pop()], dim=-1))
         return joined
+
+
+def _allow_side_effects() -> None:
+    """Let a compiler trace blocks that are computed again though they leave a figure for the log (WavLM's gates)."""
+    from torch._dynamo import config as dynamo  # a second to import: for this option alone
+
+    dynamo.skip_fwd_side_effects_in_bwd_under_checkpoint = True
 
 
 def init_as_bert(block: nn.Module) -> None:
