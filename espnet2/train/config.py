@@ -193,13 +193,13 @@ class TrainConfig(Config):
 
     @field_validator("augment_sets", mode="before")
     @classmethod
-    def _accept_empty(cls, value: Any) -> Any:
+    def _accept_empty(cls, value: object) -> object:
         """`train_a:` with nothing below it is clean audio."""
         return {name: part or {} for name, part in value.items()} if isinstance(value, dict) else value
 
     @field_validator("init_param", "freeze_param", mode="before")
     @classmethod
-    def _accept_one(cls, value: Any) -> Any:
+    def _accept_one(cls, value: object) -> object:
         """One string is a list of one, as on ESPnet's command line."""
         return tuple(value.split()) if isinstance(value, str) else value
 

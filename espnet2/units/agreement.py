@@ -36,7 +36,8 @@ def measure_agreement(
         extractor: of the type that is asked for.
         units: row and (layers, frames, dim) -> (frames,) ids.
     """
-    chosen, seconds = [], 0.0
+    chosen: list[int] = []
+    seconds = 0.0
     for row in rows[:: max(1, len(rows) // UTTERANCES)][:UTTERANCES]:
         seconds += float(index.num_samples[row]) / index.sample_rate
         if chosen and seconds > SECONDS:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from espnet2.ssl.modules.attention_position import SharedPosition, add_mask
-from espnet2.ssl.modules.relative import OffsetTable
 
 LOGITS_AT_ONCE = 2**27  # of all rows and heads: 512 MiB in float32; 12 heads reach it at 67 seconds
 
@@ -46,7 +45,7 @@ class LongPosition:
             offsets = frames[None, None] - asking[None, :, None]
             position: SharedPosition = self.shared(offsets, self.num_frames, self.num_prefixes)
             queries = slice(first, first + rows)
-            if self.in_layers or isinstance(position, OffsetTable):
+            if self.in_layers or not isinstance(position, Tensor):
                 yield AttentionRows(queries, mask, position)
                 continue
             if first > 0 and self.num_prefixes:  # the prefixes ask in the first part only

@@ -14,7 +14,7 @@ def normal_noise(shape: Sequence[int], like: Tensor, *, seed: int | None) -> Ten
     """
     if seed is None:
         return torch.randn(shape, device=like.device, dtype=like.dtype)
-    noise: Tensor = torch.ops.espnet2_ssl.seeded_noise(shape, like, seed)
+    noise: Tensor = torch.ops.espnet2_ssl.seeded_noise(shape, like.detach(), seed)  # noise has no gradient
     return noise
 
 

@@ -12,10 +12,11 @@ from espnet2.evaluate.report.results import SHOWN
 from espnet2.utils.errors import UserError
 
 # Pages, tables of RESULTS.md and messages hold these in this order.
-ORDER = ["units", "abx", "probes", "examples"]
+ORDER = ["units", "abx", "probes", "unit_lm", "examples"]
 MEASURES = (
-    "pnmi abx_within abx_across probe_phone probe_speaker probe_language probe_per probe_cer probe_wer".split()
-)  # fmt: skip
+    "pnmi abx_within abx_across abx_phoneme_within_within abx_phoneme_within_across abx_phoneme_any_within "
+    "abx_phoneme_any_across probe_phone probe_speaker probe_language probe_per probe_cer probe_wer"
+).split()
 
 
 def test_every_file_is_a_part_in_the_order_of_pages() -> None:
@@ -32,7 +33,7 @@ def test_measures_and_columns_keep_their_order() -> None:
 def test_names_come_back_in_the_order_of_places() -> None:
     assert [part.name for part in find_parts(["examples", "units"])] == ["units", "examples"]
     for names in (["units", "nothing"], []):
-        with pytest.raises(UserError, match="expected some of units, abx, probes, examples"):
+        with pytest.raises(UserError, match="expected some of units, abx, probes, unit_lm, examples"):
             find_parts(names)
 
 
@@ -52,4 +53,4 @@ def test_a_new_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "pitch/part.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(evaluate, "__path__", [*evaluate.__path__, str(tmp_path)])
     monkeypatch.setattr(parts, "__file__", str(tmp_path / "parts.py"))
-    assert list(parts._find()) == ["units", "abx", "pitch", "probes", "examples"]
+    assert list(parts._find()) == ["units", "abx", "pitch", "probes", "unit_lm", "examples"]
