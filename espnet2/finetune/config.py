@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from espnet2.finetune.beam import BeamConfig
-from espnet2.tasks.config import parse_overrides
+from espnet2.tasks.config import load_train_config
 from espnet2.text.ctc import TextRules
 from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.optimizer import AdamWConfig
-from espnet2.utils.config import Tag, load_yaml, parse_config, tagged
+from espnet2.utils.config import Tag, tagged
 from espnet2.utils.errors import UserError
 
 _AFTERWARDS = tagged(Tag.FREE_ON_RESUME)  # the same command with another value decodes anew and trains no more
@@ -73,13 +73,7 @@ def load_finetune_config(path: str | Path | None, overrides: Sequence[str] = ())
     Raises:
         UserError: an unknown key, a wrong value, or what cannot go with transcripts.
     """
-    values = {} if path is None else load_yaml(path)
-    for keys, value in parse_overrides(overrides):
-        section = values
-        for key in keys[:-1]:
-            section = section.setdefault(key, {})
-        section[keys[-1]] = value
-    config = parse_config(FinetuneConfig, values, str(path or "fine-tuning"))
+    config = load_train_config(FinetuneConfig, path, overrides, "fine-tuning")
     refused = {
         "crop: shortest": config.crop != "pad",
         "augment: speed": any(part.speed for part in (config.augment, *config.augment_sets.values())),

@@ -26,7 +26,7 @@ from espnet2.ssl.frontend import frontend_class
 from espnet2.ssl.objective import objective_class
 from espnet2.ssl.objective.base import LabelledConfig
 from espnet2.train.config import TrainConfig
-from espnet2.utils.config import Config, load_yaml, parse_config, parse_section, parse_yaml
+from espnet2.utils.config import Config, ConfigType, load_yaml, parse_config, parse_section, parse_yaml
 from espnet2.utils.errors import UserError
 from espnet2.utils.recipe import find_in_recipe
 
@@ -161,6 +161,22 @@ def read_values(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[
     return values
 
 
+def load_train_config(
+    config_class: type[ConfigType], path: str | Path | None, overrides: Sequence[str], what: str
+) -> ConfigType:
+    """Read, override and check the config of another program that the trainer obeys.
+
+    Args:
+        path: a YAML file; None starts from the defaults of the class.
+        overrides: command-line words: `--max_update 1000 --optim_conf lr=1e-4`.
+        what: names the config in messages where there is no file.
+
+    Raises:
+        UserError: an unknown key, a wrong value, or an override that is not well-formed.
+    """
+    return parse_config(config_class, _without_empty_sections(read_values(path, overrides)), str(path or what))
+
+
 def resolve_config(values: Mapping[str, Any], where: str = "config") -> SSLConfig:
     """Check the values of a config file and fill every section with its defaults.
 
@@ -239,6 +255,9 @@ def _override(values: dict[str, Any], keys: list[str], value: Any) -> None:
 
 def _list_index(entries: list[object], key: str, option: str) -> int:
     names = [str(entry.get("name")) if isinstance(entry, dict) else "" for entry in entries]
+    if names.count(key) > 1:
+        numbers = " or ".join(str(number) for number, name in enumerate(names) if name == key)
+        raise UserError(f"--{option}: {names.count(key)} entries have the name '{key}'; expected a number: {numbers}")
     if key in names:
         return names.index(key)
     if key.isdigit() and int(key) < len(entries):

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from espnet2.tasks.config import parse_overrides
+from espnet2.tasks.config import load_train_config
 from espnet2.train.config import Criterion, TrainConfig
 from espnet2.train.optimizer import AdamWConfig
-from espnet2.utils.config import Config, Tag, load_yaml, parse_config, tagged
+from espnet2.utils.config import Config, Tag, tagged
 from espnet2.utils.errors import UserError
 
 _FREE = tagged(Tag.FREE_ON_RESUME)
@@ -48,13 +48,7 @@ def load_unit_lm_config(path: str | Path | None, overrides: Sequence[str] = ()) 
     Raises:
         UserError: an unknown key, a wrong value, or what cannot go with tokens.
     """
-    values = {} if path is None else load_yaml(path)
-    for keys, value in parse_overrides(overrides):
-        section = values
-        for key in keys[:-1]:
-            section = section.setdefault(key, {})
-        section[keys[-1]] = value
-    config = parse_config(UnitLmConfig, values, str(path or "unit language model"))
+    config = load_train_config(UnitLmConfig, path, overrides, "unit language model")
     refused = {
         "crop: shortest": config.crop != "pad",
         "augment": config.augment != type(config.augment)(),

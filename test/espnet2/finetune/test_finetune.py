@@ -161,6 +161,8 @@ def test_mistakes(corpus, model, tmp_path):
         load_finetune_config(None, ["--crop", "shortest"])
     with pytest.raises(UserError, match="did you mean 'token_type'"):
         load_finetune_config(None, ["--token_typ", "char"])
+    with pytest.raises(UserError, match="'crop' holds the value 'pad', not a section"):
+        load_finetune_config(None, ["--crop", "pad", "--crop.x", "1"])
     with pytest.raises(UserError, match="how long to train"):
         tune(corpus, model, tmp_path / "a", "--max_update", "null")
     with pytest.raises(UserError, match="no trained model"):

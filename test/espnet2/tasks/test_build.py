@@ -125,6 +125,13 @@ def test_wrong_overrides_name_the_key_and_the_nearest(write, root, words, messag
         load_config(path, words.split())
 
 
+def test_one_of_several_entries_of_a_name_is_changed_by_its_number(write):
+    path = write("loss: [{name: hubert, labels: a}, {name: hubert, labels: b}]\n")
+    with pytest.raises(UserError, match="2 entries have the name 'hubert'; expected a number: 0 or 1"):
+        load_config(path, ["--loss", "hubert.weight=2.0"])
+    assert [entry.weight for entry in load_config(path, ["--loss", "1.weight=2.0"]).loss] == [1.0, 2.0]
+
+
 def test_all_mistakes_are_told_at_once_and_no_other(write, root):
     words = "--max_updates 5 --encoder_conf dimm=3 heads=2 --loss hubert.conf.mask_span=0 --optim_conf lr=-1"
     path = write((root / MINI).read_text())
