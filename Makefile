@@ -54,7 +54,7 @@ test-damage:  ## all programs on hundreds of damaged inputs, drawn from seeds: n
 
 test-interop:  ## exported models in fresh environments that hold only the other library
 	$(setup_test)
-	$(pytest) -m interop
+	$(pytest) $(parallel) -m interop
 
 lint:  ## ruff, mypy, shellcheck, links, house rules
 	$(setup_test)

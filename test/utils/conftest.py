@@ -18,7 +18,7 @@ def utils(root: Path) -> Path:
 
 @pytest.fixture
 def run(utils: Path, tmp_path: Path) -> Run:
-    """run("filter_scp.pl", "ids", stdin="a 1\\n"): the utility with these arguments, run in tmp_path."""
+    """run("filter_scp.pl", "ids", stdin="a 1\\n"): the utility with these arguments, run in tmp_path or a folder there."""
 
     def call(
         name: str,
@@ -26,13 +26,14 @@ def run(utils: Path, tmp_path: Path) -> Run:
         stdin: str = "",
         environment: Mapping[str, str] | None = None,
         seconds: float = 60,
+        folder: str = ".",
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [str(utils / name), *map(str, arguments)],
             input=stdin,
             capture_output=True,
             text=True,
-            cwd=tmp_path,
+            cwd=tmp_path / folder,
             env={**os.environ, **(environment or {})},
             timeout=seconds,
             check=False,

@@ -35,6 +35,30 @@ def test_copy_keeps_recordings_and_sorts_after_a_suffix(run, write, tmp_path) ->
     assert (tmp_path / "b" / "wav.scp").read_text() == "r a  b.wav\n"
 
 
+@pytest.mark.parametrize(
+    "command", ["copy_data_dir.sh {} b", "subset_data_dir.sh {} 2 b", "combine_data.sh --skip_fix true b {} a"]
+)
+def test_relative_paths_of_another_recipe_lead_there(run, write, good, tmp_path, command) -> None:
+    """A recipe's paths are relative to its own folder: in a copy for another recipe they name the same files."""
+    (tmp_path / "other corpus/ssl1/data/audio").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    entries = {"s1-a": "data/audio/a b.wav", "s1-b": "data/audio/x.ark:12", "s2-c": "flac -dc data/audio/c.flac |",
+               "s2-d": "/nowhere/d.wav"}  # fmt: skip
+    for name in ("a b.wav", "x.ark"):
+        (tmp_path / "other corpus/ssl1/data/audio" / name).touch()
+    wav_scp = "".join(f"{name} {entry}\n" for name, entry in entries.items())
+    write("other corpus/ssl1/data/dev", good | {"wav.scp": wav_scp})
+    other = {name: text.replace("s1-", "t1-").replace("s2-", "t2-") for name, text in good.items()}
+    write("here/a", other)
+    words = [word.format("../other corpus/ssl1/data/dev") for word in command.split(" ")]
+    result = run(*words, folder="here")
+    assert result.returncode == 0, result.stderr
+    copied = dict(line.split(" ", 1) for line in (tmp_path / "here/b/wav.scp").read_text().splitlines())
+    led = entries | {name: f"../other corpus/ssl1/{entries[name]}" for name in ("s1-a", "s1-b")}
+    assert {name: entry for name, entry in copied.items() if name in led}.items() <= led.items()
+    assert copied["s1-b"] == led["s1-b"] and "2 paths are relative to ../other corpus/ssl1" in result.stdout
+
+
 SUBSETS = [
     # arguments, utterances
     ("--first a 2 b", "s1-a s1-b"),

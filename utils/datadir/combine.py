@@ -37,7 +37,7 @@ def merged(sources: list[tables.Directory], name: str) -> tables.Lines | None:
         missing = next(source.path for source in sources if not source.has(name))
         tables.say(PROGRAM, f"**not combining {name} as it does not exist everywhere** (not in {missing})")
         return None
-    lines = [line for source in sources for line in source.read(name)]
+    lines = [line for source in sources for line in source.read_from_here(name)]
     return tables.sort_by_key(lines) if name in tables.MANY_LINES_PER_KEY else sorted(lines)
 
 

@@ -47,7 +47,7 @@ def write_copy(source: tables.Directory, target: tables.Directory, utterance: Re
     for names, rename in kinds:
         for name in names:
             if source.has(name) and name != "utt2uniq":
-                target.write(name, renamed_table(source.read(name), rename))
+                target.write(name, renamed_table(source.read_from_here(name), rename))
     if source.has("utt2uniq"):
         target.write("utt2uniq", unique_ids(source, utterance))
     for name in tables.WITHOUT_KEY:

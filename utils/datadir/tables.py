@@ -4,6 +4,7 @@ A table is a list of lines (bytes with the newline); its key is the first field.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -17,6 +18,8 @@ BY_UTTERANCE = (
 )  # fmt: skip
 BY_SPEAKER = ("spk2gender", "spk2warp", "cmvn.scp")
 BY_RECORDING = ("wav.scp", "reco2dur", "reco2file_and_channel")
+# The rest of a line is a path, an entry of an archive, or a pipe.
+OF_PATHS = ("wav.scp", "feats.scp", "vad.scp", "cmvn.scp")
 # Several lines may have the same key here.
 MANY_LINES_PER_KEY = ("phones.ctm",)
 # Copied as they are; a subset keeps only its recordings' lines of stm, and loses the comments, as in Kaldi.
@@ -49,6 +52,28 @@ class Directory:
                 fail(self.program, f"{self.file(name)}:{number}: empty line; run utils/fix_data_dir.sh {self.path}")
         return lines
 
+    def read_from_here(self, name: str) -> Lines:
+        """The lines of a table for a directory of this recipe: relative paths of another recipe's are led there, and said.
+
+        Recipes write paths relative to the folder that holds their `data/`, which programs run in. A path that exists
+        here stays; pipes stay as they are.
+        """
+        lines = self.read(name)
+        if name not in OF_PATHS or not os.path.relpath(self.path).startswith(os.pardir):
+            return lines
+        missing = [place for place in map(relative_path, lines) if place and not os.path.exists(place)]
+        folder = os.path.dirname(os.path.abspath(self.path))
+        while missing and not os.path.exists(os.path.join(folder, os.fsdecode(missing[0]))):
+            if folder == os.path.dirname(folder):
+                return lines
+            folder = os.path.dirname(folder)
+        if not missing:
+            return lines
+        root = os.path.relpath(folder)
+        moved = frozenset(missing)
+        say(self.program, f"{self.file(name)}: {len(missing)} paths are relative to {root}: written as {root}/...")
+        return [lead_to(root, line) if relative_path(line) in moved else line for line in lines]
+
     def require(self, *names: str) -> None:
         for name in names:
             if not self.has(name):
@@ -80,6 +105,24 @@ class Directory:
             if os.path.exists(temporary):
                 os.unlink(temporary)
             raise
+
+
+def relative_path(line: bytes) -> bytes | None:
+    """The file that a line of wav.scp or feats.scp names by a relative path; None for pipes, absolute paths, no path.
+
+    >>> relative_path(b"a data/x y.ark:12[0:3]\\n"), relative_path(b"a flac -dc x.flac |\\n"), relative_path(b"a /x.wav\\n")
+    (b'data/x y.ark', None, None)
+    """
+    words = line.strip().split(None, 1)
+    if len(words) < 2 or words[1].endswith(b"|") or words[1].startswith(b"/") or b"://" in words[1]:
+        return None
+    return re.sub(rb":\d+(\[[^\]]*\])?\Z", b"", words[1])
+
+
+def lead_to(root: str, line: bytes) -> bytes:
+    """A line whose path begins with a folder."""
+    begin = line.index(line.split(None, 1)[1], len(key(line)))
+    return line[:begin] + os.path.join(os.fsencode(root), b"") + line[begin:]
 
 
 def fail(program: str, message: str) -> NoReturn:
@@ -176,14 +219,14 @@ def write_subset(source: Directory, target: Directory, utt2spk: Lines) -> None:
     recordings_kept = utterances
     for name in BY_UTTERANCE:
         if source.has(name):
-            kept = keep(source.read(name), utterances)
+            kept = keep(source.read_from_here(name), utterances)
             target.write(name, kept)
             if name == "segments":
                 recordings_kept = recordings(kept)
     for names, kept_keys in ((BY_SPEAKER, speakers), (BY_RECORDING, recordings_kept)):
         for name in names:
             if source.has(name):
-                target.write(name, keep(source.read(name), kept_keys))
+                target.write(name, keep(source.read_from_here(name), kept_keys))
     for name in WITHOUT_KEY:
         if source.has(name):
             with open(source.file(name), "rb") as stream:
