@@ -71,11 +71,13 @@ def test_stopped_and_resumed_is_as_unbroken(corpus, whole):
     assert ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_two_ranks_equal_one(corpus, whole):
+@pytest.mark.parametrize("fsdp", ["false", "true"])  # replicas, and shards of frozen and learning weights
+def test_two_ranks_equal_one(corpus, whole, fsdp):
     root, paths, _ = corpus
-    words = [*command_line(paths, root, root / "ddp"), "--batch_bins", "48000", "--accum_grad", "1"]
-    assert run_ranks(words, 2, log=root / "ddp.log") == [0, 0], (root / "ddp.0.log").read_text()
-    ours, theirs = weights(root / "ddp"), weights(whole)
+    output = root / f"two_{fsdp}"
+    words = [*command_line(paths, root, output), "--batch_bins", "48000", "--accum_grad", "1", "--fsdp", fsdp]
+    assert run_ranks(words, 2, log=root / f"{fsdp}.log") == [0, 0], (root / f"{fsdp}.0.log").read_text()
+    ours, theirs = weights(output), weights(whole)
     for name, value in ours.items():
         torch.testing.assert_close(value, theirs[name], rtol=1e-4, atol=5e-6)
 
