@@ -222,14 +222,15 @@ def check_lengths(index: JoinedIndex, min_samples: int, *, ignore_below: int) ->
         )
 
 
-def add_statistics(model: SSLModel, train_sets: Sequence[str | Path]) -> None:
+def add_statistics(config: SSLConfig, model: SSLModel, train_sets: Sequence[str | Path]) -> None:
     """Give a new model the statistics of its training sets, where its frontend needs them.
 
-    From then on they belong to the model: checkpoints carry them, whatever set it is evaluated or trained on.
+    From then on they belong to the model: checkpoints carry them, whatever set it is evaluated or trained on. So the
+    model of `init_from` brings its own.
 
     Raises:
         UserError: stage 6 has not gathered them, or a set changed since.
     """
     settings = model.frontend.statistics_settings
-    if settings is not None:
+    if settings is not None and not config.init_from:
         model.frontend.set_statistics(read_statistics(train_sets, settings))

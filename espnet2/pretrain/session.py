@@ -76,7 +76,7 @@ def train(
     seed_all(config.seed)
     model = build(config)
     data = make_data(config, inputs, model, steps)
-    add_statistics(model, paths.train_sets)
+    add_statistics(config, model, paths.train_sets)
     max_update = total_updates(config, data.sampler, steps)
     give_teachers(model, teachers, ranks.device)
     transferred = load_all(config, model)

@@ -68,7 +68,7 @@ def time_training(config: SSLConfig, paths: DataPaths, ranks: Ranks, *, seconds:
     model = build(config)
     steps = plan_steps(config, ranks.world_size)
     data = make_data(config, inputs, model, steps)
-    add_statistics(model, paths.train_sets)
+    add_statistics(config, model, paths.train_sets)
     give_teachers(model, teachers, ranks.device)
     model.to(ranks.device).train()
     updater = Updater(model, config, ranks, max_update=config.max_update or 1000)

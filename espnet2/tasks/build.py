@@ -126,7 +126,9 @@ def _check_projection(config: SSLConfig, frontend: Frontend) -> None:
 
 
 def statistics_settings(config: SSLConfig) -> MelSettings | None:
-    """The mel frames that stage 6 has to gather statistics of; None where the frontend needs none."""
+    """The mel frames that stage 6 gathers statistics of; None: the frontend needs none, or `init_from` brings them."""
+    if config.init_from:
+        return None
     with torch.device("meta"):
         frontend = frontend_class(config.frontend)(config.frontend_conf, 1)
     return frontend.statistics_settings

@@ -170,7 +170,8 @@ def test_a_config_says_what_it_needs(dump):
     assert statistics_settings(load_config(None, [*overrides, "fbank"])) is None
     corpus = [*overrides, "fbank", "--frontend_conf", "mel_norm=corpus", "num_mels=20"]
     assert statistics_settings(load_config(None, corpus)) == SETTINGS
-    add_statistics(build(load_config(None, [*overrides, "fbank", "--encoder_conf.num_layers", "1"])), ["no set at all"])
+    config = load_config(None, [*overrides, "fbank", "--encoder_conf.num_layers", "1"])
+    add_statistics(config, build(config), ["no set at all"])
 
 
 def run(module, words, monkeypatch) -> int | None:
@@ -196,3 +197,10 @@ def test_training_takes_them_and_the_model_keeps_them(tmp_path, monkeypatch, cap
     frontend = load_path(tmp_path / "exp").model.frontend
     torch.testing.assert_close(frontend.mel_mean, frames.mean(0).float())
     torch.testing.assert_close(frontend.mel_std, frames.std(0, correction=0).float())
+    # A model that goes on has its own, and asks for none of the new audio.
+    onward = [*training, "--output_dir", str(tmp_path / "onward"), "--init_from", str(tmp_path / "exp")]
+    run(ssl_mel_stats, [*words, "--init_from", str(tmp_path / "exp")], monkeypatch)
+    assert "init_from has them" in capsys.readouterr().err and not list(tmp_path.glob("dump/*/mel_stats/*"))
+    run(ssl_train, onward, monkeypatch)
+    again = load_path(tmp_path / "onward").model.frontend
+    assert torch.equal(again.mel_mean, frontend.mel_mean) and torch.equal(again.mel_std, frontend.mel_std)
