@@ -58,7 +58,7 @@ train() {
         --num_workers "${num_workers}" "$@"
 }
 
-# evaluate_rows <name> <rows...>: all of their seeds on test, into expdir/<name>, and their table into RESULTS.md.
+# evaluate_rows <name> <rows...>: all of their seeds on test, into expdir/eval_<name>.
 evaluate_rows() {
     local name=$1 beside=() model
     shift
@@ -71,7 +71,6 @@ evaluate_rows() {
     "${python}" -m espnet2.bin.ssl_evaluate --train_set "${dumpdir}/train" --valid_set "${dumpdir}/test" \
         --max_train_frames "${max_train_frames}" --seeds "${eval_seeds}" --parts "units probes" \
         --output "${expdir}/eval_${name}" --beside "${beside[@]:1}" -- "${beside[0]#*=}" > /dev/null
-    "${python}" local/table_of_runs.py "${expdir}/eval_${name}/eval" --results RESULTS.md --mark "${name}"
 }
 
 run_continue() {
