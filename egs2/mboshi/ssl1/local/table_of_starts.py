@@ -1,4 +1,4 @@
-"""The runs of start_from_runs.sh in, Markdown tables of continued, distilled and adapted models out: means over seeds."""
+"""The runs of start_from_runs.sh in, Markdown tables of continued, distilled and adapted models out."""
 
 import argparse
 import json
