@@ -1,6 +1,7 @@
 """The endless stream of micro-batches: their order is a function of (seed, epoch) alone."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from espnet2.data.shard_buffer import ShardBuffer
 LENGTH_STEPS_PER_MEAN = (
     40  # batch lengths lie on a grid of mean / 40: rounding up costs about 1.3 %, and few shapes arise
 )
+AHEAD_FROM_UTTERANCES = 200_000  # below it a plan takes a tenth of a second: no thread is worth it
 SHARDS_PER_WINDOW = 64  # sorted by length together: enough for little padding, few enough to stay well mixed
 
 
@@ -96,13 +98,24 @@ class Sampler:
         step = max(1, round(mean / LENGTH_STEPS_PER_MEAN / hop_samples)) * hop_samples
         self.rule = CutRule(shard_samples, step, crop == "shortest", quadratic_samples)
         self._plans: dict[int, ShardPlan] = {}
+        self._ahead: tuple[int, Future[ShardPlan]] | None = None  # the epoch that a thread plans
 
     def plan(self, epoch: int) -> ShardPlan:
         """The micro-batches of one pass over the data; two are kept, since loading is ahead of training."""
         if epoch not in self._plans:
             self._plans = {near: plan for near, plan in self._plans.items() if abs(near - epoch) == 1}
-            self._plans[epoch] = self._make_plan(epoch)
+            is_ahead = self._ahead is not None and self._ahead[0] == epoch
+            self._plans[epoch] = self._ahead[1].result() if self._ahead and is_ahead else self._make_plan(epoch)
+            self._ahead = None
         return self._plans[epoch]
+
+    def _plan_ahead(self, epoch: int) -> None:
+        """Begin the plan of a pass in a thread: sorting lets others run, so no update waits at the end of a pass."""
+        if len(self.rows) < AHEAD_FROM_UTTERANCES or epoch in self._plans or self._ahead is not None:
+            return
+        executor = ThreadPoolExecutor(1, "plan of the next pass")
+        self._ahead = (epoch, executor.submit(self._make_plan, epoch))
+        executor.shutdown(wait=False)
 
     def _make_plan(self, epoch: int) -> ShardPlan:
         random = np.random.default_rng((self.seed, epoch))
@@ -140,7 +153,10 @@ class Sampler:
         """The micro-batches of one rank from `cursor` on, without end: every `world_size`-th of the global order."""
         cursor = self.advanced(cursor, rank)
         while True:
-            rows, num_samples = self.plan(cursor.epoch).shard(cursor.position)
+            plan = self.plan(cursor.epoch)
+            if 2 * cursor.position >= len(plan):
+                self._plan_ahead(cursor.epoch + 1)
+            rows, num_samples = plan.shard(cursor.position)
             yield MicroBatch(rows.astype(np.int64), num_samples, cursor.number, cursor.epoch)
             cursor = self.advanced(cursor, world_size)
 

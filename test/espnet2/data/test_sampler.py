@@ -1,11 +1,13 @@
 """Lengths in; micro-batches that hold every utterance once, little padding, few shapes and an exact cursor out."""
 
+import threading
 import time
 from itertools import islice
 
 import numpy as np
 import pytest
 
+from espnet2.data import sampler as sampler_module
 from espnet2.data.cut import CutRule, cut_shards
 from espnet2.data.mixture import Sampling, Weights
 from espnet2.data.sampler import Cursor, Sampler, sequential_shards
@@ -108,6 +110,32 @@ def test_plans_are_not_made_twice_at_the_end_of_a_pass(monkeypatch):
         ahead.append(next(stream))
         cursor = sampler.advanced(cursor, 1)
     assert len(made) == 3 and ahead[-1].epoch == 2
+
+
+def test_the_next_pass_of_a_large_set_is_planned_by_a_thread(monkeypatch):
+    """From its half on, so that nothing waits at the end; the stream is the same."""
+    monkeypatch.setattr(sampler_module, "AHEAD_FROM_UTTERANCES", 1000)
+    threads = {}
+    make = Sampler._make_plan
+
+    def recorded(self, epoch):
+        threads.setdefault(epoch, []).append(threading.current_thread().name)
+        return make(self, epoch)
+
+    monkeypatch.setattr(Sampler, "_make_plan", recorded)
+    large, small = Sampler(lengths(3000), **BASE), Sampler(lengths(900), **BASE)
+    num = len(large.plan(0))
+    numbers = [micro.rows.tolist() for micro in islice(large.stream(Cursor()), 2 * num + 2)]
+    assert threads[0] == ["MainThread"] and all("next pass" in threads[epoch][0] for epoch in (1, 2))
+    assert all(len(names) == 1 for names in threads.values())
+    monkeypatch.undo()
+    assert numbers == [
+        micro.rows.tolist() for micro in islice(Sampler(lengths(3000), **BASE).stream(Cursor()), 2 * num + 2)
+    ]
+    monkeypatch.setattr(Sampler, "_make_plan", recorded)
+    threads.clear()
+    list(islice(small.stream(Cursor()), 2 * len(small.plan(0))))
+    assert {name for names in threads.values() for name in names} == {"MainThread"}
 
 
 def test_an_utterance_longer_than_the_batch_is_a_batch():
