@@ -53,6 +53,10 @@ EXTRAS = {
     "hub": ["huggingface_hub>=1.0,<3"],
     "export": ["transformers>=5.0,<6", "onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.22"],
     "eval": ["scikit-learn>=1.5", "jiwer>=4.0"],
+    # --tracker; mlflow-skinny writes to a server, the two others to a local file
+    "wandb": ["wandb>=0.31"],
+    "mlflow": ["mlflow-skinny>=3.1", "sqlalchemy>=2.0", "alembic>=1.13"],
+    "trackio": ["trackio>=0.20"],
     "decode": ["jiwer>=4.0", "flashlight-text>=0.0.7"],  # beam search with an n-gram model
     "test": [
         "pytest>=8.2",

@@ -1,6 +1,7 @@
 """A trained and evaluated model in, exp/<name>/report.html out: one page without network, and a row of RESULTS.md."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from espnet2.utils.errors import run_main
@@ -16,11 +17,13 @@ def main() -> None:
     from espnet2.evaluate.report.experiment import read_experiment
     from espnet2.evaluate.report.report import write_report
     from espnet2.evaluate.report.results import write_results
+    from espnet2.evaluate.tracked import track_evaluation
 
     experiment = read_experiment(arguments.exp)
     if arguments.results:
         write_results(arguments.results, [experiment])
     print(write_report(experiment))
+    track_evaluation(experiment, lambda warning: print(f"ssl_report: warning: {warning}", file=sys.stderr))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from espnet2.ssl.adapt import AdaptKind, LoraConfig
 from espnet2.train.optimizer import AdamWConfig, optimizer_config
 from espnet2.train.sampling_config import SamplingConfig
 from espnet2.train.scheduler import ScheduleConfig, schedule_config
+from espnet2.train.tracking import check_names
 from espnet2.utils.config import Config, Tag, parse_config, parse_section, tagged
 from espnet2.utils.errors import UserError
 
@@ -151,6 +152,11 @@ class TrainConfig(Config):
     reference: str = Field(
         "auto", description="curves to compare with: none, a file, or reference/<config>.json", json_schema_extra=_FREE
     )
+    tracker: tuple[str, ...] = Field(
+        ("tensorboard",),
+        description="tools that show the run: tensorboard, wandb, mlflow, trackio; or none",
+        json_schema_extra=_FREE,
+    )
     save_interval_minutes: float = Field(15.0, gt=0, description="minutes between checkpoints", json_schema_extra=_FREE)
     save_interval_updates: int | None = Field(
         None, gt=0, description="also save after so many updates", json_schema_extra=_FREE
@@ -202,6 +208,18 @@ class TrainConfig(Config):
     def _accept_one(cls, value: object) -> object:
         """One string is a list of one, as on ESPnet's command line."""
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("tracker", mode="before")
+    @classmethod
+    def _split_trackers(cls, value: Any) -> Any:
+        """`wandb tensorboard`, with blanks or commas, is a list of two; YAML reads a bare `none` as that word."""
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("tracker")
+    @classmethod
+    def _check_trackers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_names(value)
+        return value
 
     @model_serializer(mode="wrap")
     def _without_unused_adapters(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:

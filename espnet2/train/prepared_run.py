@@ -18,9 +18,11 @@ from espnet2.train.profiling import ProfileWindow, UpdateProfiler
 from espnet2.train.reporter import FolderReporter, Reporter, initial_line
 from espnet2.train.run import describe_progress
 from espnet2.train.state import TrainState
+from espnet2.train.tracking import flat_settings, load_writers
 from espnet2.train.trainer import Trainer
 from espnet2.train.watch import TrainingWatch
 from espnet2.utils.device import describe_device
+from espnet2.utils.errors import UserError
 from espnet2.utils.provenance import record_start
 
 CHECKPOINTS = "checkpoints"  # folder of a run
@@ -78,9 +80,9 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
     """Train, or go on training; True when the run is complete, False when a signal ended it early.
 
     Raises:
-        UserError: see `Trainer.resume` and `Trainer.run`.
+        UserError: see `open_reporter`, `Trainer.resume` and `Trainer.run`.
     """
-    reporter: Reporter = FolderReporter(run.directory) if ranks.is_first else Reporter()
+    reporter = open_reporter(run, ranks)
     trainer = None
     try:
         trainer = _trainer(run, ranks, stop, reporter)
@@ -109,6 +111,26 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
         if trainer is not None and trainer.profiler is not None:
             trainer.profiler.close()
         reporter.close()
+
+
+def open_reporter(run: PreparedRun, ranks: Ranks) -> Reporter:
+    """Of the first rank the log with the trackers of the config; the other ranks report nothing.
+
+    Raises:
+        UserError: on all ranks, where a tracker cannot work: its package is missing, or nobody has logged in.
+    """
+    failure, writers = None, {}
+    if ranks.is_first:
+        try:
+            writers = load_writers(run.config.tracker)
+        except UserError as error:
+            failure = str(error)
+    if failure := ranks.from_first(failure):
+        raise UserError(failure)
+    if not ranks.is_first:
+        return Reporter()
+    settings = flat_settings(run.config.model_dump(mode="json"))
+    return FolderReporter(run.directory, writers=writers, settings=settings)
 
 
 def _trainer(run: PreparedRun, ranks: Ranks, stop: StopSignals, reporter: Reporter) -> Trainer:

@@ -1,4 +1,4 @@
-"""What a training tells of itself: log lines, TensorBoard, a history for the curves, a progress bar."""
+"""What a training tells of itself: log lines, trackers, a history for the curves, a progress bar."""
 
 import json
 import logging
@@ -10,21 +10,17 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from espnet2.train.history import parse_line
 from espnet2.train.progress import Heartbeat
 from espnet2.train.state import Validation
+from espnet2.train.trackers.base import Setting, Writer
+from espnet2.train.tracking import Figures, MediaFile, Tracker
 from espnet2.utils.clock import format_seconds
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-DETAIL = re.compile(
-    r"_layer\d+$"
-)  # figures of single layers are in TensorBoard and the history, not in the log's lines
+DETAIL = re.compile(r"_layer\d+$")  # figures of single layers are in trackers and the history, not in the log's lines
 DRAW_SECONDS = 60.0  # curves are drawn at most so often: it takes about a second
 LOGGER = logging.getLogger("espnet2.train")
 
@@ -75,13 +71,24 @@ class Reporter:
 
 
 class FolderReporter(Reporter):
-    """Writes train.log, history.jsonl, tensorboard/ and images/ of exp/<name>, and a bar on a terminal."""
+    """Writes train.log, history.jsonl and images/ of exp/<name>, feeds trackers, and shows a bar on a terminal."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        writers: Mapping[str, Writer] | None = None,
+        settings: Mapping[str, Setting] | None = None,
+    ) -> None:
+        """
+        Args:
+            writers: name -> tracker, of `load_writers`.
+            settings: of the run's config, for trackers that show them.
+        """
+        self.directory, self.settings = directory, settings or {}
         self.bar: tqdm | None = None
-        self.writer: SummaryWriter | None = None
-        self.max_update = 0
+        self.trackers = [Tracker(name, writer, directory, self.warn) for name, writer in (writers or {}).items()]
+        self.update = self.max_update = 0
         self.drawn_at = time.monotonic()
         directory.mkdir(parents=True, exist_ok=True)
         self.heartbeat = Heartbeat(directory)
@@ -96,14 +103,12 @@ class FolderReporter(Reporter):
         LOGGER.propagate = False
 
     def start(self, lines: Iterable[str], *, update: int, max_update: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # slow to import, and not needed for --help
-
-        self.max_update = max_update
+        self.update, self.max_update = update, max_update
         for line in lines:
             LOGGER.info(line)
         self._forget_after(update)
-        # What a killed run reported beyond its last checkpoint is computed again: TensorBoard drops the old points.
-        self.writer = SummaryWriter(str(self.directory / "tensorboard"), purge_step=update + 1)
+        for tracker in self.trackers:
+            tracker.start(self.settings, update)
         if sys.stderr.isatty():
             self.bar = tqdm(total=max_update, initial=update, unit="update", dynamic_ncols=True)
 
@@ -136,22 +141,25 @@ class FolderReporter(Reporter):
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-        if self.writer is not None:
-            self.draw()
-            self.writer.close()
+        if self.max_update:  # it was started
+            for picture in self.draw():
+                self._track(MediaFile(f"curves/{picture.stem}", self.update, picture))
+        for tracker in self.trackers:
+            tracker.close()
         for handler in self.handlers:
             LOGGER.removeHandler(handler)
             handler.close()
 
-    def draw(self) -> None:
+    def draw(self) -> list[Path]:
         """Draw the curves anew from the history; no training ends because a machine cannot draw."""
         from espnet2.train.plots import draw_curves  # matplotlib is slow to import
 
         self.drawn_at = time.monotonic()
         try:
-            draw_curves(self.directory, self.directory / "images")
+            return draw_curves(self.directory, self.directory / "images")
         except ModuleNotFoundError as error:
             LOGGER.warning("images/ is not drawn: %s (pip install matplotlib)", error)
+            return []
 
     def _history_path(self) -> Path:
         return self.directory / "history.jsonl"
@@ -162,9 +170,12 @@ class FolderReporter(Reporter):
         }
         with open(self._history_path(), "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"dataset": dataset, "update": update, **numbers}) + "\n")
-        if self.writer is not None:
-            for name, value in numbers.items():
-                self.writer.add_scalar(f"{dataset}/{name}", value, update)
+        self.update = update
+        self._track(Figures(dataset, update, numbers))
+
+    def _track(self, item: Figures | MediaFile) -> None:
+        for tracker in self.trackers:
+            tracker.put(item)
 
     def _forget_after(self, update: int) -> None:
         """Drop the history of updates that a resumed run does again."""

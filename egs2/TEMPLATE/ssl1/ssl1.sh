@@ -121,7 +121,7 @@ if active "${skip_train}" 7 "${train_config} -> ${ssl_exp}"; then
         need_label_sets "${dset}"
     done
     scripts/train/train.sh --ngpu "${ngpu}" --num_nodes "${num_nodes}" --num_procs_per_node "${num_procs_per_node}" \
-        --cmd "${cuda_cmd}" --requeue "${requeue}" --python "${python}" \
+        --cmd "${cuda_cmd}" --requeue "${requeue}" --python "${python}" --tracker "${tracker}" \
         --train_sets "$(paths "${dumpdir}" "${trained[*]}")" --valid_sets "${dumpdir}/${valid_set}" \
         --train_labels "$(label_folders "${trained[*]}")" --valid_labels "$(label_folders "${valid_set}")" \
         --old_sets "$(paths "${dumpdir}" "${old_sets}")" --old_labels "$(label_folders "${old_sets}")" --args "${ssl_args}" "${train_config}" "${ssl_exp}"

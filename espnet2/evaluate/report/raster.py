@@ -28,7 +28,16 @@ def heat_map_png(values: Sequence[Sequence[float]]) -> str:
 
 
 def spectrogram_png(audio: Path) -> str:
-    """Log-mel energies of an audio file, 100 columns per second, low bands at the bottom, as a data URI.
+    """The spectrogram of an audio file as a data URI.
+
+    Raises:
+        OSError, RuntimeError: the file is gone or is no audio.
+    """
+    return _png(spectrogram(audio))
+
+
+def spectrogram(audio: Path) -> np.ndarray:
+    """Log-mel energies of an audio file in colours: (bands, frames, 3) of 8 bits, low bands last, 100 per second.
 
     Raises:
         OSError, RuntimeError: the file is gone or is no audio.
@@ -42,7 +51,8 @@ def spectrogram_png(audio: Path) -> str:
     mel = fbank(torch.from_numpy(samples)[None], num_mel_bins=MEL_BANDS, sample_frequency=float(rate), dither=0.0)
     decibels = mel.numpy().T[::-1] * (10 / np.log(10))
     shown = (decibels - decibels.max() - QUIETEST_DECIBELS) / (LOUDEST_DECIBELS - QUIETEST_DECIBELS)
-    return _png((colormaps["magma"](np.clip(shown, 0, 1))[..., :3] * 255).astype(np.uint8))
+    picture: np.ndarray = (colormaps["magma"](np.clip(shown, 0, 1))[..., :3] * 255).astype(np.uint8)
+    return picture
 
 
 def _png(picture: np.ndarray) -> str:

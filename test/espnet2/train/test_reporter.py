@@ -8,6 +8,7 @@ import pytest
 
 from espnet2.train.history import read_history
 from espnet2.train.reporter import FolderReporter, IntervalFigures
+from espnet2.train.tracking import load_writers
 
 FIGURES = IntervalFigures(5, 0, {"loss": 4.5}, 2.0, 0.5, 5e-4, 1200.0, 60.0, 0.01, 90.0, 0)
 
@@ -20,7 +21,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])
 def test_a_bar_on_a_terminal_only(tmp_path, monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
-    reporter = FolderReporter(tmp_path)
+    reporter = FolderReporter(tmp_path, writers=load_writers(["tensorboard"]))
     reporter.start(["model: small"], update=0, max_update=10)
     reporter.interval(FIGURES)
     reporter.close()

@@ -165,9 +165,10 @@ def test_early_stop(corpus):
 
 
 def test_max_epoch_counts_passes(corpus):
-    output, text = train(corpus, "epochs", max_update=None, max_epoch=2)
+    output, text = train(corpus, "epochs", max_update=None, max_epoch=2, tracker="none")
     per_epoch = int(text.split(" micro-batches per epoch")[0].split("; ")[-1])
     assert json.loads((output / "train.done").read_text())["updates"] == 2 * per_epoch
+    assert (output / "history.jsonl").exists() and not (output / "tensorboard").exists()
 
 
 def test_how_long_must_be_said(corpus):
@@ -211,6 +212,7 @@ def test_training_goes_on_from_a_whole_model(corpus, finished):
         (["--freeze_param", "encodr"], "freeze_param encodr: no such parameter"),
         (["--init_param", "nowhere"], "init_param nowhere: no weights at"),
         (["--batch_binz", "1"], "did you mean 'batch_bins'"),
+        (["--tracker", "wandb tensorbord"], "unknown tracker 'tensorbord'; did you mean 'tensorboard'"),
         (["--train_labels", ""], "needs labels"),
         (["--ngpu", "1"], "--ngpu 0"),
         (["--max_seconds"], "has no value"),

@@ -51,6 +51,7 @@ check_audio=sample        # Of as_is: sample decodes some utterances in stage 3,
 min_wav_duration=0.1      # Shortest utterance to keep, seconds.
 max_wav_duration=20       # Longest utterance to keep, seconds.
 # --- Evaluation and sharing
+tracker=                  # Tools that show the training: some of "tensorboard wandb mlflow trackio", or none; empty: those of the config (tensorboard).
 eval=default              # default: units, ABX and a phone probe in minutes; full: every task, several seeds.
 alignment_phoneme_dir=    # Phones where the data folders have no phones.ctm: <set>.ctm, <set>.tsv or TextGrids.
 eval_num_clusters=100     # Units of the evaluation's k-means: the same for every model and baseline.

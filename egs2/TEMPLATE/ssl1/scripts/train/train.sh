@@ -15,6 +15,7 @@ train_labels=
 valid_labels=
 old_sets=         # of the domain that the model of init_from comes from
 old_labels=
+tracker=          # tools that show the run; empty: those of the config
 args=             # overrides of the config
 
 . utils/log.sh
@@ -58,6 +59,7 @@ command=("${launcher[@]}" espnet2.bin.ssl_train --config "${config}" --output_di
 [ -z "${train_labels}" ] || command+=(--train_labels "${train_labels}" --valid_labels "${valid_labels}")
 [ -z "${old_sets}" ] || command+=(--old_sets "${old_sets}")
 [ -z "${old_labels}" ] || command+=(--old_labels "${old_labels}")
+[ -z "${tracker}" ] || command+=(--tracker "${tracker}")
 command+=("${overrides[@]}")
 # On this machine a signal is a user's, who wants an end; only a queue takes its machine back and starts a job again.
 [ "${local}" = false ] || requeue=false
