@@ -65,6 +65,7 @@ class Measure:
     high: float | None = None
     best: bool = False  # the layer that speaks for its system
     rule: str = ""  # what two figures must share besides the kind to be compared, in words
+    items: str = ""  # what it was computed on, in words: set, number, clock
 
     @property
     def text(self) -> str:
@@ -75,6 +76,11 @@ class Measure:
     def spread(self) -> float | None:
         """What differences are compared with; None where it is unknown."""
         return None if self.low is None or self.high is None else half_width(self.low, self.high)
+
+    @property
+    def basis(self) -> str:
+        """Clock, rule and items in words."""
+        return "; ".join(filter(None, [self.rule, self.items]))
 
     @property
     def where(self) -> str:
@@ -115,10 +121,11 @@ def measure_of(
     high: float | None = None,
     *,
     best: bool = False,
+    items: str = "",
 ) -> Measure:
     """A figure of a row of eval/<part>.json, which says whose it is."""
     layer = row.get("layer") or None
-    return Measure(kind, row["system"], row.get("title", row["system"]), layer, value, low, high, best)
+    return Measure(kind, row["system"], row.get("title", row["system"]), layer, value, low, high, best, items=items)
 
 
 def seed_interval(row: RowJson, value: float, spread: float | None) -> tuple[float, float] | tuple[None, None]:

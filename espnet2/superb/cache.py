@@ -18,6 +18,7 @@ from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value
 
 VERSION = 1  # of the features; another number encodes again
+HEADER_BYTES = 128  # of a file of NumPy
 Form = Literal["frames", "mean"]  # what a task needs of an utterance: every frame, or their mean
 FORMS: tuple[Form, ...] = ("frames", "mean")
 
@@ -82,9 +83,9 @@ class FeatureStore:
         """What it takes on disk."""
         values = self.extractor.num_layers * self.extractor.dim
         if form == "mean":
-            return 4 * values
+            return HEADER_BYTES + 4 * values
         frames = self.extractor.geometry.output_lengths(piece.num_samples)
-        return values * frames * np.dtype(self.precision.dtype).itemsize
+        return HEADER_BYTES + values * frames * np.dtype(self.precision.dtype).itemsize
 
     def fits(self, piece: Piece, form: Form) -> bool:
         """Whether the budget has room for it."""
@@ -141,10 +142,11 @@ class FeatureStore:
                     f"{heard.folder}: features of {piece.utt_id} are beyond {self.precision.name}; run with "
                     "--cache_precision float32"
                 )
-        if self.used_bytes + values.nbytes > self.budget_bytes:
+        num_bytes = HEADER_BYTES + values.nbytes
+        if self.used_bytes + num_bytes > self.budget_bytes:
             self.num_not_kept += 1
         else:
-            self.used_bytes += values.nbytes
+            self.used_bytes += num_bytes
             _save(self.path(piece, form), values)
         return torch.from_numpy(values.astype(np.float32))
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from espnet2.evaluate.published import SUPERB_ROWS, superb_rows
 from espnet2.superb.base import Metric, Task
-from espnet2.superb.published import SOURCE, published
 from espnet2.superb.registry import find_tasks, task_names
 from espnet2.superb.result import ResultJson, all_results
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
+from espnet2.utils.show import table_row
 
 TABLE = "RESULTS.md"
 PARTS = ("train", "dev", "test")
@@ -36,17 +37,18 @@ def superb_table(results: Results) -> str:
     columns = [(task, metric) for task in tasks for metric in task.metrics]
     titles = (f"{task.title} {metric.title} {'↑' if metric.higher_is_better else '↓'}" for task, metric in columns)
     lines = [
-        _line(["system", *titles]),
-        _line(["---", *("--:" for _ in columns)]),
+        table_row(["system", *titles]),
+        table_row(["---", *("--:" for _ in columns)]),
     ]  # fmt: skip
     for title, of_system in results.items():
-        lines.append(_line([title, *(_cell(of_system.get(task.name), metric) for task, metric in columns)]))
+        lines.append(table_row([title, *(_cell(of_system.get(task.name), metric) for task, metric in columns)]))
     are_official = all(is_official(result) for of_system in results.values() for result in of_system.values())
     beside = [(task, metric) for task, metric in columns if task.in_paper]
     if beside:
-        for title, values in published().items():
+        for title, values in superb_rows().items():
             cells = [values.get(f"{task.name}.{metric.key}", "") for task, metric in columns]
-            lines.append(_line([f"{title} (published)", *cells]))
+            if any(cells):
+                lines.append(table_row([f"{title} (published)", *cells]))
     return "\n".join(["# SUPERB", "", *lines, "", *_notes(tasks, results, bool(beside), are_official), ""])
 
 
@@ -61,15 +63,13 @@ def _cell(result: ResultJson | None, metric: Metric) -> str:
     return metric.text(result["figures"][metric.key]) + ("" if is_official(result) else " *")
 
 
-def _line(cells: Sequence[str]) -> str:
-    shown = (cell.replace("|", "\\|") for cell in cells)  # a title may have one, which would end its column
-    return f"| {' | '.join(shown)} |"
-
-
 def _notes(tasks: Sequence[Task], results: Results, has_published: bool, are_official: bool) -> list[str]:
     lines = ["Accuracies, error rates and F1 in percent. Frozen encoders, learned weights of all layers."]
     if has_published:
-        lines.append(f"Published rows: {SOURCE}.")
+        by_source: dict[str, list[str]] = {}
+        for title, (source, _) in SUPERB_ROWS.items():
+            by_source.setdefault(source, []).append(title)
+        lines += [f"Published rows of {', '.join(titles)}: {source}." for source, titles in by_source.items()]
     if not are_official:
         lines.append(
             "Figures with a star are of another corpus or under other rules than the paper's: "
@@ -85,7 +85,7 @@ def _notes(tasks: Sequence[Task], results: Results, has_published: bool, are_off
             counts = ", ".join(f"{part} {count:,}" for part, count in sorted(result["counts"].items(), key=_by_part))
             rates = ", ".join(_rates(results, task.name))
             deviating = "; ".join(result.get("deviations", [])) or "nothing"
-            lines.append(_line([task.title, result.get("corpus") or "unnamed", counts, rates, deviating]))
+            lines.append(table_row([task.title, result.get("corpus") or "unnamed", counts, rates, deviating]))
     notes = [f"{task.title}: {note}" for task in tasks for note in _notes_of(task, results)]
     return [*lines, *(["", *(f"* {note}." for note in notes)] if notes else [])]
 

@@ -1,6 +1,8 @@
-"""How messages show sizes and long lists of names."""
+"""How messages and tables show sizes, long lists of names and cells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+BAR = "\\|"  # in a cell of Markdown, where a bar alone ends it
 
 
 def format_bytes(num_bytes: float) -> str:
@@ -20,3 +22,12 @@ def first_names(names: Sequence[str], limit: int, *, separator: str = ", ") -> s
     """
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return separator.join(names[:limit]) + more
+
+
+def table_row(cells: Iterable[object]) -> str:
+    """A row of a Markdown table; a bar in a cell is escaped, it would end the cell.
+
+    >>> print(table_row(["a|b", 1]))
+    | a\\|b | 1 |
+    """
+    return f"| {' | '.join(str(cell).replace('|', BAR) for cell in cells)} |"

@@ -22,6 +22,7 @@ from espnet2.evaluate.part import Report
 from espnet2.evaluate.systems import System, open_system
 from espnet2.units.features import FeatureExtractor
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import table_row
 
 AUDIO = (".flac", ".wav")
 ARRAYS = (".pt", ".npy", ".txt")  # Libri-light's, ZeroSpeech 2021's
@@ -209,5 +210,5 @@ def markdown(result: AloneJson) -> str:
         compared, rule = row.compared, row.compared.rule
         cells = [row.title, row.layer or "-", rule.source, rule.condition.name, rule.clock, compared.mode]
         cells += [f"{100 * compared.error_rate:.2f}", f"{compared.num_triples:,}"]
-        lines.append(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append(table_row(cells))
     return "\n".join([*lines, "", *(f"* {note}." for note in result["notes"])]) + "\n"

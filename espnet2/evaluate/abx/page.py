@@ -54,8 +54,13 @@ def abx_measures(rows: Sequence[AbxRow]) -> list[Measure]:
         if compared.features == "continuous" and compared.distance == "angular" and is_first:
             kind = KINDS[compared.rule.condition.name, compared.mode]
             figures = (compared.error_rate, compared.low, compared.high)
+            counts = f"{compared.num_triples:,} triples of {compared.num_phone_pairs:,} pairs of phones"
             rule = f"{compared.rule.source}, {compared.rule.clock} clock"
-            measures.append(Measure(kind, row.system, row.title, row.layer, *figures, rule=rule))
+            measures.append(
+                Measure(
+                    kind, row.system, row.title, row.layer, *figures, rule=rule, items=f"{counts}, angular distance"
+                )
+            )
     return measures
 
 

@@ -46,8 +46,17 @@ def probe_measures(part: ProbesJson) -> list[Measure]:
             value = _figure(row, name)
             if value is not None:
                 low, high = seed_interval(row, value, row.get("spread", {}).get(name))
-                measures.append(measure_of(kind, row, value, low, high))
+                measures.append(measure_of(kind, row, value, low, high, items=_items(row)))
     return measures
+
+
+def _items(row: ProbeRowJson) -> str:
+    """What was scored, by which clock, after learning on how much."""
+    if "num_valid" not in row:
+        return ""
+    what = "frames, window clock" if row["task"] == "phone" else "utterances"
+    where = f" ({row['tested_on']})" if row.get("tested_on") else ""
+    return f"{row['num_valid']:,} {what}{where}, learned on {row['num_train']:,}"
 
 
 def probe_table(rows: Sequence[ProbeRowJson]) -> Markup:

@@ -6,9 +6,11 @@ from pathlib import Path
 from markupsafe import Markup
 
 from espnet2.evaluate.measure import Kind
+from espnet2.evaluate.published import FIGURES, SUPERB_COLUMNS, SUPERB_ROWS
 from espnet2.evaluate.report.chart import Level, Series, line_chart
 from espnet2.evaluate.report.config_table import settings_of
 from espnet2.evaluate.report.curves import STEPS, curves_together
+from espnet2.evaluate.report.data import write_data
 from espnet2.evaluate.report.experiment import Experiment
 from espnet2.evaluate.report.measures import KINDS, rules_of
 from espnet2.evaluate.report.page import Section, charts, folded, remark, table, write_page
@@ -26,8 +28,9 @@ GROUPS = {
 
 
 def write_comparison(path: Path, experiments: Sequence[Experiment]) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page, whole or not at all, and its data beside it: the same name with .csv and .json."""
     titles = titles_of(experiments)
+    write_data(path, experiments, titles, published=True)
     write_page(
         path,
         kicker=f"{len(experiments)} experiments side by side",
@@ -36,11 +39,13 @@ def write_comparison(path: Path, experiments: Sequence[Experiment]) -> None:
         sections=[
             _figures(experiments, titles),
             _layers(experiments, titles),
+            _published(experiments, titles),
             _curves(experiments, titles),
             _config(experiments, titles),
             _missing(experiments, titles),
         ],
-        footer="Made by espnet2.bin.compare; the page needs nothing but itself.",
+        footer="Made by espnet2.bin.compare; the page needs nothing but itself. Its figures are in "
+        f"{path.with_suffix('.csv').name}, figures and curves in {path.with_suffix('.json').name}.",
     )
 
 
@@ -98,6 +103,24 @@ def _layer_chart(kind: Kind, experiments: Sequence[Experiment], titles: Sequence
     warning = ["lines of different rules must not be ranked"] if len(rules) > 1 else []
     note = "; ".join([kind.note, *rules, *warning])
     return line_chart(kind.chart_title, series, levels[:1], x_label="layer", note=note)
+
+
+def _published(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:
+    """What others report, with the rule as far as they state it, below what these experiments have of the same kind."""
+    ours = [
+        [title, measure.kind.title, measure.kind.text(measure.value), measure.basis, "here"]
+        for title, experiment in zip(titles, experiments, strict=True)
+        for measure in experiment.measures
+        if measure.best and measure.system == "model" and measure.kind.key.startswith("abx_")
+    ]
+    head = ["model", "figure", "value", "items, clock, limits", "source"]
+    shown = table(head, [*ours, *([*figure[:2], f"{figure.value} %", *figure[3:]] for figure in FIGURES)])
+    superb = [[title, *values, source] for title, (source, values) in SUPERB_ROWS.items()]
+    shown += folded(
+        "SUPERB: ssl_superb makes such a row of a model", table(["model", *SUPERB_COLUMNS, "source"], superb)
+    )
+    lead = "Facts of others, for orientation. Only figures of the same items, clock and limits may be ranked."
+    return Section("published", "Beside published figures", shown, "", lead, short="Published")
 
 
 def _curves(experiments: Sequence[Experiment], titles: Sequence[str]) -> Section:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from espnet2.evaluate.measure import Kind, Measure
 from espnet2.evaluate.report.bars import Bar, bar_chart
 from espnet2.evaluate.report.chart import Level, Series, line_chart
-from espnet2.evaluate.report.measures import KINDS, rules_of
+from espnet2.evaluate.report.measures import KINDS, headline, rules_of
 
 STYLES = {"model": "s1", "untrained": "untrained", "mfcc": "mfcc", "logmel": "logmel", "codes": "codes"}
 
@@ -18,7 +18,9 @@ def layer_charts(measures: Sequence[Measure]) -> Markup:
     for kind in KINDS.values():
         of_kind = [measure for measure in measures if measure.kind == kind]
         layers = {measure.layer for measure in of_kind if measure.system == "model" and measure.layer}
-        note = "; ".join([kind.note, *rules_of(of_kind, kind.key)])
+        model = headline(of_kind, kind.key)
+        items = [model.items] if model and model.items else []
+        note = "; ".join([kind.note, *rules_of(of_kind, kind.key), *items])
         drawn.append(_lines(kind, of_kind, note) if len(layers) > 1 else _bars(kind, of_kind, note))
     return Markup("").join(drawn)
 

@@ -13,6 +13,7 @@ from espnet2.train.history import points, read_history
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write, require_json
 from espnet2.utils.json_record import record_fault, require_record
+from espnet2.utils.show import table_row
 
 CLOCK_NAMES = {"wall": "wall time", "core": "one core's time"}
 MARKS = "objectives"  # name of the part of RESULTS.md that is rewritten
@@ -84,7 +85,7 @@ def results_table(
         against = [_difference(row, rows[name]) for name in baselines]
         used = f" ({row['valid']['used_clusters']:.0f} in use)" if row["system"] == "codes" else ""
         cells = [_shown(title) + used, str(row["layer"] or "-"), *figures, *against, *_training(experiments.get(title))]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(table_row(cells))
     return "\n".join([*lines, "", *_layer_table(units)]) + "\n"
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from espnet2.evaluate.parts import PARTS
 from espnet2.evaluate.report.config_table import Setting, settings_of
 from espnet2.evaluate.report.curves import curve_groups
+from espnet2.evaluate.report.data import write_data
 from espnet2.evaluate.report.experiment import Experiment, figures_as_written
 from espnet2.evaluate.report.layers import layer_charts
 from espnet2.evaluate.report.page import NOT_EVALUATED, Section, charts, folded, remark, render, table, write_page
@@ -27,7 +28,7 @@ NO_HISTORY = "There is no history.jsonl, so there are no curves: packed models c
 
 
 def write_report(experiment: Experiment) -> Path:
-    """Write exp/<name>/report.html, whole or not at all.
+    """Write exp/<name>/report.html, whole or not at all, and its data beside it: report.csv and report.json.
 
     Raises:
         UserError: a figure in one of its files is not what the page expects.
@@ -35,13 +36,15 @@ def write_report(experiment: Experiment) -> Path:
     path = experiment.directory / REPORT_NAME
     with figures_as_written(experiment.directory):
         facts, sections = facts_of(experiment), sections_of(experiment)
+        write_data(path, [experiment], [experiment.name])
     write_page(
         path,
         kicker="Report of a self-supervised speech model",
         heading=experiment.name,
         facts=facts,
         sections=sections,
-        footer=f"Made by ssl_report from the files of {experiment.directory}; the page needs nothing but itself.",
+        footer=f"Made by ssl_report from the files of {experiment.directory}; the page needs nothing but "
+        "itself. Its figures are in report.csv, figures and curves in report.json.",
     )
     return path
 

@@ -10,6 +10,7 @@ from espnet2.evaluate.report.marked_page import put_between_marks, text_between_
 from espnet2.evaluate.report.measures import KINDS, comparisons, headline
 from espnet2.evaluate.spread import MEANING
 from espnet2.utils.clock import format_seconds
+from espnet2.utils.show import BAR, table_row
 
 MARKS = "evaluation"  # name of the part of RESULTS.md that is rewritten
 SHOWN = tuple(key for key, kind in KINDS.items() if kind.in_results)
@@ -22,7 +23,6 @@ TRAINING = ("updates", "audio heard", "valid loss", "training")
 HEAD = ("experiment", "valid set", "K", *(KINDS[key].title for key in SHOWN), *TRAINING)
 SIGNS = {"better": "▲", "worse": "▼", "equal": "="}
 NONE = "-"
-BAR = "\\|"  # in a cell of Markdown, where a bar alone ends it
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,9 @@ def write_results(page: Path, experiments: Sequence[Experiment]) -> None:
     rows = _read_rows(text_between_marks(page, MARKS))
     rows |= {experiment.name: dict(zip(HEAD, map(str, row_of(experiment)), strict=True)) for experiment in experiments}
     head = [name for name in HEAD if any(row.get(name, NONE) != NONE for row in rows.values())]
-    lines = [_line(head), f"|---|{'--:|' * (len(head) - 1)}"]
-    lines += [_line([row.get(name, NONE) for name in head]) for row in rows.values()]
+    lines = [table_row(head), f"|---|{'--:|' * (len(head) - 1)}"]
+    lines += [table_row([row.get(name, NONE) for name in head]) for row in rows.values()]
     put_between_marks(page, "\n".join([LEGEND, "", *lines]) + "\n", title="Evaluation", name=MARKS)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 def _read_rows(text: str) -> dict[str, dict[str, str]]:

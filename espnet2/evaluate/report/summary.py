@@ -10,6 +10,7 @@ from espnet2.evaluate.units.table import best_rows, show
 from espnet2.pretrain.run_files import DONE_NAME, DoneJson
 from espnet2.utils.clock import format_seconds
 from espnet2.utils.json_record import require_record
+from espnet2.utils.show import table_row
 
 REMEDY = "finish the run first (stage 7 writes train.done, 8 the units)"
 
@@ -42,19 +43,19 @@ def _result_table(units: UnitsJson, experiments: Mapping[str, str]) -> list[str]
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in best_rows(units["rows"]):
-        figures = " | ".join(show(row["valid"], figure) for figure in PHONE_FIGURES)
-        cells = [row["title"].replace("_", " "), str(row["layer"] or "-"), figures, _training(row, experiments)]
-        lines.append(f"| {' | '.join(cells)} |")
+        figures = [show(row["valid"], figure) for figure in PHONE_FIGURES]
+        cells = [row["title"].replace("_", " "), str(row["layer"] or "-"), *figures, *_training(row, experiments)]
+        lines.append(table_row(cells))
     return lines
 
 
-def _training(row: UnitRowJson, experiments: Mapping[str, str]) -> str:
+def _training(row: UnitRowJson, experiments: Mapping[str, str]) -> list[str]:
     """Updates, loss and masked accuracy on the valid set, and wall time; dashes for what was not trained."""
     if row["title"] not in experiments:
-        return "- | - | - | -"
+        return ["-"] * 4
     done = require_record(Path(experiments[row["title"]]) / DONE_NAME, DoneJson, REMEDY)
     loss, accuracy = done["valid"]["loss"], done["valid"]["masked_accuracy"]
-    return f"{done['updates']:,} | {loss:.3f} | {accuracy:.1%} | {format_seconds(done['wall_seconds'])}"
+    return [f"{done['updates']:,}", f"{loss:.3f}", f"{accuracy:.1%}", format_seconds(done["wall_seconds"])]
 
 
 def _time_table(recipes: Sequence[tuple[str, str]]) -> list[str]:

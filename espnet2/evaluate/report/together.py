@@ -6,6 +6,7 @@ from espnet2.evaluate.measure import ONE_SEED_MARGIN, Against, Measure
 from espnet2.evaluate.part import PartJson
 from espnet2.evaluate.report.measures import KINDS, measures_of, rules_of
 from espnet2.evaluate.spread import MEANING
+from espnet2.utils.show import table_row
 
 REFERENCE = ("mfcc", "MFCC")  # what every row is compared with
 SIGNS = {"better": " ▲", "worse": " ▼", "equal": ""}
@@ -27,10 +28,10 @@ def table_of_systems(parts: Mapping[str, PartJson]) -> str:
     kinds = [key for key in KINDS if any(measure.kind.key == key for measure in measures)]
     rules = {key: "; ".join(rules_of(measures, key)) for key in kinds}
     titles = [KINDS[key].title + (f" ({rules[key]})" if rules[key] else "") for key in kinds]
-    lines = [LEGEND, "", f"| system | {' | '.join(titles)} |", f"|---|{'--:|' * len(kinds)}"]
+    lines = [LEGEND, "", table_row(["system", *titles]), f"|---|{'--:|' * len(kinds)}"]
     for name in dict.fromkeys((measure.system, measure.title) for measure in measures):
         cells = [_cell(measure_of.get((name, key)), measure_of.get((REFERENCE, key))) for key in kinds]
-        lines.append(f"| {name[1]} | {' | '.join(cells)} |")
+        lines.append(table_row([name[1], *cells]))
     return "\n".join(lines) + "\n"
 
 

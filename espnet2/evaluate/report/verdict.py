@@ -97,7 +97,7 @@ def cards(experiment: Experiment) -> list[Card]:
             )
             where = model.where or ("mix of layers" if kind.mixes_layers else "")
             spread = spread_text(model.spread, as_percent=kind.as_percent)
-            details = " · ".join(filter(None, [spread, where, model.rule]))
+            details = " · ".join(filter(None, [spread, where, model.basis]))
             shown.append(Card(kind.title, kind.question, kind.text(model.value), details, sentences))
     return shown
 

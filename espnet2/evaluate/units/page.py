@@ -1,5 +1,7 @@
 """What the report shows of eval/units.json: its measures and its section."""
 
+from pathlib import Path
+
 from markupsafe import Markup
 
 from espnet2.evaluate.measure import Kind, Measure, measure_of, seed_interval
@@ -19,8 +21,18 @@ def units_measures(part: UnitsJson) -> list[Measure]:
         valid = row.get("valid")
         if valid and valid.get("pnmi") is not None:
             low, high = seed_interval(row, valid["pnmi"], valid.get("spread", {}).get("pnmi"))
-            measures.append(measure_of(PNMI, row, valid["pnmi"], low, high, best=bool(row.get("best"))))
+            is_best = bool(row.get("best"))
+            measures.append(measure_of(PNMI, row, valid["pnmi"], low, high, best=is_best, items=_items(part)))
     return measures
+
+
+def _items(part: UnitsJson) -> str:
+    """Set, frames, clock and number of units."""
+    valid = part.get("valid")
+    if not valid:
+        return ""
+    frames = f"{valid['num_frames']:,} frames of {Path(valid['set']).name} at {part['frame_rate']:g} per second"
+    return f"{frames}, window clock, silence included, K = {part['num_clusters']}"
 
 
 def units_section(part: UnitsJson | None) -> Section:

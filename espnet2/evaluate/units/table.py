@@ -9,6 +9,7 @@ from espnet2.evaluate.units.figures import LABEL_FIGURES, PHONE_FIGURES, Figure
 from espnet2.evaluate.units.row import SetFiguresJson, UnitRowJson, UnitsJson
 from espnet2.models.find import ModelFiles, find_model
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import table_row
 
 DEFAULT_TITLES = {"mfcc": "MFCC", "logmel": "log-mel", "untrained": "untrained"}
 HEADS = {
@@ -77,7 +78,7 @@ def markdown_table(report: UnitsJson) -> str:
     ]
     for row in rows:
         cells = [show(row["valid"], figure, spread=seeds > 1) for figure in figures]
-        lines.append(f"| {row['title']} | {row['layer'] or '-'} | {' | '.join(cells)} |")
+        lines.append(table_row([row["title"], row["layer"] or "-", *cells]))
     return "\n".join(lines) + "\n"
 
 

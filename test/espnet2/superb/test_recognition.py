@@ -153,6 +153,14 @@ def test_data_that_would_give_a_wrong_figure_is_refused(data, tmp_path, task, da
     assert not (tmp_path / "exp").exists()
 
 
+def test_more_speakers_than_orders_can_be_tried_for_are_refused(data, tmp_path):
+    """Five speakers have 120 orders: the loss would take minutes of every update."""
+    words = ["--data", data, "--output", tmp_path / "exp", "--systems", "logmel", "--tasks", "sd"]
+    with pytest.raises(UserError, match=r"num_speakers"):
+        run_program("ssl_superb", *words, "--options", "sd.num_speakers=5")
+    assert not (tmp_path / "exp").exists()
+
+
 @pytest.mark.parametrize("task", ["pr", "asr", "ml_multi"])
 def test_what_is_written_in_one_layer_is_read_off_the_mix(data, task):
     """Features that spell the text, in the second of three layers: the head reads it, and its weight rises."""

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from abx_official import FIGURES, FRAMES_PER_SECOND, as_ids, write_official
 from tiny_training import make_set
-from tiny_units import run_program
+from tiny_units import run_program, write_experiment
 
+from espnet2.data.waveform import VARIANCE_FLOOR
 from espnet2.evaluate.abx.cells import make_cells
 from espnet2.evaluate.abx.clock import CLOCKS
 from espnet2.evaluate.abx.item_file import ItemFile, Recording, find_item_files
@@ -17,9 +19,11 @@ from espnet2.evaluate.abx.part import Abx
 from espnet2.evaluate.abx.rows import Materials, pair_errors
 from espnet2.evaluate.abx.rule import CONDITIONS
 from espnet2.evaluate.part import EvaluationRequest, read_part, run_parts
-from espnet2.evaluate.systems import System
+from espnet2.evaluate.systems import System, open_system
+from espnet2.models.find import find_model
 from espnet2.utils.errors import UserError
 
+RATE = 16_000
 HEADER = "#file onset offset #phone prev-phone next-phone speaker\n"
 
 
@@ -184,3 +188,37 @@ def test_the_part_takes_official_items_and_names_their_rule(tmp_path):
     wrong = {**request.options["abx"], "conditions": ["triphone-within"]}
     with pytest.raises(UserError, match=r"its items are phonemes, abx.conditions asks for triphone-within"):
         run_parts([Abx()], EvaluationRequest(**{**vars(request), "options": {"abx": wrong}}), lambda line: None)
+
+
+def test_the_program_encodes_audio_with_a_model(tmp_path, capsys):
+    """Its figures are those of the model's layer, given as features."""
+    exp = write_experiment(tmp_path / "exp/tiny")
+    audio, features, lines = tmp_path / "audio", tmp_path / "features", []
+    features.mkdir()
+    random = np.random.default_rng(0)
+    extractor = open_system(System("model", "tiny", find_model(exp)), RATE, "cpu", [2])
+    for number in range(4):
+        wav = (0.1 * random.standard_normal(RATE)).astype(np.float32)
+        file = audio / f"s{number % 2}/file{number}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, wav, RATE, subtype="FLOAT")
+        scaled = torch.from_numpy((wav - wav.mean()) / (wav.var() + VARIANCE_FLOOR) ** 0.5)
+        (frames,) = extractor.extract([scaled if extractor.normalize else torch.from_numpy(wav)])
+        torch.save(frames[0], features / f"file{number}.pt")
+        phones = random.choice(list("abcdef"), 22)
+        for t in range(1, 21):
+            names = f"{phones[t]} {phones[t - 1]} {phones[t + 1]} s{number % 2}"
+            lines.append(f"file{number} {0.04 * t:.4f} {0.04 * (t + 1):.4f} {names}\n")
+    (tmp_path / "phoneme-dev.item").write_text(HEADER + "".join(lines))
+    words = ("--items", tmp_path / "phoneme-dev.item", "--conditions", "phoneme-any")
+    run_program("ssl_abx", *words, "--audio", audio, "--model", exp, "--layers", 2, "--output", tmp_path / "ours")
+    rate = extractor.geometry.frame_rate
+    run_program("ssl_abx", *words, "--features", features, "--frame_rate", rate, "--output", tmp_path / "theirs")
+    ours, theirs = (json.loads((tmp_path / f"{name}.json").read_text())["rows"] for name in ("ours", "theirs"))
+    assert [row["mode"] for row in ours] == ["within", "across"] and {row["layer"] for row in ours} == {2}
+    for row, expected in zip(ours, theirs, strict=True):
+        assert row["num_triples"] == expected["num_triples"] > 100
+        assert row["error_rate"] == pytest.approx(expected["error_rate"], abs=1e-6)
+    (audio / "s0/file0.wav").unlink()
+    with pytest.raises(UserError, match="file0"):
+        run_program("ssl_abx", *words, "--audio", audio, "--model", exp, "--output", tmp_path / "ours")

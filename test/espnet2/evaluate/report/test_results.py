@@ -1,5 +1,7 @@
 """Experiments in; rows of RESULTS.md and a page of them side by side out."""
 
+import csv
+import json
 import re
 
 import pytest
@@ -89,3 +91,41 @@ def test_a_bar_in_a_cell_does_not_end_it(tmp_path):
 
 def write_results_of(page, exp):
     run_program("ssl_report", exp, "--results", page)
+
+
+def test_the_data_of_a_page_lies_beside_it_with_clock_rule_and_items(tmp_path):
+    first, second = write_evaluated(tmp_path / "a"), write_training(tmp_path / "b")
+    with (first / "history.jsonl").open("a") as stream:
+        stream.write('{"dataset": "train", "update": 1001, "loss": NaN}\n')
+    run_program("ssl_report", first)
+    run_program("compare", first, second, "--output", tmp_path / "compare.html")
+    for page, experiments in ((first / "report.html", {"a"}), (tmp_path / "compare.html", {"a", "b"})):
+        with page.with_suffix(".csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        contents = json.loads(page.with_suffix(".json").read_text(), parse_constant=pytest.fail)
+        assert contents["curves"].keys() == experiments
+        assert contents["curves"]["a"][-1] == {"dataset": "train", "update": 1001, "figures": {"loss": None}}
+        assert len(rows) == len(contents["figures"]) > 5
+        assert [row["value"] for row in rows] == [str(figure["value"]) for figure in contents["figures"]]
+        best = {(row["figure"], row["system"]): row for row in rows if row["speaks_for_system"] == "True"}
+        units, abx = best["pnmi", "model"], best["abx_within", "model"]
+        assert (units["value"], units["layer"], units["experiment"]) == ("0.65", "1", "a")
+        assert (
+            units["items"] == ("1,000 frames of dev at 50 per second, window clock, silence included, K = 100")
+            and abx["rule"] == "phones.ctm, window clock"
+        )
+        assert re.fullmatch(r"[\d,]+ triples of [\d,]+ pairs of phones, angular distance", abx["items"])
+    assert "1,000 frames of dev" in (first / "report.html").read_text()
+
+
+def test_runs_stand_beside_published_figures_with_their_sources(tmp_path):
+    run_program(
+        "compare", write_evaluated(tmp_path / "a"), write_training(tmp_path / "b"), "--output", tmp_path / "c.html"
+    )
+    section = (tmp_path / "c.html").read_text().partition('id="published"')[2].partition("</section>")[0]
+    ours = ("8.0 %", "phones.ctm, window clock")
+    abx = ("HuBERT Base, layer 11", "3.38 %", "3.07 %", "10 X, cosine; fastabx")
+    superb = ("arXiv 2105.01051, table 2", "WavLM Base+", "arXiv 2506.18843, table III")
+    assert [words for words in (*ours, *abx, *superb) if words not in section] == []
+    published = json.loads((tmp_path / "c.json").read_text())["published"]
+    assert all(figure["source"] and figure["rule"] for figure in published)

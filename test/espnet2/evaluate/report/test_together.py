@@ -14,7 +14,7 @@ def test_each_model_has_its_own_best_layer_and_sign() -> None:
         unit_row("model", "a", 2, 0.7, False),
         unit_row("model", "b", 1, 0.3, False),
         unit_row("model", "b", 2, 0.4, True),
-        unit_row("model", "c", 1, 0.505, True),
+        unit_row("model", "c|d", 1, 0.505, True),
     ]
     probes = [
         {"task": "phone", "system": "model", "title": "b", "layer": layer, "seeds": [0], "accuracy": value}
@@ -25,5 +25,5 @@ def test_each_model_has_its_own_best_layer_and_sign() -> None:
         "| MFCC | 0.500 | - |",
         "| a | 0.600 (layer 1) ▲ | - |",
         "| b | 0.400 (layer 2) ▼ | 80.0 % |",
-        "| c | 0.505 (layer 1) | - |",
+        "| c\\|d | 0.505 (layer 1) | - |",
     ]

@@ -57,11 +57,12 @@ def test_a_card_says_each_baseline(tmp_path):
         ("better", "better than untrained: 0.600 ± 0.004"),
     )
     assert within.against == (("worse", "worse than MFCC: 15.0 % ± 1.0"),)
-    assert (pnmi.details, within.value, within.details) == (
-        "± 0.004 · layer 1",
-        "20.0 %",
-        "± 1.0 · layer 1 · phones.ctm, window clock",
+    assert pnmi.details == (
+        "± 0.004 · layer 1 · 1,000 frames of dev at 50 per second, window clock, silence included, K = 100"
     )
+    assert within.value == "20.0 %"
+    assert within.details.startswith("± 1.0 · layer 1 · phones.ctm, window clock; ")
+    assert within.details.endswith(" pairs of phones, angular distance")
 
 
 def test_intervals_are_written_like_spreads_however_lopsided_they_are(tmp_path):

@@ -1,0 +1,29 @@
+"""superb.sh on a tiny corpus: every stage as array jobs, results and table, and a second call that keeps them."""
+
+import json
+from pathlib import Path
+
+from recipe_folders import RECIPES, refuse, set_up_recipe, succeed
+from superb_corpora import fluent_speech_commands
+
+
+def test_all_stages_of_the_recipe(tmp_path: Path) -> None:
+    recipe = tmp_path / "a recipe"
+    assert set_up_recipe("superb1", recipe).returncode == 0
+    corpus = fluent_speech_commands(tmp_path / "corpus")
+    options = ["--systems", "logmel", "--options", "ic.updates=4 ic.eval_every=2", "--nj", "2"]
+    output = succeed(recipe, "./superb.sh", "--corpora", f"fluent_speech_commands={corpus}", *options)
+    assert all(f"stage {stage}: " in output for stage in (1, 2, 3, 4))
+    for step in ("features", "fit"):
+        assert [path.name for path in sorted((recipe / "exp/superb/log").glob(f"{step}.*.log"))] == [
+            f"{step}.1.log", f"{step}.2.log",
+        ]  # fmt: skip
+    result = json.loads((recipe / "exp/superb/log-mel/ic.json").read_text())
+    assert result["figures"]["acc"] >= 0 and "updates 4 (official 200000)" in str(result["deviations"])
+    table = (recipe / "exp/superb/RESULTS.md").read_text()
+    assert "| log-mel | " in table and "| HuBERT Base (published) | 98.34 |" in table
+    again = succeed(recipe, "./superb.sh", "--stage", "3", *options[:-2])
+    assert "unchanged, kept" in again and (recipe / "exp/superb/RESULTS.md").read_text() == table
+    output = refuse(recipe, "./superb.sh", "--stage", "2", "--systems", "model")
+    assert "--model is required from stage 2 on" in output
+    assert (RECIPES / "mboshi/superb1/superb.sh").resolve() == (recipe / "superb.sh").resolve()
