@@ -131,7 +131,12 @@ class UnitLanguage(Part[UnitLmJson]):
             ]
             for row in rows
         ]
-        body = table(head, cells, numeric=range(1, len(head)))
+        measured = rows[0]
+        caption = (
+            f"{measured['seconds'] / 60:.1f} minutes of the valid set, repeats of a unit left out, the end of an "
+            "utterance is a token; one layer and one seed of each"
+        )
+        body = table(head, cells, numeric=range(1, len(head)), caption=caption)
         return Section("unit_lm", self.title, body, lead=LEAD, short="Language")
 
 
@@ -148,6 +153,7 @@ def _config(request: EvaluationRequest) -> UnitLmConfig:
         "num_workers": 0,
         "num_threads": torch.get_num_threads(),
         "seed": request.seeds[0],
+        "tracker": "none",  # a training of seconds inside an evaluation
     }
     return parse_config(UnitLmConfig, values, "unit language model")
 
