@@ -124,6 +124,7 @@ def measure_ours(folder: Path, lengths: np.ndarray, num_workers: int, figures: F
         sampler.plan(1)
     num = len(sampler.plan(0))
     sampler = Sampler(index.num_samples, **BASE)
+    sampler.plan(0)
     stream = sampler.stream(Cursor(0, num - 2000, num - 2000))
     slowest, start = 0.0, time.perf_counter()
     for _ in islice(stream, 2500):  # over the end of the pass, with 10 ms of training for each micro-batch
@@ -149,6 +150,7 @@ def measure_datasets(folder: Path, lengths: np.ndarray, figures: Figures) -> Non
     """Of Hugging Face datasets with the same columns, memory-mapped Arrow files."""
     import datasets
     import pyarrow
+    from pyarrow.parquet import write_table
 
     numbers = np.arange(len(lengths))
     table = pyarrow.table(
@@ -161,8 +163,10 @@ def measure_datasets(folder: Path, lengths: np.ndarray, figures: Figures) -> Non
     )
     name = f"datasets {datasets.__version__}"
     with figures.timed(f"{name}: write"):
-        datasets.Dataset(pyarrow.Table.from_batches(table.to_batches())).save_to_disk(str(folder / "hf"))
-    del table
+        write_table(table, folder / "all.parquet")
+        opened = datasets.Dataset.from_parquet(str(folder / "all.parquet"), cache_dir=str(folder / "cache"))
+        opened.save_to_disk(str(folder / "hf"))
+    del table, opened
     with figures.timed(f"{name}: open"):
         opened = datasets.load_from_disk(str(folder / "hf"))
     with figures.timed(f"{name}: first batch of a random order (no length buckets)"):
