@@ -28,7 +28,10 @@ def main() -> None:
 
     settings = statistics_settings(load_training_config(options.config, overrides))
     if settings is None:
-        print(f"mel statistics: skipped: {options.config} needs none (no mel_norm: corpus, or init_from has them)", file=sys.stderr)
+        print(
+            f"mel statistics: skipped: {options.config} needs none (no mel_norm: corpus, or init_from has them)",
+            file=sys.stderr,
+        )
         return
     for dump_set in options.train_sets.split():
         path = gather_statistics(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from espnet2.train.history import parse_line
+from espnet2.train.history import parse_line, read_history
 from espnet2.train.progress import Heartbeat
 from espnet2.train.state import Validation
 from espnet2.train.trackers.base import Setting, Writer
@@ -107,8 +107,10 @@ class FolderReporter(Reporter):
         for line in lines:
             LOGGER.info(line)
         self._forget_after(update)
+        known = read_history(self.directory) if self.trackers else []
+        history = [Figures(line.dataset, line.update, line.figures) for line in known]
         for tracker in self.trackers:
-            tracker.start(self.settings, update)
+            tracker.start(self.settings, update, history)
         if sys.stderr.isatty():
             self.bar = tqdm(total=max_update, initial=update, unit="update", dynamic_ncols=True)
 

@@ -4,7 +4,7 @@ import json
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -143,14 +143,20 @@ class Tracker:
         self.was_told = False
         self.thread: threading.Thread | None = None
 
-    def start(self, settings: Mapping[str, Setting], update: int) -> None:
+    def start(self, settings: Mapping[str, Setting], update: int, history: Iterable[Figures] = ()) -> None:
         """Begin the run in the tracker, or go on with it; returns at once.
 
         Args:
             update: where the run stands. At 0 it is a new run, whatever the folder held before.
+            history: figures up to there. What the tracker lacks of them is sent first: a killed run leaves some
+                unsent, and a tracker may be named only when a run goes on.
         """
         known = read_record(self.directory, self.name) if update > 0 else None
         self.record = known or {"run_id": secrets.token_hex(ID_BYTES), "sent": {}}
+        if not self.writer.purges:
+            for figures in history:
+                if figures.update > self.record["sent"].get(figures.stream, -1):
+                    self.put(figures)
         run = TrackedRun(self.directory, settings, self.record["run_id"], known is None, update)
         self.thread = threading.Thread(target=self._work, args=(run,), name=f"tracker {self.name}", daemon=True)
         self.thread.start()

@@ -158,6 +158,8 @@ def test_our_file_in_their_class(tmp_path: Path, packages: Path, name: str) -> N
     assert export_model(trained, "fairseq2", tmp_path / "out")["largest_difference"] < 1e-4
     wav = 0.1 * torch.randn(NUM_SAMPLES, generator=torch.Generator().manual_seed(2))
     scaled = normalised(trained.model, wav)
-    torch.save({"wav": scaled.flatten(), "last": our_states(trained.model, scaled)["last"].squeeze(0)}, tmp_path / "case.pt")
+    torch.save(
+        {"wav": scaled.flatten(), "last": our_states(trained.model, scaled)["last"].squeeze(0)}, tmp_path / "case.pt"
+    )
     environment = {**os.environ, "PYTHONPATH": str(packages)}
     run(sys.executable, THEIR_CLASSES + OURS, tmp_path / "out", tmp_path / "case.pt", env=environment)

@@ -38,9 +38,15 @@ def data(tmp_path_factory) -> Path:
 def run(data, tmp_path_factory):
     """All of them with log-mel, whose tones are easy to tell."""
     output = tmp_path_factory.mktemp("output")
-    words = ["--data", data, "--output", output, "--systems", "logmel", "--learning_rates", "3e-2 1e-2"]
-    run_program("ssl_superb", *words, "--tasks", "ks ic sid er", "--options", *QUICK_OPTIONS)
+    run_all(data, output)
     return output
+
+
+def run_all(data: Path, output: Path) -> None:
+    """A search of two rates; the five folds of ER take one of them, so that the tests stay quick."""
+    for tasks, rates in (("er", "1e-2"), ("ks ic sid", "3e-2 1e-2")):
+        words = ["--data", data, "--output", output, "--systems", "logmel", "--learning_rates", rates]
+        run_program("ssl_superb", *words, "--tasks", tasks, "--options", *QUICK_OPTIONS)
 
 
 def test_the_preparers_keep_the_official_lists(data):
@@ -69,8 +75,8 @@ def test_tones_are_told_and_everything_is_recorded(run):
         result = read_result(run, "log-mel", task)
         assert result["figures"]["acc"] > 0.85, (task, result["figures"])
         search = result["details"]["search"]
-        assert {entry["learning_rate"] for entry in search} == {0.03, 0.01}
-        assert len(search) == (10 if task == "er" else 2)
+        assert {entry["learning_rate"] for entry in search} == ({0.01} if task == "er" else {0.03, 0.01})
+        assert len(search) == (5 if task == "er" else 2)
         assert result["deviations"] and result["official_data"] and result["details"]["layer_weights"] == [1.0]
     table = (run / "RESULTS.md").read_text()
     assert "| system | KS Acc ↑ | IC Acc ↑ | SID Acc ↑ | ER Acc ↑ |" in table
@@ -97,7 +103,7 @@ def test_random_labels_are_not_told(data, tmp_path):
 def test_a_second_run_keeps_all_and_encodes_nothing(data, run, capsys):
     words = ["--data", data, "--output", run, "--systems", "logmel", "--learning_rates", "3e-2 1e-2"]
     before = (run / "log-mel/ks.json").read_bytes()
-    run_program("ssl_superb", *words, "--tasks", "ks ic sid er", "--options", *QUICK_OPTIONS)
+    run_all(data, run)
     assert capsys.readouterr().err.count("unchanged, kept") == 4
     assert (run / "log-mel/ks.json").read_bytes() == before
     (run / "log-mel/ks.json").unlink()

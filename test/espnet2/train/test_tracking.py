@@ -126,7 +126,24 @@ def test_a_damaged_record_is_no_record(tmp_path: Path) -> None:
     tracking.record_file(tmp_path, "notebook").write_text("{")
     notebook = Notebook()
     part_of_a_run(tmp_path, notebook, start=1, stop=2)
-    assert notebook.runs[0].is_new and losses(notebook) == [2]
+    assert notebook.runs[0].is_new and losses(notebook) == [1, 2]
+
+
+def test_what_a_killed_run_left_unsent_is_sent_when_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracker did not answer before the kill at 5; the newest checkpoint is at 3. Another one joins now."""
+
+    def refuse() -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(tracking, "RETRY_SECONDS", 60.0)
+    part_of_a_run(tmp_path, Notebook(refuse), start=0, stop=5)
+    second, joined = Notebook(), Notebook()
+    reporter = FolderReporter(tmp_path, writers={"notebook": second, "joined": joined})
+    reporter.start([], update=3, max_update=10)
+    reporter.interval(figures(4))
+    reporter.close()
+    assert losses(second) == losses(joined) == [1, 2, 3, 4]
+    assert second.entries[0][1]["train/learning_rate"] == 5e-4 and not second.runs[0].is_new and joined.runs[0].is_new
 
 
 def test_a_tracker_that_purges_gets_repeated_steps_and_keeps_no_record(tmp_path: Path) -> None:
