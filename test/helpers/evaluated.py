@@ -163,7 +163,8 @@ def write_training(folder: Path, objective: str = "hubert", *, updates: int = 10
     (folder / "history.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     (folder / "train.log").write_text(LOG, encoding="utf-8")
     (folder / "train.done").write_text(json.dumps({"updates": updates, "wall_seconds": 75.0}), encoding="utf-8")
-    (folder / "config.yaml").write_text(dump_config(tiny_config(objective)), encoding="utf-8")
+    config = dump_config(tiny_config(objective)).replace("tracker: [tensorboard]", "tracker: [none]")
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
     (folder.parent / "stages.tsv").write_text(STAGES.format(name=folder.name), encoding="utf-8")
     return folder
 

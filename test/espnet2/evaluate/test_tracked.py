@@ -50,7 +50,7 @@ def experiment_of(tmp_path: Path, tracker: str) -> Path:
     write_part(exp, "units", units_part(model=0.65))
     write_part(exp, "examples", examples_part(exp, ("utt-1",)))
     config = (exp / "config.yaml").read_text()
-    (exp / "config.yaml").write_text(config.replace("tracker: [tensorboard]", f"tracker: [{tracker}]"))
+    (exp / "config.yaml").write_text(config.replace("tracker: [none]", f"tracker: [{tracker}]"))
     assert load_yaml(exp / "config.yaml")["tracker"] == [tracker]
     return exp
 
