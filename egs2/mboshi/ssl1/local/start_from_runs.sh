@@ -12,7 +12,7 @@ parts="continue distil adapt"
 seeds="0 1 2"             # of training
 updates=600               # of continue
 distil_updates=1000       # of each student, and of their teacher, thrice
-tune_updates=400          # of CTC
+tune_updates=1500         # of CTC
 num_threads=1             # of each training
 num_workers=1             # loader processes of each
 evaluate=true             # false: train only
@@ -124,8 +124,8 @@ run_adapt() {
             run_once "${tuned}" "tune ${row}, seed ${seed}: ${tune_updates} updates of CTC" "${python}" \
                 -m espnet2.bin.ssl_finetune --model "${source}" --train_sets "${dumpdir}/train" \
                 --valid_sets "${dumpdir}/dev" --test_sets "${dumpdir}/test" --output_dir "${tuned}" --token_type phn \
-                --max_update "${tune_updates}" --valid_interval_updates "$((tune_updates / 2))" --optim_conf lr=5e-4 \
-                --batch_bins 640000 --seed "${seed}" --num_threads "${num_threads}" --num_workers "${num_workers}" \
+                --max_update "${tune_updates}" --valid_interval_updates "$((tune_updates / 2))" --optim_conf lr=2e-3 \
+                --batch_bins 160000 --seed "${seed}" --num_threads "${num_threads}" --num_workers "${num_workers}" \
                 ${options[@]+"${options[@]}"}
         done
     done
