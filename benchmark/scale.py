@@ -135,14 +135,14 @@ def measure_ours(folder: Path, lengths: np.ndarray, num_workers: int, figures: F
     with figures.timed("resume in the middle of the sixth pass"):
         resumed = Sampler(index.num_samples, **BASE)
         next(resumed.stream(Cursor(5, num // 2, 5 * num + num // 2)))
-    own = private_bytes() - before
+    used = private_bytes() - before
     figures.say(
-        "private memory of the training process", f"{own / len(lengths):.1f} bytes per utterance, two passes planned"
+        "private memory of the training process", f"{used / len(lengths):.1f} bytes per utterance, two passes planned"
     )
-    for number, used in enumerate(measure_workers(dump_set, num_workers)):
+    for number, taken in enumerate(measure_workers(dump_set, num_workers)):
         figures.say(
             f"private memory of loader {number}",
-            f"{used / MEBIBYTE:.1f} MiB, {used / len(lengths):.2f} bytes per utterance",
+            f"{taken / MEBIBYTE:.1f} MiB, {taken / len(lengths):.2f} bytes per utterance",
         )
 
 

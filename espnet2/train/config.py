@@ -211,7 +211,7 @@ class TrainConfig(Config):
 
     @field_validator("tracker", mode="before")
     @classmethod
-    def _split_trackers(cls, value: Any) -> Any:
+    def _split_trackers(cls, value: object) -> object:
         """`wandb tensorboard`, with blanks or commas, is a list of two; YAML reads a bare `none` as that word."""
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 

@@ -61,7 +61,7 @@ class Directory:
         lines = self.read(name)
         if name not in OF_PATHS or not os.path.relpath(self.path).startswith(os.pardir):
             return lines
-        missing = [place for place in map(relative_path, lines) if place and not os.path.exists(place)]
+        missing = [path for path in map(relative_path, lines) if path and not os.path.exists(path)]
         folder = os.path.dirname(os.path.abspath(self.path))
         while missing and not os.path.exists(os.path.join(folder, os.fsdecode(missing[0]))):
             if folder == os.path.dirname(folder):
