@@ -18,7 +18,7 @@ def utils(root: Path) -> Path:
 
 @pytest.fixture
 def run(utils: Path, tmp_path: Path) -> Run:
-    """run("filter_scp.pl", "ids", stdin="a 1\\n"): the utility with these arguments, run in tmp_path or a folder there."""
+    """run("filter_scp.pl", "ids", stdin="a 1\\n"): the utility with these arguments, in tmp_path or a folder there."""
 
     def call(
         name: str,

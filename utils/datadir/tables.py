@@ -53,7 +53,7 @@ class Directory:
         return lines
 
     def read_from_here(self, name: str) -> Lines:
-        """The lines of a table for a directory of this recipe: relative paths of another recipe's are led there, and said.
+        """The lines of a table for a directory of this recipe; relative paths of another recipe lead there, as is said.
 
         Recipes write paths relative to the folder that holds their `data/`, which programs run in. A path that exists
         here stays; pipes stay as they are.
@@ -110,7 +110,7 @@ class Directory:
 def relative_path(line: bytes) -> bytes | None:
     """The file that a line of wav.scp or feats.scp names by a relative path; None for pipes, absolute paths, no path.
 
-    >>> relative_path(b"a data/x y.ark:12[0:3]\\n"), relative_path(b"a flac -dc x.flac |\\n"), relative_path(b"a /x.wav\\n")
+    >>> relative_path(b"a data/x y.ark:12[0:3]\\n"), relative_path(b"a flac -dc x |\\n"), relative_path(b"a /x.wav\\n")
     (b'data/x y.ark', None, None)
     """
     words = line.strip().split(None, 1)
