@@ -80,7 +80,15 @@ EXTRAS = {
         "lhotse>=1.30",
         "aiohttp>=3.10",
     ],
-    "doc": ["sphinx>=8.1", "myst-parser>=4.0", "furo>=2025.12"],
+    # the pages; running the notebooks
+    "doc": [
+        "sphinx>=8.1",
+        "myst-parser>=4.0",
+        "furo>=2025.12",
+        "nbclient>=0.10.2",
+        "nbformat>=5.10",
+        "ipykernel>=6.30",
+    ],
     "bench": ["scikit-learn>=1.5", "transformers>=5.0,<6"],
 }
 
@@ -88,6 +96,7 @@ EXTRAS = {
 ROOT = Path(__file__).resolve().parent
 RECIPE_FOLDERS = ("egs2", "tools", "utils")
 RECIPES = "espnet2/recipes.tar.gz"  # read by espnet2.utils.recipe_tree
+COMMIT = "espnet2/commit.txt"  # read by espnet2.utils.provenance
 
 
 def scripts() -> list[str]:
@@ -143,6 +152,24 @@ def write_recipes(archive_file: Path) -> None:
             archive.add(path, path.relative_to(ROOT).as_posix(), recursive=False, filter=anonymous)
 
 
+def write_commit(file: Path) -> None:
+    """Write which commit is built; nothing where git does not know, or the package differs from its commit."""
+    import subprocess
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True)
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    ours = git("ls-files", "--error-unmatch", "espnet2/__init__.py")  # of this project, not of a repository around it
+    commit = git("rev-parse", "HEAD")
+    if ours and commit and git("status", "--porcelain", "--", "espnet2", "utils") == "":
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{commit}\n", encoding="utf-8")
+
+
 def main() -> None:
     """Hand the lists above to setuptools; called by pip, never by hand."""
     # Imported here so that tools/check_install.py can read the lists where setuptools is missing.
@@ -157,6 +184,7 @@ def main() -> None:
             super().run()
             if (ROOT / "egs2").is_dir() and not self.editable_mode:
                 write_recipes(Path(self.build_lib) / RECIPES)
+                write_commit(Path(self.build_lib) / COMMIT)
 
     class SourceWithRecipes(sdist):
         """The sources, with the recipes as the archive that the wheel has."""
@@ -165,12 +193,16 @@ def main() -> None:
             super().make_release_tree(base_dir, files)
             if (ROOT / "egs2").is_dir():
                 write_recipes(Path(base_dir) / RECIPES)
+                write_commit(Path(base_dir) / COMMIT)
 
     setup(
         name=NAME,
         packages=[*find_packages(include=["espnet2", "espnet2.*"]), "espnet2.utils.cluster"],
         package_dir={"espnet2.utils.cluster": "utils/cluster"},  # read by espnet2.utils.schedulers
-        package_data={"espnet2": ["py.typed", "recipes.tar.gz"], "espnet2.evaluate.report": ["templates/*"]},
+        package_data={
+            "espnet2": ["py.typed", "recipes.tar.gz", "commit.txt"],
+            "espnet2.evaluate.report": ["templates/*"],
+        },
         python_requires=PYTHON_REQUIRES,
         install_requires=REQUIRED,
         extras_require=EXTRAS,

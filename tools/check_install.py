@@ -214,9 +214,11 @@ def check_shell() -> Iterator[Finding]:
 
 
 def check_disk() -> Finding:
-    """Free space where the toolkit lies."""
-    free_gib = shutil.disk_usage(ROOT).free / 2**30
-    text = f"free disk: {free_gib:.0f} GiB at {ROOT}"
+    """Free space where the toolkit lies; of a wheel, which unpacks this file for a moment, where the user is."""
+    stays = any((ROOT / name).is_file() for name in ("pyproject.toml", ".installed_python"))
+    where = ROOT if stays else Path.cwd()
+    free_gib = shutil.disk_usage(where).free / 2**30
+    text = f"free disk: {free_gib:.0f} GiB at {where}"
     if free_gib < MINIMUM_DISK_GIB:
         return Finding(NOTE, f"{text}, below {MINIMUM_DISK_GIB} GiB; remedy: --dumpdir and --expdir on a larger disk")
     return Finding(OK, text)

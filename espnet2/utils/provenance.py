@@ -19,6 +19,7 @@ from espnet2.utils.files import atomic_write, hash_bytes
 
 DISTRIBUTION = "espnet2-ssl"
 STARTS = "provenance.jsonl"  # in exp/<name>: a line for each start
+COMMIT = "commit.txt"  # in the package of a distribution: setup.py writes it
 # What the numbers of a training depend on; tools/constraints.txt pins the rest.
 LIBRARIES = ("torch", "torchaudio", "numpy", "kaldiio", "soundfile", "soxr", "sentencepiece", "pydantic", "safetensors")
 CODE_FOLDERS = ("espnet2", "utils")  # a changed recipe shows in config.yaml and in the command
@@ -216,7 +217,10 @@ def _changes(root: Path) -> bytes:
 
 
 def _installed_commit() -> str | None:
-    """The commit that pip installed from, where it was given a repository (PEP 610)."""
+    """The commit that a distribution was built of, or that pip installed from, given a repository (PEP 610)."""
+    built = Path(espnet2.__file__).with_name(COMMIT)
+    if built.is_file():
+        return built.read_text(encoding="utf-8").strip()
     try:
         origin = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
         commit = json.loads(origin or "{}").get("vcs_info", {}).get("commit_id")

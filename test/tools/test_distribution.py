@@ -77,6 +77,34 @@ def test_the_source_distribution_builds_the_same_wheel(distributions, tmp_path):
     assert contents[0].keys() == contents[1].keys() and all("RECORD" in name for name in different), different
 
 
+def test_a_distribution_says_which_commit_it_was_built_of(tmp_path):
+    build = runpy.run_path(str(ROOT / "setup.py"))
+    source, file = tmp_path / "source", tmp_path / "out/commit.txt"
+    (source / "espnet2").mkdir(parents=True)
+    (source / "espnet2/__init__.py").write_text("")
+    build["write_commit"].__globals__["ROOT"] = source
+    build["write_commit"](file)
+    assert not file.exists()  # no repository, or one around it that is not ours
+    git = ("git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "one")):
+        subprocess.run([*git, *words], check=True)
+    build["write_commit"](file)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    assert file.read_text() == head
+    file.unlink()
+    (source / "espnet2/new.py").write_text("")
+    build["write_commit"](file)
+    assert not file.exists()  # what is built differs from the commit
+
+
+def test_an_installed_package_knows_its_commit(installed, tmp_path):
+    shutil.copytree(installed / "espnet2", tmp_path / "espnet2", ignore=shutil.ignore_patterns("*.gz"))
+    (tmp_path / "espnet2/commit.txt").write_text("0123456789abcdef\n")
+    ask = "from espnet2.utils.provenance import current_code; print(current_code().describe())"
+    assert "commit 0123456789" in run(tmp_path, sys.executable, "-c", ask)
+    assert "commit unknown" in run(installed, sys.executable, "-c", ask)
+
+
 def test_every_program_is_a_command(installed):
     programs = {path.stem for path in (ROOT / "espnet2/bin").glob("*.py")} - {"__init__", "console"}
     assert set(commands().values()) == programs
@@ -164,6 +192,7 @@ def test_trees_that_do_not_fit_are_told(installed, tree, tmp_path):
 def test_the_doctor_needs_no_clone(installed):
     told = run(installed, str(installed / "bin/espnet2-ssl"), "doctor", "--to", "train", "evaluate")
     assert "everything to train and evaluate works" in told and "jiwer [eval]" in told and "onnx" not in told
+    assert f"GiB at {installed}" in told  # where the user is, not where the archive was unpacked for a moment
 
 
 def test_another_package_of_the_same_name_over_ours_is_refused(installed, tmp_path):
