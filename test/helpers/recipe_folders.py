@@ -9,7 +9,7 @@ from pathlib import Path
 from repository import ROOT
 
 RECIPES = ROOT / "egs2"
-MADE_BY_RUNNING = {"data", "dump", "exp", "downloads"}
+MADE_BY_RUNNING = {"data", "dump", "exp", "downloads", ".run_lock"}
 KMEANS = ("iter0_mfcc_km20", "iter1_espnet_hubert_l1_km20")  # of mini_espeak/hubert1/smoke.sh
 MODELS = ("hubert_iter0_smoke_mfcc_km20", "hubert_iter1_smoke_espnet_hubert_l1_km20")
 
