@@ -49,6 +49,11 @@ def test_shellcheck_finds_a_mistake(tmp_path: Path) -> None:
     assert "SC2164" in shellcheck([script])
 
 
+def test_the_hook_before_a_commit_is_as_content() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert f"shellcheck -x -S warning -s bash -e {SHELLCHECK_EXCLUDED} " in hooks
+
+
 def test_bash_parses_every_script() -> None:
     wrong = []
     for path in shell_files():
