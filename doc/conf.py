@@ -14,11 +14,11 @@ project = "Self-supervised speech pre-training"
 author = "its contributors"
 copyright = author
 root_doc = "doc/index"
-include_patterns = ["*.md", "doc/**.md", "benchmark/*.md", "egs2/**.md"]
+include_patterns = ["*.md", "doc/**.md", "doc/notebooks/*.ipynb", "benchmark/*.md", "egs2/**.md"]
 exclude_patterns = [path.name for path in DOC.parent.iterdir() if path.is_dir() and path != DOC]
 exclude_patterns = sorted(set(exclude_patterns) - {"benchmark", "egs2"})
 exclude_patterns += ["doc/_build", "egs2/*/*/[a-z]*"]  # RESULTS.md is wanted, folders that a recipe fills are not
-extensions = ["myst_parser", "repository_links"]
+extensions = ["myst_parser", "repository_links", "notebook_pages"]
 highlight_language = "text"
 html_theme = "furo"
 html_title = project

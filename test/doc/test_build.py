@@ -56,6 +56,12 @@ def test_every_page_is_built(html: Path) -> None:
     assert "doc/index.html" in (html / "index.html").read_text()
 
 
+def test_a_notebook_is_a_page_with_its_pictures_and_sound(html: Path) -> None:
+    page = (html / "doc/notebooks/first_model.html").read_text()
+    assert page.count('<img alt="') == 2 and page.count("data:image/png;base64,") == 2 and "<audio" in page
+    assert 'href="../tutorial.html#your-own-audio"' in page and "<td><p>untrained</p></td>" in page
+
+
 def test_nothing_comes_from_the_network(html: Path) -> None:
     for page in html.rglob("*.html"):
         outside = [address for address in Links(page.read_text()).fetched if re.match(r"(\w+:)?//", address)]
