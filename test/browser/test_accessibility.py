@@ -43,7 +43,7 @@ def test_axe_finds_nothing_in_the_text_of_the_documentation(
 ) -> None:
     """The theme's frame around the text is not ours."""
     complaints: list[str] = []
-    for name in ("index", "tutorial", "evaluation", "objectives", "reference/options"):
+    for name in ("index", "tutorial", "notebooks/first_model", "evaluation", "objectives", "reference/options"):
         seen = browser.open(documentation / f"doc/{name}.html", width=width, dark=dark, unfold=False)
         assert seen.errors == [], name
         complaints += [f"{name}: {line}" for line in violations(browser, "document.querySelector('article')")]
