@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What it is worth to start from a trained model: continue, adapt and distil beside training from the start. Tables for RESULTS.md.
+# What it is worth to start from a trained model: continue, with LoRA or without, and distil beside training from the start. Tables for RESULTS.md.
 # Usage: local/start_from_runs.sh [options]      e.g.: local/start_from_runs.sh --parts continue --seeds "0 1"
 # Run from egs2/mboshi/hubert1 after ./run.sh --stop_stage 5 --train_stop_iter 0, ./run.sh --stage 3 --stop_stage 4 --valid_set test,
 # ./run.sh --stop_stage 1 in ../../mini_espeak/ssl1, whose sets become old_train and old_dev here, and
@@ -8,11 +8,10 @@
 # What is done is kept: a stopped call goes on where it was.
 set -euo pipefail
 
-parts="continue distil adapt"
+parts="continue distil"
 seeds="0 1 2"             # of training
 updates=600               # of continue
 distil_updates=1000       # of each student, and of their teacher, thrice
-tune_updates=1500         # of CTC
 num_threads=1             # of each training
 num_workers=1             # loader processes of each
 evaluate=true             # false: train only
@@ -114,27 +113,10 @@ run_distil() {
     [ "${evaluate}" = false ] || evaluate_rows distil teacher student_mfcc student_dicehubert student_distilhubert
 }
 
-run_adapt() {
-    local tuned options
-    for seed in ${seeds}; do
-        for row in full lora; do
-            options=()
-            [ "${row}" = full ] || options=(--adapt lora --optim_conf lr=5e-3)
-            tuned=${expdir}/tune_${row}_seed${seed}
-            run_once "${tuned}" "tune ${row}, seed ${seed}: ${tune_updates} updates of CTC" "${python}" \
-                -m espnet2.bin.ssl_finetune --model "${source}" --train_sets "${dumpdir}/train" \
-                --valid_sets "${dumpdir}/dev" --test_sets "${dumpdir}/test" --output_dir "${tuned}" --token_type phn \
-                --max_update "${tune_updates}" --valid_interval_updates "$((tune_updates / 2))" --optim_conf lr=2e-3 \
-                --batch_bins 160000 --seed "${seed}" --num_threads "${num_threads}" --num_workers "${num_workers}" \
-                ${options[@]+"${options[@]}"}
-        done
-    done
-}
-
 for part in ${parts}; do
     case "${part}" in
-        continue | distil | adapt) "run_${part}" ;;
-        *) die "--parts: unknown '${part}'; known are continue, distil and adapt" ;;
+        continue | distil) "run_${part}" ;;
+        *) die "--parts: unknown '${part}'; known are continue and distil" ;;
     esac
 done
 [ "${evaluate}" = false ] || "${python}" local/table_of_starts.py "${expdir}" --results RESULTS.md

@@ -1,4 +1,4 @@
-"""The runs of start_from_runs.sh in, Markdown tables of continued, distilled and adapted models out."""
+"""The runs of start_from_runs.sh in, Markdown tables of continued and distilled models out."""
 
 import argparse
 import json
@@ -15,7 +15,6 @@ from espnet2.utils.errors import run_main
 MARKS = "start_from"  # name of the part of RESULTS.md that is rewritten
 CONTINUED = ("scratch", "continue", "continue_decay", "continue_replay", "continue_lora")
 DISTILLED = ("teacher", "student_mfcc", "student_dicehubert", "student_distilhubert")
-TUNED = ("tune_full", "tune_lora")
 BASELINES = ("MFCC", "untrained")
 Figures = Mapping[str, float]
 
@@ -31,13 +30,13 @@ def valid_figures(folder: Path) -> Figures:
     return [row for row in rows if row["dataset"] == "valid"][-1]
 
 
-def mean(values: Iterable[float], *, as_percent: bool = False) -> str:
+def mean(values: Iterable[float]) -> str:
     """With the distance of largest and smallest, where there are several; a dash where there is none."""
     known = list(values)
     if not known:
         return "-"
     spread = max(known) - min(known) if len(known) > 1 else None
-    return with_spread(sum(known) / len(known), spread, as_percent=as_percent)
+    return with_spread(sum(known) / len(known), spread)
 
 
 def num_values(weights: Path) -> int:
@@ -91,31 +90,13 @@ def distilled(root: Path) -> str:
     return table(("run", "seeds", "frontend and encoder", "test PNMI", "test phone probe"), rows)
 
 
-def tuned(root: Path) -> str:
-    """Phone error rates of a tuned model."""
-    rows = []
-    for row in TUNED:
-        folders = folders_of(root, row)
-        if folders:
-            contents = [json.loads((folder / "wer.json").read_text(encoding="utf-8")) for folder in folders]
-            rates = mean((float(content["greedy"]["per"]) for content in contents), as_percent=True)
-            low, high = contents[0]["greedy"]["per_interval"]
-            adapter = folders[0] / "adapter.safetensors"
-            stored = adapter if adapter.is_file() else folders[0] / "checkpoints/latest/model.safetensors"
-            size = f"{stored.resolve().stat().st_size / 1e6:.2f} MB" if stored.exists() else "-"
-            rows.append(
-                [row.removeprefix("tune_"), str(len(folders)), rates, f"{100 * low:.1f} to {100 * high:.1f} %", size]
-            )
-    return table(("tuned", "seeds", "test phone error rate", "95 % interval of the first seed", "stored"), rows)
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Print the tables, and put them into RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="exp/start_from")
     parser.add_argument("--results", type=Path, help="the part of this page between its marks is rewritten")
     arguments = parser.parse_args(words)
-    parts = [make(arguments.folder) for make in (continued, distilled, tuned)]
+    parts = [make(arguments.folder) for make in (continued, distilled)]
     text = "\n\n".join(["Means over the seeds of training, ± largest less smallest.", *parts]) + "\n"
     print(text, end="")
     if arguments.results:
