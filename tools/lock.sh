@@ -9,6 +9,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 command -v uv >/dev/null || { echo "lock.sh: error: uv is not on PATH; remedy: pip install uv" >&2; exit 1; }
 
+# What `make test` installs must fit together on every Python, too: a pin that has left one behind is an error here.
+for version in 3.10 3.12 3.14; do
+    uv pip compile --quiet --python-version "${version}" requirements.txt requirements-test.txt -c constraints.txt >/dev/null
+done
 options=(--quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.10)
 new=$(mktemp -d ./.lock.XXXXXX)
 trap 'rm -rf "${new}"' EXIT

@@ -14,6 +14,7 @@ from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.application import Sphinx
 
 NAME = "notebook"
+MOST_LINES = 12  # of a stream that is shown unfolded
 Json = dict[str, Any]  # a cell or an output, as the format of Jupyter has it
 
 
@@ -55,7 +56,7 @@ def shown(outputs: list[Json], alternative: str) -> Iterator[str]:
     """What a cell left behind, streams joined; of the forms of a result the richest that a page can hold."""
     for name, group in groupby(outputs, key=lambda output: output.get("name", "")):
         if name:
-            yield fenced("text", "".join("".join(output["text"]) for output in group))
+            yield said("".join("".join(output["text"]) for output in group))
             continue
         for output in group:
             data = {kind: "".join(text) for kind, text in output.get("data", {}).items() if kind != "application/json"}
@@ -67,6 +68,12 @@ def shown(outputs: list[Json], alternative: str) -> Iterator[str]:
                 yield data["text/markdown"]
             elif "text/plain" in data:
                 yield fenced("text", data["text/plain"])
+
+
+def said(text: str) -> str:
+    """A stream, folded where it is long."""
+    block, lines = fenced("text", text), text.count("\n")
+    return block if lines <= MOST_LINES else f"<details><summary>{lines} lines</summary>\n\n{block}\n\n</details>"
 
 
 def alternative_text(source: str) -> str:

@@ -74,6 +74,9 @@ def test_a_page_holds_what_cells_left_behind(programs: dict[str, ModuleType]) ->
     cell = {"cell_type": "code", "source": ["# A picture\n", "draw()"], "outputs": [*streams, *results]}
     page = programs["notebook_pages"].as_markdown({"cells": [cell]})
     assert "````text\na `` ``` b\nc\n````" in page
+    long = {"cell_type": "code", "source": "a", "outputs": [{"name": "stdout", "text": "b\n" * 40}]}
+    assert "<summary>40 lines</summary>\n\n```text\nb\n" in programs["notebook_pages"].as_markdown({"cells": [long]})
+    assert "<summary>" not in page
     assert "![A picture](data:image/png;base64,iVBORw0K)" in page and "<Figure>" not in page
     assert "```{raw} html\n<audio></audio>\n```" in page and "\n| a |\n" in page
 
