@@ -5,17 +5,21 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from safetensors import safe_open
+import torch
 from table_of_runs import Line, lines_of, read_parts
+from torch.utils.flop_counter import FlopCounterMode
 
 from espnet2.evaluate.report.marked_page import put_between_marks
 from espnet2.evaluate.spread import with_spread
+from espnet2.models.find import find_model
+from espnet2.models.load import load_model
 from espnet2.utils.errors import run_main
 
 MARKS = "start_from"  # name of the part of RESULTS.md that is rewritten
 CONTINUED = ("scratch", "continue", "continue_decay", "continue_replay", "continue_lora")
 DISTILLED = ("teacher", "student_mfcc", "student_dicehubert", "student_distilhubert")
 BASELINES = ("MFCC", "untrained")
+SECONDS = 10  # of audio, whose cost is counted
 Figures = Mapping[str, float]
 
 
@@ -39,11 +43,14 @@ def mean(values: Iterable[float]) -> str:
     return with_spread(sum(known) / len(known), spread)
 
 
-def num_values(weights: Path) -> int:
-    """Of all tensors of frontend and encoder in a file."""
-    with safe_open(weights, "pt") as file:
-        names = [name for name in file.keys() if name.startswith(("frontend.", "encoder."))]  # noqa: SIM118
-        return sum(file.get_tensor(name).numel() for name in names)
+def size_and_cost(folder: Path) -> list[str]:
+    """Values of frontend and encoder, and GFLOP of their forward pass for a second of audio."""
+    model = load_model(find_model(folder)).model.eval()
+    size = sum(value.numel() for part in (model.frontend, model.encoder) for value in part.parameters())
+    samples = SECONDS * model.frontend.geometry.sample_rate
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.first.encode_whole(torch.zeros(1, samples), torch.tensor([samples]), ())
+    return [f"{size / 1e6:.2f} M", f"{counter.get_total_flops() / 1e9 / SECONDS:.3f}"]
 
 
 def evaluated(root: Path, name: str) -> dict[str, Line]:
@@ -85,9 +92,9 @@ def distilled(root: Path) -> str:
     for row in DISTILLED:
         folders = folders_of(root, row)
         if folders:
-            size = num_values(folders[0] / "checkpoints/latest/model.safetensors")
-            rows.append([row.replace("_", " "), str(len(folders)), f"{size / 1e6:.2f} M", *tested(lines, row)])
-    return table(("run", "seeds", "frontend and encoder", "test PNMI", "test phone probe"), rows)
+            rows.append([row.replace("_", " "), str(len(folders)), *size_and_cost(folders[0]), *tested(lines, row)])
+    head = ("run", "seeds", "frontend and encoder", "GFLOP per second of audio", "test PNMI", "test phone probe")
+    return table(head, rows)
 
 
 def main(words: Sequence[str] | None = None) -> None:
