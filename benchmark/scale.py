@@ -49,9 +49,9 @@ class Figures:
 
 
 def private_bytes() -> int:
-    """Memory of this process that no other shares: mapped files that were only read are not in it."""
+    """Memory of this process alone: pages of mapped files are not in it, even before they are on the disk."""
     text = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8")
-    lines = [line.split() for line in text.splitlines() if line.startswith(("Private_Dirty:", "Private_Hugetlb:"))]
+    lines = [line.split() for line in text.splitlines() if line.startswith("Anonymous:")]
     return sum(1024 * int(words[1]) for words in lines)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from espnet2.evaluate.report.raster import spectrogram
-from espnet2.evaluate.report.utterance import GOLDEN_ANGLE, Span, UtteranceJson, runs_of
+from espnet2.evaluate.report.utterance import GOLDEN_ANGLE, UtteranceJson, rows_of
 
 INCHES_PER_SECOND, SPECTROGRAM_INCHES, ROW_INCHES = 1.8, 2.0, 0.35
 LIGHTNESS, SATURATION = 0.8, 0.6  # of the colours of units, as on the page
@@ -22,12 +22,7 @@ def draw_example(utterance: UtteranceJson, folder: Path, path: Path) -> None:
     from matplotlib.figure import Figure
 
     seconds = utterance["seconds"]
-    rows = [
-        (track["title"], runs_of(track["ids"], track["frame_rate"], track["first_seconds"], seconds), True)
-        for track in utterance["tracks"]
-    ]
-    if utterance["phones"]:
-        rows.append(("phones", [Span(*phone) for phone in utterance["phones"]], False))
+    rows = rows_of(utterance)
     heights = [SPECTROGRAM_INCHES, *[ROW_INCHES] * len(rows)]
     figure = Figure(figsize=(2 + INCHES_PER_SECOND * seconds, sum(heights) + 1), dpi=80, layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]

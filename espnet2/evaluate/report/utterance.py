@@ -45,6 +45,18 @@ class Span(NamedTuple):
     name: str
 
 
+def rows_of(utterance: UtteranceJson) -> list[tuple[str, list[Span], bool]]:
+    """(title, spans, whether they are units) of each row below the spectrogram: the tracks, then the phones."""
+    seconds = utterance["seconds"]
+    rows = [
+        (track["title"], runs_of(track["ids"], track["frame_rate"], track["first_seconds"], seconds), True)
+        for track in utterance["tracks"]
+    ]
+    if utterance["phones"]:
+        rows.append(("phones", [Span(*phone) for phone in utterance["phones"]], False))
+    return rows
+
+
 def runs_of(ids: Sequence[int], frame_rate: float, first_seconds: float, end: float) -> list[Span]:
     """Equal units in a row, each with where it begins and ends.
 
@@ -73,12 +85,7 @@ def utterance_figure(utterance: UtteranceJson, folder: Path) -> Markup:
         name = utterance["utt_id"]
         return remark(f"{name}: {audio} is gone, so there is nothing to hear or see. Evaluate again.")
     seconds = utterance["seconds"]
-    rows = [
-        (track["title"], runs_of(track["ids"], track["frame_rate"], track["first_seconds"], seconds), True)
-        for track in utterance["tracks"]
-    ]
-    if utterance["phones"]:
-        rows.append(("phones", [Span(*phone) for phone in utterance["phones"]], False))
+    rows = rows_of(utterance)
     scale = min(max(USUAL_WIDTH / seconds, PIXELS_PER_SECOND[0]), PIXELS_PER_SECOND[1])
     width = round(seconds * scale)
     height = PICTURE_HEIGHT + len(rows) * (ROW_HEIGHT + ROW_GAP) + 22
