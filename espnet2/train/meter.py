@@ -18,7 +18,7 @@ class Tally(NamedTuple):
     """What one forward pass contributes: name -> (2,) float64 tensor of total and count, and the terms' weights."""
 
     sums: dict[str, Tensor]
-    weights: dict[str, float]
+    weights: dict[str, float | Tensor]  # scalars
 
 
 def entry_prefix(model: SSLModel, entry: str) -> str:
@@ -52,7 +52,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.weights: dict[str, float] = {}
+        self.weights: dict[str, float | Tensor] = {}
 
     def add(self, tallied: Tally) -> None:
         """Add one micro-batch, without waiting for the device."""
@@ -69,19 +69,19 @@ class Meter:
         if not self.sums:
             return {}
         ratios = {name: total / count if count else 0.0 for name, (total, count) in self._reduced(ranks).items()}
-        loss = sum(weight * ratios[name] for name, weight in self.weights.items())
+        loss = sum(weight * ratios[name] for name, weight in self._weights().items())
         return {"loss": loss, **ratios}
 
     def to_json(self, ranks: Ranks) -> MeterJson:
         """The sums over all ranks, exactly."""
-        return {"sums": self._reduced(ranks), "weights": self.weights}
+        return {"sums": self._reduced(ranks), "weights": self._weights()}
 
     @classmethod
     def from_json(cls, values: MeterJson, device: torch.device) -> "Meter":
         """The meter that `to_json` described, with everything on this rank."""
         meter = cls()
         sums = {name: torch.tensor(value, dtype=torch.float64, device=device) for name, value in values["sums"].items()}
-        meter.add(Tally(sums, values["weights"]))
+        meter.add(Tally(sums, dict(values["weights"])))
         return meter
 
     def zeroed(self) -> "Meter":
@@ -89,6 +89,10 @@ class Meter:
         meter = Meter()
         meter.add(Tally({name: torch.zeros_like(value) for name, value in self.sums.items()}, self.weights))
         return meter
+
+    def _weights(self) -> dict[str, float]:
+        """Waits for the device where one is there."""
+        return {name: float(weight) for name, weight in self.weights.items()}
 
     def _reduced(self, ranks: Ranks) -> dict[str, list[float]]:
         """Name -> [total, count] over all ranks, in the order of the names: that may differ after a resume."""

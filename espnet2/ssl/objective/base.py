@@ -26,7 +26,7 @@ class Term(NamedTuple):
     name: str
     total: Tensor  # scalar: a sum over `count` elements, in float32
     count: Tensor  # type: ignore[assignment]  # a tuple counts too; scalar: elements in the sum, see Objective.counts
-    weight: float = 1.0
+    weight: float | Tensor = 1.0  # a float64 scalar where it changes from update to update
 
 
 class Ratio(NamedTuple):

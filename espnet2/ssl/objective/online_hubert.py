@@ -70,6 +70,7 @@ class OnlineHubert(Hubert):
     Config = OnlineHubertConfig
     target_moves = True
     takes_vector_labels = False
+    own_share: Tensor  # scalar float64
 
     def __init__(self, config: OnlineHubertConfig, frontend: Frontend, encoder: Encoder, context: Context) -> None:
         num_labels = context.num_classes or 0
@@ -87,7 +88,9 @@ class OnlineHubert(Hubert):
         dim = encoder.dim * len(config.target_layers)
         self.codebooks = OnlineCodebooks(1, num_codes, dim, decay=config.code_decay, init_std=0.0)
         self.codebooks.counts.fill_(NO_FRAMES)
-        self.own_share = 1.0  # of the codes in the loss; a model that is not in training has learned them all
+        # Of the codes in the loss, set before each update; a model that is not in training has learned them all. A
+        # tensor, for a compiled graph would be made anew for each number; float64, as the counts that it meets.
+        self.register_buffer("own_share", torch.ones((), dtype=torch.float64), persistent=False)
 
     def share_of_codes(self, update: int) -> float:
         """Weight of the codes in the loss of `update` (1-based); that of the labels is the rest."""
@@ -136,12 +139,10 @@ class OnlineHubert(Hubert):
 
     def _codes(self, distances: Tensor, labels: Tensor) -> Tensor:
         """(batch, frames) the code of every frame: one of its label's in turn, or later the nearest."""
-        nearest = distances.argmin(-1)
-        if self.own_share > 0:
-            return nearest
         per_label = self.config.codes_per_label
         turn = torch.arange(labels.size(1), device=labels.device) % per_label
-        return torch.where(labels != NO_LABEL, labels * per_label + turn, nearest)
+        is_anchored = (self.own_share == 0) & (labels != NO_LABEL)
+        return torch.where(is_anchored, labels * per_label + turn, distances.argmin(-1))
 
     def _code_loss(self, scores: Tensor, codes: Tensor, distances: Tensor, chosen: Tensor) -> Tensor:
         """Cross-entropy with the codes, hard or soft, summed over the chosen frames."""
@@ -167,7 +168,7 @@ class OnlineHubert(Hubert):
             "code_perplexity": Ratio(perplexity(shares), one),
             "codes_used": Ratio((code_counts > 0).sum(), one),
             "top_code_share": Ratio(shares.max(), one),
-            "own_share": Ratio(torch.full_like(one, self.own_share), one),
+            "own_share": Ratio(one * self.own_share, one),
         }
 
     @property
@@ -194,7 +195,7 @@ class OnlineHubert(Hubert):
     def before_update(self, update: int) -> None:
         """Forget the frames that a skipped update gathered; set how much the codes count."""
         self.codebooks.forget()
-        self.own_share = self.share_of_codes(update)
+        self.own_share.fill_(self.share_of_codes(update))
 
     def after_step(self, update: int) -> None:
         """Move the teacher towards the new student, and the codes towards the frames of all micro-batches and ranks."""

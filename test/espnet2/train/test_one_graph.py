@@ -12,7 +12,7 @@ from torch._dynamo.utils import counters
 from espnet2.data.batch import Batch
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_names
-from espnet2.train.compiled import KNOWN_GRAPHS, compile_forward, keep_kernels
+from espnet2.train.compiled import compile_forward, keep_kernels
 from espnet2.train.distributed import SINGLE
 from espnet2.train.updater import Updater
 from espnet2.utils.errors import UserError
@@ -105,8 +105,7 @@ def test_fifty_batches_take_few_graphs_and_no_break(fresh, caplog, method):
                 torch.testing.assert_close(gradients, expected_gradients, rtol=1e-4, atol=1e-6)
     assert not counters["graph_break"]
     graphs, lines = model.compiled.num_graphs, told(caplog, "INFO")
-    # Online HuBERT has a phase of its labels and one of its codes.
-    assert NUM_KINDS == len(compared) <= graphs <= (KNOWN_GRAPHS if method == "online_hubert" else NUM_KINDS), lines
+    assert NUM_KINDS == len(compared) == graphs, lines
     assert len(lines) == graphs and all(f"of {method.partition(' ')[0]} in" in line for line in lines)
 
 
