@@ -239,7 +239,6 @@ def describe(
         f"{audio_per_update:.0f} s of audio; padding {100 * plan.padding_share(data.sampler.lengths):.1f} %; "
         f"{len(plan):,} micro-batches per epoch",
         f"machine: {describe_device(ranks.device)}, {ranks.world_size} x {mode}, "
-        f"{config.dtype if ranks.device.type == 'cuda' else 'fp32'}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
         *describe_factors(model, config.optim_conf.layer_decay),
         *([f"network: {ranks.network}"] if ranks.network else []),

@@ -129,7 +129,9 @@ class TrainConfig(Config):
 
     # machine
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
-        "bf16", description="of autocast on a GPU; CPUs compute in fp32", json_schema_extra=_CURVE
+        "bf16",
+        description="of autocast; a CPU computes in bf16 where it has units for it (AMX), else in fp32",
+        json_schema_extra=_CURVE,
     )
     compile: bool | Literal["whole"] = Field(
         False,

@@ -35,7 +35,9 @@ def optimizer_config(name: str) -> type[AdamWConfig]:
 
 
 def build_optimizer(model: nn.Module, config: AdamWConfig) -> torch.optim.AdamW:
-    """AdamW over the parameters that are trained, fused (one kernel for all of them) on a GPU.
+    """AdamW over the parameters that are trained, fused: one kernel for all of them.
+
+    A state that is loaded brings its own `fused`, so runs of the time when a CPU had none keep their bits.
 
     With `layer_decay` there is a group for the parameters of each depth, which says its own factor of the rate.
 
@@ -52,9 +54,8 @@ def build_optimizer(model: nn.Module, config: AdamWConfig) -> torch.optim.AdamW:
         decayed = [p for p in parameters if p.dim() > 1]
         plain = [p for p in parameters if p.dim() <= 1]
         groups += [{"params": decayed, **options}, {"params": plain, "weight_decay": 0.0, **options}]
-    fused = next(iter(trained.values())).device.type == "cuda"
     return torch.optim.AdamW(
-        groups, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=fused
+        groups, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
     )
 
 

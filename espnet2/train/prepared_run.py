@@ -92,7 +92,7 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
             run.begin(trainer.state.update)
             device = describe_device(ranks.device)
             code, warning = record_start(run.model_folder, update=trainer.state.update, device=device)
-        lines = [*run.describe(), code]
+        lines = [*run.describe(), trainer.updater.precision.describe(), code]
         lines += [initial_line(trainer.state.initial)] if trainer.state.initial else []
         if resumed:
             lines.append(describe_progress(trainer.state.update, run.max_update))

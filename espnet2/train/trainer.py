@@ -89,6 +89,8 @@ class Trainer:
         restore_states(self.updater, checkpoint)
         if warning := restore_threads(training["num_threads"], self.config.num_threads):
             self.reporter.warn(warning)
+        if warning := self.updater.precision.restore(training.get("precision", "fp32")):
+            self.reporter.warn(warning)
         return True
 
     def run(self) -> bool:
@@ -261,6 +263,7 @@ class Trainer:
             "state": self.state.to_json(),
             "since_validation": self.since_validation.to_json(self.ranks),
             "num_threads": torch.get_num_threads(),
+            "precision": self.updater.precision.name,
         }
         save_checkpoint(
             self.folder,

@@ -14,7 +14,7 @@ from espnet2.tasks.config import dump_config
 PHONES = ["a", "b", "SIL", "oʊ"]
 LOG = """2026-01-02 03:04:05 INFO model: 1,234 parameters, 1,200 trained; losses hubert
 2026-01-02 03:04:05 INFO train: 24 utterances, 0.01 h
-2026-01-02 03:04:05 INFO machine: CPU, 1 x one process, fp32, 1 threads, 0 loader processes, PyTorch 2.13.0+cpu
+2026-01-02 03:04:05 INFO machine: CPU, 1 x one process, 1 threads, 0 loader processes, PyTorch 2.13.0+cpu
 2026-01-02 03:04:09 INFO update 50/1000, epoch 0: loss 4.000, grad norm 2.20 (clipped 0 %)
 2026-01-02 03:04:20 WARNING update 500: loss (hubert): code_perplexity is 2.1 of 64: few codes are in use
 2026-01-02 03:04:40 WARNING update 900: loss (hubert): code_perplexity is 1.8 of 64: few codes are in use

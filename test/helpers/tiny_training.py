@@ -39,6 +39,7 @@ TINY_CONFIG = {
     "num_workers": 0,
     "log_interval_updates": 2,
     "valid_interval_updates": 4,
+    "dtype": "fp32",  # in bf16, which some processors would take, other batches round otherwise
     "num_threads": 1,
 }
 

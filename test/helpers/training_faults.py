@@ -111,3 +111,10 @@ def fill_disk(number: int) -> None:
 def shrink_disk() -> None:
     """Leave a thousand bytes free."""
     shutil.disk_usage = lambda path: SimpleNamespace(free=1000)
+
+
+def claim_matrix_units(answer: bool) -> None:
+    """Say of the processor that it has units for bf16, or none; without them bf16 is slow, and right."""
+    from espnet2.train import precision
+
+    precision.has_matrix_units = lambda: answer

@@ -73,4 +73,17 @@ class SelfAttention(nn.Module):
         if mask is not None and mask.is_floating_point():
             mask = mask.to(query.dtype)  # autocast leaves some biases in float32
         dropout = self.dropout if self.training else 0.0
+        if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+            return self._attend_in_float32(query, key, value, mask, dropout)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+
+    @staticmethod
+    def _attend_in_float32(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+        """On a CPU: its backward pass of attention in bf16 takes three times as long as in fp32."""
+        if mask is not None and mask.is_floating_point():
+            mask = mask.float()
+        with torch.autocast("cpu", enabled=False):
+            mixed = F.scaled_dot_product_attention(
+                query.float(), key.float(), value.float(), attn_mask=mask, dropout_p=dropout
+            )
+        return mixed.to(query.dtype)
