@@ -34,7 +34,7 @@ def without_prefix(figures: Mapping[str, float], prefix: str) -> dict[str, float
 def tally(model: SSLModel, losses: Mapping[str, Loss]) -> Tally:
     """Totals and counts of all terms and statistics, detached."""
     sums: dict[str, Tensor] = {}
-    weights: dict[str, float] = {}
+    weights: dict[str, float | Tensor] = {}
     for entry, loss in losses.items():
         prefix = entry_prefix(model, entry)
         for term in loss.terms:

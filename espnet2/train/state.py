@@ -1,7 +1,7 @@
 """Where a training stands: the few numbers that, with the weights and the optimizer, make a resumed run exact."""
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from espnet2.data.sampler import Cursor
 from espnet2.train.config import Criterion
@@ -43,14 +43,17 @@ class MeterJson(TypedDict):
     weights: dict[str, float]
 
 
-class TrainingJson(TypedDict):
-    """Contents of training.json."""
-
+class _Training(TypedDict):
     identity: Identity
     state: StateJson
     since_validation: MeterJson
     num_threads: int
-    precision: NotRequired[str]  # computed in; absent in checkpoints of the time when a CPU knew only fp32
+
+
+class TrainingJson(_Training, total=False):
+    """Contents of training.json."""
+
+    precision: str  # computed in; absent in checkpoints of the time when a CPU knew only fp32
 
 
 @dataclass(frozen=True)
