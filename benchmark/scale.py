@@ -1,6 +1,7 @@
-"""What ten million utterances cost: index, first batch, next pass, resume, memory; beside Hugging Face datasets.
+"""What ten million utterances cost: index, first batch, next pass, resume, memory; beside datasets and lhotse.
 
-Usage: python benchmark/scale.py [--utterances 10000000] [--workers 4] [--folder /scratch]
+Usage: python benchmark/scale.py [--utterances 10000000] [--workers 4] [--folder /scratch] [--lhotse 1000000]
+Lhotse's sampler is given the first so many utterances: what it does in a pass or to resume grows with their number.
 No audio is made or read: the tables of dump/<set> say where it would lie. A gigabyte of disk for ten million.
 """
 
@@ -9,56 +10,21 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from audio_copies import RATE, lengths_of
+from scale_figures import MEBIBYTE, Figures, private_bytes, utt_id_of
+from scale_others import measure_datasets, measure_lhotse
 
 from espnet2.data.index import AudioIndex
 from espnet2.data.index_build import build_index
 from espnet2.data.sampler import Cursor, Sampler
 
-RATE = 16000
 UTTERANCES_PER_ARK = 100
-MEBIBYTE = 2**20
 BASE = {"shard_samples": 1_400_000, "max_samples": 250_000, "hop_samples": 320}  # HuBERT Base's share of one GPU
-
-
-@dataclass
-class Figures:
-    """Name -> (wall seconds, processor seconds), and what is said beside."""
-
-    seconds: dict[str, tuple[float, float]] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    @contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Time a block under this name, and print it."""
-        wall, processor = time.perf_counter(), time.process_time()
-        yield
-        self.seconds[name] = (time.perf_counter() - wall, time.process_time() - processor)
-        print(f"{name}: {self.seconds[name][0]:.3f} s, {self.seconds[name][1]:.3f} s of the processor", flush=True)
-
-    def say(self, name: str, text: str) -> None:
-        """Keep and print what is no time."""
-        self.notes[name] = text
-        print(f"{name}: {text}", flush=True)
-
-
-def private_bytes() -> int:
-    """Memory of this process alone: pages of mapped files are not in it, even before they are on the disk."""
-    text = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8")
-    lines = [line.split() for line in text.splitlines() if line.startswith("Anonymous:")]
-    return sum(1024 * int(words[1]) for words in lines)
-
-
-def lengths_of(count: int) -> np.ndarray:
-    """(count,) int64 samples of utterances like LibriSpeech's."""
-    seconds = np.clip(np.random.default_rng(0).normal(13, 5, count), 1.5, 25)
-    return (RATE * seconds).astype(np.int64)
 
 
 def write_tables(dump_set: Path, lengths: np.ndarray) -> None:
@@ -68,7 +34,7 @@ def write_tables(dump_set: Path, lengths: np.ndarray) -> None:
     names = ("wav.scp", "utt2num_samples", "utt2stats", "utt2spk")
     streams = {name: open(dump_set / name, "w", encoding="utf-8") for name in names}  # noqa: SIM115
     for number, length in enumerate(lengths.tolist()):
-        utt_id = f"spk{number // 1000:06d}-{number:09d}"
+        utt_id = utt_id_of(number)
         ark, offset = divmod(number, UTTERANCES_PER_ARK)
         streams["wav.scp"].write(f"{utt_id} /corpus/data_wav.{ark}.ark:{30 + 230_000 * offset}\n")
         streams["utt2num_samples"].write(f"{utt_id} {length}\n")
@@ -146,37 +112,6 @@ def measure_ours(folder: Path, lengths: np.ndarray, num_workers: int, figures: F
         )
 
 
-def measure_datasets(folder: Path, lengths: np.ndarray, figures: Figures) -> None:
-    """Of Hugging Face datasets with the same columns, memory-mapped Arrow files."""
-    import datasets
-    import pyarrow
-    from pyarrow.parquet import write_table
-
-    numbers = np.arange(len(lengths))
-    table = pyarrow.table(
-        {
-            "id": pyarrow.array([f"spk{number // 1000:06d}-{number:09d}" for number in numbers.tolist()]),
-            "ark": pyarrow.array((numbers // UTTERANCES_PER_ARK).astype(np.int32)),
-            "offset": pyarrow.array(30 + 230_000 * (numbers % UTTERANCES_PER_ARK)),
-            "num_samples": pyarrow.array(lengths),
-        }
-    )
-    name = f"datasets {datasets.__version__}"
-    with figures.timed(f"{name}: write"):
-        write_table(table, folder / "all.parquet")
-        opened = datasets.Dataset.from_parquet(str(folder / "all.parquet"), cache_dir=str(folder / "cache"))
-        opened.save_to_disk(str(folder / "hf"))
-    del table, opened
-    with figures.timed(f"{name}: open"):
-        opened = datasets.load_from_disk(str(folder / "hf"))
-    with figures.timed(f"{name}: first batch of a random order (no length buckets)"):
-        shuffled = opened.shuffle(seed=0)
-        shuffled[:108]
-    with figures.timed(f"{name}: resume in the middle of a pass"):
-        shuffled = datasets.load_from_disk(str(folder / "hf")).shuffle(seed=5)
-        shuffled[len(lengths) // 2 : len(lengths) // 2 + 108]
-
-
 def attempt(what: Callable[[], None]) -> None:
     """Run a comparison, or say what is not there."""
     try:
@@ -189,12 +124,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--utterances", type=int, default=10_000_000)
     parser.add_argument("--workers", type=int, default=4, help="loader processes whose memory is measured")
+    parser.add_argument("--lhotse", type=int, default=1_000_000, help="utterances for lhotse's sampler; 0: none")
     parser.add_argument("--folder", type=Path, help="where files are made and removed again (default: of the system)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         lengths, figures = lengths_of(options.utterances), Figures()
         measure_ours(Path(scratch), lengths, options.workers, figures)
         attempt(lambda: measure_datasets(Path(scratch), lengths, figures))
+        if options.lhotse:
+            attempt(lambda: measure_lhotse(Path(scratch), lengths[: options.lhotse], figures))
 
 
 if __name__ == "__main__":

@@ -1,105 +1,179 @@
-"""Seconds of audio that are read per CPU second from files, arks, tars and Parquet, in order and at random.
+"""Seconds of audio that are read per CPU second: wav, FLAC, ark, tar, Parquet; beside libsndfile, torchaudio, lhotse.
 
-Usage: python benchmark/sources.py [--utterances 300] [--seconds 12]      (one process; the best of three rounds)
+Usage: python benchmark/sources.py [--utterances 400] [--augment wavlm,telephone]       (one process)
+Every reader takes its turn on the same twenty utterances, so that other work on the machine meets all of them alike;
+a share is the median of these turns.
 """
 
 import argparse
-import random
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-import soundfile
+from audio_copies import Copies, make_copies
+from other_readers import lhotse_readers, torchaudio_readers
 
 from espnet2.data.audio import parquet
 from espnet2.data.audio.read import read_audio
+from espnet2.data.augment.augment import AugmentConfig, Augmenter, open_augmenter
+from espnet2.data.dataset import SpeechDataset
+from espnet2.data.geometry import FrameGeometry
+from espnet2.data.index import AudioIndex
+from espnet2.data.index_build import build_index
+from espnet2.data.sampler import MicroBatch
 
-RATE = 16000
-ROUNDS = 3
-
-
-def make_files(folder: Path, count: int, seconds: float) -> list[Path]:
-    """FLAC files of a modulated tone in noise: about the size of speech."""
-    generator, clock = np.random.default_rng(0), np.arange(int(RATE * seconds)) / RATE
-    paths = []
-    for number in range(count):
-        tone = 3000 * np.sin(2 * np.pi * (120 + number % 50) * clock) * np.abs(np.sin(2 * np.pi * 1.5 * clock))
-        paths.append(folder / f"{number:05d}.flac")
-        samples = (tone + 300 * generator.standard_normal(len(clock))).astype(np.int16)
-        soundfile.write(paths[-1], samples, RATE, subtype="PCM_16")
-    return paths
-
-
-def as_ark(paths: list[Path], folder: Path) -> list[str]:
-    """Entries of an ark in kaldiio's layout."""
-    entries = []
-    with open(folder / "all.ark", "wb") as stream:
-        for path in paths:
-            stream.write(f"{path.stem} ".encode())
-            entries.append(f"{folder}/all.ark:{stream.tell()}")
-            content = path.read_bytes()
-            stream.write(b"AUDIO\x08" + len(content).to_bytes(8, "little") + content)
-    return entries
+TURN = 20  # utterances
+HUBERT = FrameGeometry(((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)))
+MAX_SAMPLES = 250_000  # of HuBERT Base: longer utterances are cropped
+AUGMENTATIONS: dict[str, dict[str, object]] = {
+    "wavlm": {"mixing": {}},
+    "speed": {"speed": {}},
+    "telephone": {"clipping": {}, "low_pass": {}, "codec": {}, "packet_loss": {}},
+}
 
 
-def as_tar(paths: list[Path], folder: Path) -> list[str]:
-    """Entries of a tar."""
-    with tarfile.open(folder / "all.tar", "w") as archive:
-        for path in paths:
-            archive.add(path, path.name)
-    with tarfile.open(folder / "all.tar") as archive:
-        return [f"{folder}/all.tar:{member.offset_data}+{member.size}" for member in archive]
+@dataclass
+class Reader:
+    """Something that is measured."""
 
+    title: str
+    beside: str  # title of the reader whose speed is 1
+    read: Callable[[range], int]  # utterances -> samples that came
+    turns: list[float] = field(default_factory=list)  # samples per CPU second
+    num_samples: int = 0
+    cpu_seconds: float = 0.0
 
-def as_parquet(paths: list[Path], folder: Path, rows: int) -> list[str]:
-    """Entries of a Parquet file with so many rows in a group."""
-    import pyarrow
-    from pyarrow.parquet import write_table
-
-    file = folder / f"{rows}.parquet"
-    cells = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
-    write_table(pyarrow.table({"audio": cells}), file, row_group_size=rows)
-    return [f"{file}:audio[{number // rows},{number % rows}]" for number in range(len(paths))]
-
-
-def plain(entry: str) -> np.ndarray:
-    """Nothing but libsndfile."""
-    samples: np.ndarray = soundfile.read(entry, dtype="float32")[0]
-    return samples
-
-
-def speed(entries: list[str], read: Callable[[str], np.ndarray]) -> float:
-    """Seconds of audio per CPU second, the best round."""
-    best = 0.0
-    for _ in range(ROUNDS):
+    def take_turn(self, rows: range) -> None:
         start = time.process_time()
-        num_samples = sum(len(read(entry)) for entry in entries)
-        best = max(best, num_samples / RATE / (time.process_time() - start))
-    return best
+        num_samples = self.read(rows)
+        spent = time.process_time() - start
+        self.turns.append(num_samples / spent)
+        self.num_samples, self.cpu_seconds = self.num_samples + num_samples, self.cpu_seconds + spent
+
+
+def bare(entries: list[str]) -> Callable[[range], int]:
+    """Nothing but libsndfile, whole files."""
+    import soundfile
+
+    return lambda rows: sum(len(soundfile.read(entries[row], dtype="float32")[0]) for row in rows)
+
+
+def bare_crops(entries: list[str], crops: list[tuple[int, int]]) -> Callable[[range], int]:
+    """The same of crops: (first sample, samples) of each."""
+    import soundfile
+
+    def read(rows: range) -> int:
+        num_samples = 0
+        for row in rows:
+            with soundfile.SoundFile(entries[row]) as audio:
+                audio.seek(crops[row][0])
+                num_samples += len(audio.read(crops[row][1], dtype="float32"))
+        return num_samples
+
+    return read
+
+
+def ours(entries: list[str], *, kept_bytes: int | None = None) -> Callable[[range], int]:
+    """What training reads with; with `kept_bytes`, no more of Parquet stays in memory."""
+
+    def read(rows: range) -> int:
+        before = parquet.KEPT_BYTES
+        parquet.KEPT_BYTES = before if kept_bytes is None else kept_bytes
+        try:
+            return sum(len(read_audio(entries[row])[0]) for row in rows)
+        finally:
+            parquet.KEPT_BYTES = before
+
+    return read
+
+
+def ours_of_crops(entries: list[str], crops: list[tuple[int, int]]) -> Callable[[range], int]:
+    """The same of crops."""
+    return lambda rows: sum(
+        len(read_audio(entries[row], start=crops[row][0], num_samples=crops[row][1])[0]) for row in rows
+    )
+
+
+def loader(index: AudioIndex, augment: Augmenter | None) -> Callable[[range], int]:
+    """The whole work of a loader process: crops, augmentation, a padded batch."""
+    dataset = SpeechDataset(index, None, {}, HUBERT, "none", 0, augment=augment)
+
+    def read(rows: range) -> int:
+        longest = min(int(index.num_samples[rows.start : rows.stop].max()), MAX_SAMPLES)
+        return dataset[MicroBatch(np.arange(rows.start, rows.stop), longest, rows.start, 0)].num_samples
+
+    return read
+
+
+def index_of(copies: Copies, source: str, folder: Path) -> AudioIndex:
+    """Of one copy of the audio, as stage 6 makes it."""
+    dump_set = folder / f"dump_{source.split()[0]}"
+    dump_set.mkdir()
+    (dump_set / "format.json").write_text(f'{{"sample_rate": {copies.sample_rate}}}\n')
+    lengths = copies.num_samples
+    tables = {"wav.scp": copies.entries[source], "utt2num_samples": lengths, "utt2stats": ["0 0.01"] * len(lengths)}
+    for name, values in tables.items():
+        lines = (f"u{number:06d} {value}\n" for number, value in enumerate(values))
+        (dump_set / name).write_text("".join(lines))
+    return AudioIndex(build_index(dump_set))
+
+
+def all_readers(copies: Copies, folder: Path, augmentations: list[str]) -> list[Reader]:
+    """In the order of the table."""
+    entries = copies.entries
+    random = np.random.default_rng(1)
+    counts = [length // 2 for length in copies.num_samples]
+    crops = [
+        (int(random.integers(length - count)), count) for length, count in zip(copies.num_samples, counts, strict=True)
+    ]
+    readers = [Reader(f"libsndfile, {name}", f"libsndfile, {name}", bare(entries[name])) for name in ("wav", "flac")]
+    for name in entries:
+        codec = "libsndfile, wav" if name == "wav" else "libsndfile, flac"
+        readers.append(Reader(f"here, {name}", codec, ours(entries[name])))
+    shuffled = [entries["parquet of 100 rows"][row] for row in random.permutation(len(crops))]
+    readers.append(Reader("here, parquet of 100 rows, at random", "libsndfile, flac", ours(shuffled, kept_bytes=1)))
+    readers.append(
+        Reader("libsndfile, half of each flac", "libsndfile, half of each flac", bare_crops(entries["flac"], crops))
+    )
+    for name in ("flac", "tar"):
+        read = ours_of_crops(entries[name], crops)
+        readers.append(Reader(f"here, half of each {name}", "libsndfile, half of each flac", read))
+    for title, beside, read in (*torchaudio_readers(copies), *lhotse_readers(copies, folder)):
+        readers.append(Reader(title, beside, read))
+    for name in ("flac", "tar"):
+        index = index_of(copies, name, folder)
+        for augmentation in ("", *augmentations):
+            config = AugmentConfig.model_validate(AUGMENTATIONS.get(augmentation, {}))
+            augmenter = open_augmenter(config, copies.sample_rate, len(index))
+            title = f"loader here, {name}{augmentation and f', {augmentation}'}"
+            readers.append(Reader(title, "libsndfile, flac", loader(index, augmenter)))
+    return readers
 
 
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--utterances", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each utterance")
+    parser.add_argument("--utterances", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--augment", default="wavlm,speed,telephone", help=f"of {', '.join(AUGMENTATIONS)}")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = make_files(folder, arguments.utterances, arguments.seconds)
-        files = [str(path) for path in paths]
-        sources = {"files": files, "ark": as_ark(paths, folder), "tar": as_tar(paths, folder)}
-        sources |= {f"Parquet, {rows} rows in a group": as_parquet(paths, folder, rows) for rows in (100, 10)}
-        print("| source | in order | at random |\n|---|--:|--:|", flush=True)
-        print(f"| libsndfile alone, files | {speed(files, plain):,.0f} | |", flush=True)
-        for title, entries in sources.items():
-            in_order = speed(entries, lambda entry: read_audio(entry)[0])
-            parquet.KEPT_BYTES = 1  # as in a set that is much larger than what is kept
-            at_random = speed(random.Random(0).sample(entries, len(entries)), lambda entry: read_audio(entry)[0])
-            print(f"| {title} | {in_order:,.0f} | {at_random:,.0f} |", flush=True)
+        copies = make_copies(Path(name), arguments.utterances)
+        readers = all_readers(copies, Path(name), list(filter(None, arguments.augment.split(","))))
+        for _ in range(arguments.rounds):
+            for start in range(0, arguments.utterances - TURN + 1, TURN):
+                for reader in readers:
+                    reader.take_turn(range(start, start + TURN))
+        by_title = {reader.title: reader for reader in readers}
+        print("| reader | seconds of audio per CPU second | of libsndfile |\n|---|--:|--:|")
+        for reader in readers:
+            shares = [ours / theirs for ours, theirs in zip(reader.turns, by_title[reader.beside].turns, strict=True)]
+            speed = reader.num_samples / copies.sample_rate / reader.cpu_seconds
+            print(f"| {reader.title} | {speed:,.0f} | {median(shares):.2f} |")
 
 
 if __name__ == "__main__":

@@ -75,12 +75,14 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
             UserError: audio that is missing or shorter than the index says.
         """
         crops = self._crops(item)
-        wavs = np.zeros((len(crops), item.num_samples), dtype=np.float32)
+        wavs = new_wavs(len(crops), item.num_samples)
         mixed = torch.zeros(len(crops), dtype=torch.bool)
-        for position, crop in enumerate(crops):
-            clip = self._clip(crop)
-            wavs[position, : crop.num_samples] = clip.wav
-            mixed[position] = clip.is_mixed
+        for row, crop, number in zip(wavs.numpy(), crops, range(len(crops)), strict=True):
+            target, row[crop.num_samples :] = row[: crop.num_samples], 0.0
+            clip = self._clip(crop, target)
+            if clip.wav is not target:
+                target[:] = clip.wav
+            mixed[number] = clip.is_mixed
         wav_lengths = torch.tensor([crop.num_samples for crop in crops])
         utt_ids = tuple(self.index.utt_id(crop.row) for crop in crops)
         draws = {
@@ -90,7 +92,7 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         labels = self.make_labels(item, crops, wav_lengths)
         mixes = self.augment is not None and self.augment.mixes
         batch = Batch(
-            torch.from_numpy(wavs),
+            wavs,
             wav_lengths,
             labels,
             utt_ids,
@@ -138,9 +140,10 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         uniform = torch.rand(len(surplus), generator=self._generator(number, CROP_ENTRY), dtype=torch.float64)
         return np.minimum((uniform.numpy() * choices).astype(np.int64), choices - 1) * hop
 
-    def _clip(self, crop: Crop) -> Clip:
-        """The audio of a crop, augmented, then normalised."""
-        wav = self._read(crop.row, crop.start, crop.source_samples)
+    def _clip(self, crop: Crop, target: Wave) -> Clip:
+        """The audio of a crop, augmented, then normalised; in `target` where nothing is done to it."""
+        out = target if crop.source_samples == crop.num_samples else None
+        wav = self._read(crop.row, crop.start, crop.source_samples, out)
         augmenter = self.augment.of(crop.row) if self.augment else None
         if augmenter is None or crop.random is None:
             return Clip(self._normalized(wav, wav, crop.row), False)
@@ -158,8 +161,8 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         count = min(num_samples, length)
         return self._read(other, int(random.integers(length - count + 1)), count)
 
-    def _read(self, row: int, start: int, num_samples: int) -> Wave:
-        wav, sample_rate = read_audio(self.index.path(row), start=start, num_samples=num_samples)
+    def _read(self, row: int, start: int, num_samples: int, out: Wave | None = None) -> Wave:
+        wav, sample_rate = read_audio(self.index.path(row), start=start, num_samples=num_samples, out=out)
         if len(wav) != num_samples or sample_rate != self.index.sample_rate:
             raise UserError(
                 f"utterance {self.index.utt_id(row)}: {self.index.path(row)} has {start + len(wav)} samples at "
@@ -238,6 +241,15 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
         num_frames = self.geometry.output_lengths(item.num_samples)
         valid = torch.arange(num_frames) < self.geometry.output_lengths(wav_lengths)[:, None]
         return valid.view(*valid.shape, *(1,) * (like.dim() - 2))
+
+
+def new_wavs(count: int, num_samples: int) -> Tensor:
+    """(count, samples) float32, not filled; in a loader process in shared memory: handing it over is no copy."""
+    if torch.utils.data.get_worker_info() is None:
+        return torch.empty(count, num_samples)
+    # As `default_collate` of PyTorch does for the batches that it makes.
+    storage = torch.UntypedStorage._new_shared(count * num_samples * torch.float32.itemsize)
+    return torch.empty(0).set_(storage, 0, (count, num_samples))
 
 
 def seed_for(*parts: int) -> int:

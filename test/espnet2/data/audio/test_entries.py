@@ -8,6 +8,7 @@ import soundfile
 from audio_sources import SOURCES, as_parquet, as_tar, write_tar
 from range_server import serve
 
+from espnet2.data.audio import read
 from espnet2.data.audio.entry import parse_entry
 from espnet2.data.audio.read import read_audio
 from espnet2.data.audio.source import open_source
@@ -40,6 +41,38 @@ def test_every_source_gives_the_samples_of_the_file(files, tmp_path, source):
             assert audio.is_whole and (source == "parts" or audio.frames == len(expected))
 
 
+@pytest.mark.parametrize("copied_bytes", [0, 1 << 21])
+def test_samples_come_into_an_array_of_the_reader(files, tmp_path, monkeypatch, copied_bytes):
+    """Also where the file around them is too long to be read as a whole."""
+    monkeypatch.setattr(read, "COPIED_BYTES", copied_bytes)
+    for source, write in SOURCES.items():
+        for utt_id, entry in write(files, tmp_path).items():
+            expected, _ = read_audio(str(files[utt_id]))
+            out = np.full(777, 9, dtype=np.float32)
+            samples, _ = read_audio(entry, start=1000, num_samples=777, out=out)
+            assert samples is out and np.array_equal(out, expected[1000:1777]), source
+    with pytest.raises(UserError, match="ends at sample 3000"):
+        read_audio(str(files["u0"]), start=2900, num_samples=200, out=np.zeros(200, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.wav", "GSM610"), ("a.wav", "NMS_ADPCM_16"), ("a.au", "G721_32"), ("a.aiff", "DWVW_16")]
+)
+def test_codecs_that_cannot_seek_are_read_in_parts(tmp_path, name, subtype):
+    wave = 0.1 * np.random.default_rng(0).standard_normal(8000)
+    soundfile.write(tmp_path / name, wave, 8000, subtype=subtype)
+    whole, _ = read_audio(str(tmp_path / name))
+    part, _ = read_audio(str(tmp_path / name), start=5000, num_samples=1000)
+    assert len(whole) >= 8000 and np.array_equal(part, whole[5000:6000])
+
+
+def test_what_is_no_audio_is_said_by_its_entry_alone(tmp_path):
+    (tmp_path / "a.tar").write_bytes(bytes(2000))
+    with pytest.raises(UserError, match=r"a.tar:512\+900: cannot be read \(Format not recognised") as error:
+        read_audio(f"{tmp_path}/a.tar:512+900")
+    assert "object at" not in str(error.value)
+
+
 def test_a_server_gives_them_too(files, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIO_CACHE_DIR", str(tmp_path / "cache"))
     entries = as_tar(files, tmp_path)
@@ -57,6 +90,9 @@ def test_lossy_parts_are_those_of_the_whole(tmp_path):
         whole, _ = read_audio(str(tmp_path / name))
         part, _ = read_audio(str(tmp_path / name), start=17123, num_samples=5000)
         assert np.array_equal(part, whole[17123:22123]), name
+        out = np.zeros(5000, np.float32)
+        read_audio(str(tmp_path / name), start=17123, num_samples=5000, out=out)
+        assert np.array_equal(out, part), name
 
 
 def test_what_is_no_longer_there_is_one_message(files, tmp_path):

@@ -118,9 +118,9 @@ def test_nobody_is_mixed_with_himself(clean):
     read = SpeechDataset._read
 
     class Watched(SpeechDataset):
-        def _read(self, row, start, num_samples):
+        def _read(self, row, start, num_samples, out=None):
             seen.append((row, start, num_samples))
-            return read(self, row, start, num_samples)
+            return read(self, row, start, num_samples, out)
 
     watched = Watched(**{field: getattr(dataset, field) for field in dataset.__dataclass_fields__})
     for number in range(200):
