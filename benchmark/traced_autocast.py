@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from espnet2.ssl.modules import attention
+
 # What autocast computes in float32 on CUDA (aten/src/ATen/autocast_mode.h, AT_FORALL_FP32), where models here use it.
 FLOAT32 = (
     "layer_norm native_layer_norm group_norm softmax.int log_softmax.int exp expm1 log log1p log2 reciprocal rsqrt "
@@ -29,7 +31,11 @@ def as_cuda() -> Iterator[None]:
     for name in FLOAT32:
         if not torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "AutocastCPU"):
             library.impl(name, _in_float32(name), "AutocastCPU")
-    with mock.patch.object(F, "scaled_dot_product_attention", attend), mock.patch.object(F, "dropout", drop):
+    with (
+        mock.patch.object(F, "scaled_dot_product_attention", attend),
+        mock.patch.object(F, "dropout", drop),
+        mock.patch.object(attention, "attends_in_float32", lambda query: False),
+    ):
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.attention_backend import attends_in_float32
 from espnet2.ssl.modules.attention_position import SharedPosition, add_mask
 from espnet2.ssl.modules.attention_rows import LongPosition
 from espnet2.ssl.modules.rotary import Rotation
@@ -73,13 +74,12 @@ class SelfAttention(nn.Module):
         if mask is not None and mask.is_floating_point():
             mask = mask.to(query.dtype)  # autocast leaves some biases in float32
         dropout = self.dropout if self.training else 0.0
-        if query.device.type == "cpu" and query.dtype == torch.bfloat16:
+        if attends_in_float32(query):
             return self._attend_in_float32(query, key, value, mask, dropout)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
     @staticmethod
     def _attend_in_float32(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
-        """On a CPU: its backward pass of attention in bf16 takes three times as long as in fp32."""
         if mask is not None and mask.is_floating_point():
             mask = mask.float()
         with torch.autocast("cpu", enabled=False):
