@@ -11,7 +11,7 @@ from espnet2.utils.errors import UserError, run_main
 DESCRIPTION = """\
 ABX on official items: Libri-light's <set>.item, ZeroSpeech 2021's {triphone,phoneme}-<set>.item, or any of this form.
 Angular distance, the clock of ZeroSpeech, at most 10 items of a group and 5 speakers of X, as published.
-    ssl_abx --items dev-clean.item --audio LibriSpeech/dev-clean --model hf:facebook/hubert-base-ls960 --layers 11
+    ssl_abx --items triphone-dev-clean.item --audio LibriSpeech/dev-clean --model hf:facebook/hubert-base-ls960
     ssl_abx --items triphone-dev-clean.item --features <folder of .pt, .npy or .txt> --frame_rate 50
 """
 

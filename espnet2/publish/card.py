@@ -19,6 +19,7 @@ from espnet2.tasks.build import count_parameters
 from espnet2.tasks.portable import without_paths
 from espnet2.utils.files import read_json
 from espnet2.utils.provenance import Code, current_code, distinct_codes, read_starts
+from espnet2.utils.show import table_row
 
 FORMAT_VERSION = 1
 README = "README.md"
@@ -158,10 +159,10 @@ def _results(rows: Sequence[Figures]) -> str:
     figures = [name for name in FIGURES if any(name in row for row in rows)]
     if not figures:
         return "None were measured."
-    lines = [f"| system | part | layer | {' | '.join(figures)} |", "|---" * (3 + len(figures)) + "|"]
+    lines = [table_row(["system", "part", "layer", *figures]), "|---" * (3 + len(figures)) + "|"]
     for row in rows:
         values = [f"{row[name]:.4g}" if name in row else "" for name in figures]
-        lines.append(f"| {row['system']} | {row['part']} | {row.get('layer', '')} | {' | '.join(values)} |")
+        lines.append(table_row([row["system"], row["part"], row.get("layer", ""), *values]))
     return "\n".join(lines)
 
 

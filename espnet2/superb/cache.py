@@ -17,7 +17,7 @@ from espnet2.units.features import FeatureExtractor, LayerFeatures
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value
 
-VERSION = 1  # of the features; another number encodes again
+VERSION = 2  # of the features; another number encodes again
 HEADER_BYTES = 128  # of a file of NumPy
 Form = Literal["frames", "mean"]  # what a task needs of an utterance: every frame, or their mean
 FORMS: tuple[Form, ...] = ("frames", "mean")
@@ -72,7 +72,7 @@ class FeatureStore:
         features = _load(self.path(piece, form))
         if features is None and form == "mean":
             frames = _load(self.path(piece, "frames"))
-            features = None if frames is None else frames.astype(np.float32).mean(1)
+            features = None if frames is None else _mean(frames)
         return None if features is None else torch.from_numpy(features.astype(np.float32))
 
     def is_kept(self, piece: Piece, form: Form) -> bool:
@@ -133,15 +133,14 @@ class FeatureStore:
 
     def _kept(self, heard: HeardSet, piece: Piece, frames: Tensor, form: Form) -> Tensor:
         """As it is read from disk, rounded, whether it fits there or not."""
-        if form == "mean":
-            values = frames.mean(1).numpy()
-        else:
-            values = frames.numpy().astype(self.precision.dtype)
-            if not np.isfinite(values).all():
-                raise UserError(
-                    f"{heard.folder}: features of {piece.utt_id} are beyond {self.precision.name}; run with "
-                    "--cache_precision float32"
-                )
+        values = frames.numpy().astype(self.precision.dtype)
+        if not np.isfinite(values).all():
+            raise UserError(
+                f"{heard.folder}: features of {piece.utt_id} are beyond {self.precision.name}; run with "
+                "--cache_precision float32"
+            )
+        if form == "mean":  # of rounded frames: a figure must not hang on whether another task has kept the frames
+            values = _mean(values)
         num_bytes = HEADER_BYTES + values.nbytes
         if self.used_bytes + num_bytes > self.budget_bytes:
             self.num_not_kept += 1
@@ -149,6 +148,12 @@ class FeatureStore:
             self.used_bytes += num_bytes
             _save(self.path(piece, form), values)
         return torch.from_numpy(values.astype(np.float32))
+
+
+def _mean(frames: np.ndarray) -> np.ndarray:
+    """(layers, frames, dim) -> (layers, dim) float32."""
+    mean: np.ndarray = frames.astype(np.float32).mean(1)
+    return mean
 
 
 def _load(path: Path) -> np.ndarray | None:

@@ -9,6 +9,7 @@ set -euo pipefail
 stage=1                   # First stage to run.
 stop_stage=4              # Last stage to run.
 corpora=                  # For stage 1: "<corpus>=<folder> ...", as they unpack; doc/superb.md has the list.
+corpus_options=           # Of these: "librispeech.lexicon=[<file>] ml_superb.duration=1h".
 data=data                 # Gets, or has, <task>/{train,dev,test}.
 model=                    # exp/<name>, a packed model, hf:<user>/<name>, or a foreign one. Required from stage 2 on.
 checkpoint=latest         # Of exp/<name>.
@@ -34,11 +35,39 @@ python=python3            # The interpreter with the toolkit's packages.
 . ./path.sh
 . ./cmd.sh
 
+# assignments <option> <pattern of a name> <words>: assigned are its <name>=<value>; a value may hold blanks.
+assignments() {
+    local what=$1 pattern="^($2)=(.*)$" value
+    assigned=()
+    while read -r value; do
+        if [[ "${value}" =~ ${pattern} ]]; then
+            assigned+=("${value}")
+        elif [ ${#assigned[@]} -gt 0 ]; then
+            assigned[-1]+=" ${value}"
+        else
+            die "${what} '${value}': expected <name>=<value>, such as in $0 --help"
+        fi
+    done < <(tr ' ' '\n' <<< "$3" | sed '/^$/d')
+    for value in "${assigned[@]}"; do
+        [ -n "${value#*=}" ] || die "${what} '${value}': nothing behind the ="
+    done
+}
+
 if in_stage 1 "corpora -> ${data}/<task>"; then
     [ -n "${corpora}" ] || log "stage 1: no --corpora: takes what ${data} has"
-    for corpus in ${corpora}; do
-        [[ "${corpus}" == ?*=?* ]] || die "--corpora '${corpus}': expected <corpus>=<folder>"
-        "${python}" -m espnet2.bin.ssl_superb_data --corpus "${corpus%%=*}" "${corpus#*=}" "${data}"
+    assignments --corpora '[a-z0-9_]+' "${corpora}"
+    folders=("${assigned[@]}")
+    assignments --corpus_options '[a-z0-9_]+\.[a-z0-9_]+' "${corpus_options}"
+    for option in "${assigned[@]}"; do
+        [[ " ${folders[*]%%=*} " == *" ${option%%.*} "* ]] || die "--corpus_options '${option}': --corpora has no ${option%%.*}"
+    done
+    for corpus in "${folders[@]}"; do
+        name=${corpus%%=*}
+        given=(--corpus "${name}")
+        for option in "${assigned[@]}"; do
+            [ "${option%%.*}" != "${name}" ] || given+=(--options "${option#*.}")
+        done
+        "${python}" -m espnet2.bin.ssl_superb_data "${given[@]}" -- "${corpus#*=}" "${data}"
     done
 fi
 [ "${stop_stage}" -ge 2 ] || exit 0

@@ -124,7 +124,7 @@ def test_runs_stand_beside_published_figures_with_their_sources(tmp_path):
     )
     section = (tmp_path / "c.html").read_text().partition('id="published"')[2].partition("</section>")[0]
     ours = ("8.0 %", "phones.ctm, window clock")
-    abx = ("HuBERT Base, layer 11", "3.38 %", "3.07 %", "10 X, cosine; fastabx")
+    abx = ("HuBERT Base, layer 11", "3.38 %", "3.07 %", "10 X, angular; Libri-light")
     superb = ("arXiv 2105.01051, table 2", "WavLM Base+", "arXiv 2506.18843, table III")
     assert [words for words in (*ours, *abx, *superb) if words not in section] == []
     published = json.loads((tmp_path / "c.json").read_text())["published"]
