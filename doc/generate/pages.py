@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+from espnet2.utils.show import table_row
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -13,7 +15,7 @@ def row(*cells: object) -> str:
     >>> row("a", 1, "b|c")
     '| a | 1 | b\\\\|c |'
     """
-    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    return table_row(cells)
 
 
 def header(*titles: str) -> list[str]:

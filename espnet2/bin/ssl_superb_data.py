@@ -11,7 +11,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", required=True, help="such as speech_commands; doc/superb.md has the list")
     parser.add_argument(
-        "--options", nargs="*", action="extend", default=[], metavar="KEY=VALUE", help="of the corpus, see doc/superb.md"
+        "--options",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the corpus, see doc/superb.md",
     )
     parser.add_argument("root", type=Path, help="the corpus as it unpacks")
     parser.add_argument("data", type=Path, help="gets <task>/{train,dev,test}")

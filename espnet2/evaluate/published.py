@@ -76,7 +76,7 @@ class PublishedFigure(NamedTuple):
 
 # HuBERT's pair: fastabx's guide and benchmark have 3.378 within by this rule, with 10 items of a cell and with all.
 _KEPT_FRAME = "triphone-dev-clean.item, triphone-within; zerospeech clock, angular; fastabx; limits not stated"
-_UNSTATED = "LibriSpeech dev-clean; the source states neither items nor limits, its HuBERT is on triphone-dev-clean.item"
+_UNSTATED = "LibriSpeech dev-clean; neither items nor limits are stated; its HuBERT is on triphone-dev-clean.item"
 # fastabx's benchmark: 3.38 within, and 3.06 where each item loses its last frame as in Libri-light's program.
 _LIMITS = (
     "at most 50 items of a cell and 10 X, angular; Libri-light's values, whose program loses the last frame of each "

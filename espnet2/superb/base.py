@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from espnet2.superb.audio import HeardSet, Hearing
 from espnet2.superb.cache import FeatureStore, Form
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_bytes, hash_file
+from espnet2.utils.show import first_names
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 Report = Callable[[str], None]
@@ -80,6 +81,7 @@ class Problem(ABC, Generic[Answer]):
     def __init__(self, name: str, train: Sequence[Example], dev: Sequence[Example], test: Sequence[Example]) -> None:
         self.name = name  # "" where a task has one training only; else a fold or a language
         self.train, self.dev, self.test = train, dev, test
+        self.notes: tuple[str, ...] = ()  # on its data, in sentences: they stand below the table
 
     def order(self, rules: Rules, seed: int) -> Order:
         """Of the training batches."""
@@ -143,6 +145,7 @@ class Task(ABC):
     hearing: ClassVar[Hearing] = Hearing()
     notes: ClassVar[tuple[str, ...]] = ()  # where these rules differ from s3prl's code, in sentences
     in_paper: ClassVar[bool] = True  # one of the ten of arXiv 2105.01051
+    sizes: ClassVar[Sizes] = Sizes()
 
     @abstractmethod
     def heard_sets(self, data: Path, rules: Rules, sample_rate: int) -> list[tuple[HeardSet, Form]]:
@@ -162,6 +165,14 @@ class Task(ABC):
         Raises:
             UserError: what would give a wrong figure, or none.
         """
+
+    def search_seconds(self, store: FeatureStore, num_frames: Mapping[str, float]) -> float | None:
+        """A rough estimate of what a task takes that trains nothing; None for those that train.
+
+        Args:
+            num_frames: folder of a set -> all its frames.
+        """
+        return None
 
     @abstractmethod
     def run(self, data: Path, rules: Rules, setting: Setting) -> Outcome | None:
@@ -184,6 +195,21 @@ def set_folder(data: Path, part: str, *tables: str) -> Path:
         if not (folder / table).is_file():
             raise UserError(f"{folder}/{table}: no such file; prepare the corpus first (stage 1), see doc/superb.md")
     return folder
+
+
+def require_audio(folder: Path, table: str, names: Iterable[str], heard: Iterable[str]) -> None:
+    """Every line of a table has audio: what is left out without a word makes another test.
+
+    Raises:
+        UserError: some lines have none.
+    """
+    known = set(heard)
+    absent = [name for name in names if name not in known]
+    if absent:
+        raise UserError(
+            f"{folder}/{table}: {first_names(absent, 3)} not in wav.scp: without them it is another set; add their "
+            "audio, or take them out of all tables"
+        )
 
 
 def generator_of(seed: int, *words: object) -> torch.Generator:

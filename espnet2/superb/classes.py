@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.superb.audio import HeardSet, Hearing
-from espnet2.superb.base import DEV, TEST, TRAIN, Batch, Example, Order, Problem, set_folder
+from espnet2.superb.base import DEV, TEST, TRAIN, Batch, Example, Order, Problem, require_audio, set_folder
 from espnet2.superb.rules import Rules
 from espnet2.utils.errors import UserError
 from espnet2.utils.extras import needs
@@ -33,7 +33,7 @@ def read_labels(data: Path, part: str, table: str) -> Labelled:
     """<data>/<part>/<table>: "<utterance> <value>", several values with tabs between them.
 
     Raises:
-        UserError: a table is missing, lacks an utterance of wav.scp or has another number of values in a line.
+        UserError: a table is missing, has not the utterances of wav.scp, or another number of values in a line.
     """
     folder = set_folder(data, part, table)
     labels = {utt_id: tuple(value.split("\t")) for utt_id, value in read_table(folder / table).items()}
@@ -43,6 +43,7 @@ def read_labels(data: Path, part: str, table: str) -> Labelled:
         raise UserError(f"{folder}/{table}: no label of {first_names(missing, 3)}; every utterance needs one")
     if not heard:
         raise UserError(f"{folder}/wav.scp is empty; prepare the corpus again (stage 1)")
+    require_audio(folder, table, labels, (item.utt_id for item in heard))
     labels = {item.utt_id: labels[item.utt_id] for item in heard}
     width = len(next(iter(labels.values())))
     for utt_id, values in labels.items():

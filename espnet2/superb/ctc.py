@@ -9,13 +9,14 @@ from torch.nn import functional as F
 
 from espnet2.superb.audio import HeardSet, Hearing
 from espnet2.superb.augment import SpecAugment
-from espnet2.superb.base import DEV, TEST, TRAIN, Batch, Example, Order, Problem, set_folder
+from espnet2.superb.base import DEV, TEST, TRAIN, Batch, Example, Order, Problem, require_audio, set_folder
 from espnet2.superb.rules import Rules
-from espnet2.text.ctc import BLANK_ID, CtcTokens, TextRules, error_rates
+from espnet2.text.ctc import BLANK_ID, UNKNOWN_ID, CtcTokens, TextRules, error_rates
 from espnet2.utils.errors import UserError
 from espnet2.utils.kaldi_table import read_table
 from espnet2.utils.show import first_names
 
+MOST_UNKNOWN = 0.5  # share of the tokens of a set that training never saw: more is another alphabet
 Score = Callable[[Sequence[str], Sequence[str]], dict[str, float]]  # references, hypotheses -> figures
 
 
@@ -23,7 +24,7 @@ def read_texts(data: Path, part: str, table: str = "text") -> tuple[Path, dict[s
     """The folder and <data>/<part>/text, of the utterances of wav.scp.
 
     Raises:
-        UserError: a table is missing, or an utterance has no text.
+        UserError: a table is missing, an utterance has no text, or a text no audio.
     """
     folder = set_folder(data, part, table)
     texts = read_table(folder / table)
@@ -35,6 +36,7 @@ def read_texts(data: Path, part: str, table: str = "text") -> tuple[Path, dict[s
         )
     if not heard:
         raise UserError(f"{folder}/wav.scp is empty; prepare the corpus again (stage 1)")
+    require_audio(folder, table, texts, heard)
     return folder, {utt_id: texts[utt_id] for utt_id in heard}
 
 
@@ -124,6 +126,8 @@ class CtcProblem(Problem[str]):
         super().__init__(name, examples[TRAIN], examples[DEV], examples[TEST])
         self.references = {part: texts for part, (_, texts) in sets.items()}
         self.tokens, self.rules, self._make, self._score = tokens, rules, make, score
+        self.notes = tuple(_unknown_note(sets[part][0], examples[part]) for part in (DEV, TEST))
+        self.notes = tuple(filter(None, self.notes))
 
     def order(self, rules: Rules, seed: int) -> Order:
         costs = [len(example.target) for example in self.train]
@@ -150,6 +154,23 @@ class CtcProblem(Problem[str]):
     def score(self, part: str, answers: Mapping[str, str]) -> dict[str, float]:
         references = self.references[part]
         return self._score(list(references.values()), [answers[utt_id] for utt_id in references])
+
+
+def _unknown_note(folder: Path, examples: Sequence[Example]) -> str:
+    """What cannot be told right, in a sentence; "" where there is nothing.
+
+    Raises:
+        UserError: most of a set.
+    """
+    total = sum(len(example.target) for example in examples)
+    unknown = sum(int((example.target == UNKNOWN_ID).sum()) for example in examples)
+    if unknown > MOST_UNKNOWN * total:
+        raise UserError(
+            f"{folder}: {unknown:,} of {total:,} tokens are not in the training texts, such as those of "
+            f"{examples[0].utt_id}: one of both is in another alphabet or case"
+        )
+    what = f"{folder.name}: {unknown:,} of {total:,} tokens are not in the training texts and always count as errors"
+    return what if unknown else ""
 
 
 def text_problem(

@@ -68,6 +68,15 @@ def forecast(store: FeatureStore, plans: Sequence[TaskPlan], num_rates: int, dev
         for plan in plans
         if isinstance(plan.task, TrainedTask)
     }
+    for plan in plans:
+        folders = {heard.folder.name: heard for heard, _ in plan.task.heard_sets(plan.data, plan.rules, rate)}
+        num_frames = {
+            name: lengths[heard].num_utterances * lengths[heard].mean_seconds * extractor.geometry.frame_rate
+            for name, heard in folders.items()
+        }
+        seconds = plan.task.search_seconds(store, num_frames)
+        if seconds is not None:
+            fits[plan.task.name] = seconds
     return Forecast(per_second * due, fits, size)
 
 

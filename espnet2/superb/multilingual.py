@@ -105,7 +105,9 @@ def languages_of(data: Path) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    folders = sorted(path for path in data.iterdir() if (path / TRAIN).is_dir()) if data.is_dir() else []
+    parts = (TRAIN, DEV, TEST)  # a language that lacks one of them is an error of its own, not left out
+    inside = data.iterdir() if data.is_dir() else ()
+    folders = sorted(path for path in inside if any((path / part).is_dir() for part in parts))
     if not folders:
         raise UserError(f"{data}: no folder <language>/train; prepare the corpus first (stage 1), see doc/superb.md")
     return folders

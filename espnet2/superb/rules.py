@@ -1,6 +1,7 @@
 """The rules of a task as config keys: official by default, and what deviates is said in every result."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -23,6 +24,7 @@ class Rules(Config):
     projection: int = Field(256, gt=0, description="width of the linear layer in front of the head")
 
 
+SIZE_SHARE = 0.99  # of the paper's sets that a set has to have: a file may be damaged, a part must not be missing
 NOT_DEVIATIONS = ("learning_rate",)  # the one value that the rules leave free
 
 
@@ -37,4 +39,25 @@ def deviations(rules: Rules) -> list[str]:
         f"{key} {getattr(rules, key)} (official {getattr(official, key)})"
         for key in type(rules).model_fields
         if key not in NOT_DEVIATIONS and getattr(rules, key) != getattr(official, key)
+    ]
+
+
+class Sizes(NamedTuple):
+    """Utterances of the paper's sets, as s3prl's lists have them; 0: not known, or there is none."""
+
+    train: int = 0
+    dev: int = 0
+    test: int = 0
+
+
+def missing_parts(sizes: Sizes, counts: Mapping[str, int]) -> list[str]:
+    """The sets that are smaller than those of the paper, in words: an official corpus that is not whole.
+
+    >>> missing_parts(Sizes(train=1000, test=10), {"train": 995, "dev": 3, "test": 9})
+    ['test: 9 utterances (official 10)']
+    """
+    return [
+        f"{part}: {counts[part]} utterances (official {size})"
+        for part, size in sizes._asdict().items()
+        if size and counts[part] < SIZE_SHARE * size
     ]

@@ -14,7 +14,7 @@ from espnet2.superb.forecast import TaskPlan, forecast
 from espnet2.superb.listing import list_and_encode
 from espnet2.superb.registry import find_tasks, rules_of, task_names
 from espnet2.superb.result import ResultJson, corpus_card, folder_of, read_result
-from espnet2.superb.rules import deviations
+from espnet2.superb.rules import deviations, missing_parts
 from espnet2.superb.table import write_table
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value, write_json
@@ -197,6 +197,7 @@ def _run_task(
     if outcome is None:
         return
     card = corpus_card(plan.data)
+    missing = missing_parts(plan.task.sizes, counts) if card.get("official", False) else []
     told = outcome.details.pop("notes", [])
     result: ResultJson = {
         "task": plan.task.name,
@@ -208,7 +209,7 @@ def _run_task(
         "figures": outcome.figures,
         "details": outcome.details,
         "rules": plan.rules.model_dump(mode="json"),
-        "deviations": deviations(plan.rules),
+        "deviations": [*deviations(plan.rules), *missing],
         "corpus": card.get("corpus", ""),
         "official_data": card.get("official", False),
         "counts": counts,

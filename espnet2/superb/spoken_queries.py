@@ -1,11 +1,13 @@
 """Query by example (QbE): dynamic time warping of a spoken query against every stretch of every document."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 SHORTEST_QUERY = 5  # frames; s3prl, quesst14_dtw/expert.py gives what is shorter a score of 0
 FRAMES_AT_ONCE = 200_000  # of documents: memory grows with it times the frames of a query
+TRIAL_FRAMES = 50_000  # of a trial that tells the time
 FLOOR = 1e-9  # of deviations and ranges: s3prl's
 
 
@@ -40,6 +42,17 @@ def query_scores(query: np.ndarray, groups: Sequence[Documents]) -> dict[str, fl
     values = -np.array(list(costs.values()))
     values = (values - values.mean()) / max(float(values.std()), FLOOR)
     return dict(zip(costs, values.tolist(), strict=True))
+
+
+def seconds_per_frame(num_frames: float, dim: int) -> float:
+    """What a frame of a query takes against documents of so many frames: a trial with noise, at most a group."""
+    generator = np.random.default_rng(0)
+    count = max(1, min(round(num_frames), TRIAL_FRAMES))
+    group = Documents({"": generator.standard_normal((count, dim), dtype=np.float32)})
+    query = generator.standard_normal((SHORTEST_QUERY, dim), dtype=np.float32)
+    began = time.monotonic()
+    query_scores(query, [group])
+    return (time.monotonic() - began) / len(query) * max(1.0, num_frames / count)
 
 
 def _costs(query: np.ndarray, group: Documents) -> Iterator[tuple[str, float]]:

@@ -109,7 +109,10 @@ class TrainedTask(Task):
                 "layer_weights": [fmean(weights) for weights in zip(*(fit.layer_weights for fit in fits), strict=True)],
                 "dev": {key: fmean(fit.dev[key] for fit in fits) for key in fits[0].dev},
                 "problems": {problem.name: values for problem, values in zip(problems, figures, strict=True)},
-                "notes": notes,
+                "notes": [
+                    *notes,
+                    *(f"{problem.name} {note}".strip() for problem in problems for note in problem.notes),
+                ],
             },
         )
 

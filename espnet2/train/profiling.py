@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import atomic_write
+from espnet2.utils.show import table_row
 
 MAX_UPDATES = 100  # a trace of more takes gigabytes, and no viewer opens it
 SHOWN_KERNELS = 20
@@ -183,11 +184,11 @@ def as_table(figures: ProfileFigures, title: str, device: torch.device, trace: P
         ("the training waits for the loader", figures.loader / count),
     ]
     lines = [f"# Profile of {title}", "", f"{figures.calls / count:.0f} {what} an update. Trace: {trace.name}", ""]
-    lines += ["| of an update | ms |", "|---|--:|", *(f"| {name} | {value:.3f} |" for name, value in rows), ""]
+    lines += ["| of an update | ms |", "|---|--:|", *(table_row([name, f"{value:.3f}"]) for name, value in rows), ""]
     lines += [f"| {what} | calls an update | ms an update | share |", "|---|--:|--:|--:|"]
     total = sum(kernel.milliseconds for kernel in figures.kernels)
     for kernel in figures.kernels[:SHOWN_KERNELS]:
-        name = kernel.name[:SHOWN_CHARACTERS].replace("|", "\\|")
         share = 100 * kernel.milliseconds / total if total else 0.0
-        lines.append(f"| `{name}` | {kernel.calls / count:.1f} | {kernel.milliseconds / count:.3f} | {share:.1f} % |")
+        cells = [f"{kernel.calls / count:.1f}", f"{kernel.milliseconds / count:.3f}", f"{share:.1f} %"]
+        lines.append(table_row([f"`{kernel.name[:SHOWN_CHARACTERS]}`", *cells]))
     return "\n".join(lines) + "\n"

@@ -45,7 +45,8 @@ def _read(session: Path) -> dict[str, _Spoken]:
     folder = require_folder(session / "dialog" / "EmoEvaluation", "expected the labels of IEMOCAP")
     wavs = {file.stem: file for file in (session / "sentences" / "wav").glob("*/*.wav")}
     spoken = {}
-    for path in sorted(folder.glob("*.txt")):
+    # The archive has files of another system beside them, ._<name>, which are no text.
+    for path in sorted(path for path in folder.glob("*.txt") if not path.name.startswith(".")):
         for line in read_lines(path, "a line per utterance"):
             match = LINE.match(line)
             if match and match[2] in LABELS:

@@ -1,5 +1,6 @@
 """Libri2Mix for diarization, as s3prl's script makes it, in, its sets with turns out."""
 
+import math
 from pathlib import Path
 
 from espnet2.data_prep.superb.base import SuperbCorpus, require_file, require_folder, write_set
@@ -26,11 +27,15 @@ class Libri2Mix(SuperbCorpus):
             turns = []
             for utt_id, value in read_table(folder / "segments").items():
                 fields = value.split()
-                if utt_id not in speakers or len(fields) != 3:
+                try:
+                    start, end = float(fields[1]), float(fields[2])
+                    is_turn = utt_id in speakers and len(fields) == 3 and 0 <= start <= end < math.inf
+                except (ValueError, IndexError):
+                    is_turn = False
+                if not is_turn:
                     raise UserError(
                         f"{folder}/segments: {utt_id}: no speaker in utt2spk, or no '<recording> <start> <end>'"
                     )
-                start, end = float(fields[1]), float(fields[2])
                 turns.append(
                     TURN.format(recording=fields[0], start=start, seconds=end - start, speaker=speakers[utt_id])
                 )

@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -54,12 +55,7 @@ class MlSuperb(SuperbCorpus):
             raise UserError(f"{root}: no <source>/<language>/{lists['train']}; expected ML-SUPERB, see doc/superb.md")
         read = {part: {folder: _read(folder, name) for folder in folders} for part, name in lists.items()}
         for part, of_folders in read.items():
-            everything = {
-                name: spoken
-                for folder, utterances in of_folders.items()
-                if folder.name not in RESERVED
-                for name, spoken in utterances.items()
-            }
+            everything = _joined({f: spoken for f, spoken in of_folders.items() if f.name not in RESERVED})
             _write(data / "ml_multi" / part, everything)
             _write(data / "lid" / part, everything)
         tasks = ["ml_multi", "lid"]
@@ -70,7 +66,7 @@ class MlSuperb(SuperbCorpus):
             for part in ("train", "dev"):
                 _write(data / "ml_mono" / language / part, read[part][folder])
             same = [other for other in folders if other.name == language[:3]]  # tested on all sources of the language
-            test = {name: spoken for other in same for name, spoken in read["test"][other].items()}
+            test = _joined({other: read["test"][other] for other in same})
             _write(data / "ml_mono" / language / "test", test)
             tasks = ["ml_mono", "ml_multi", "lid"]
         return tasks
@@ -87,7 +83,7 @@ def normalised(text: str) -> str:
 
 
 def _read(folder: Path, name: str) -> dict[str, _Spoken]:
-    spoken = {}
+    spoken: dict[str, _Spoken] = {}
     path = folder / name
     for number, line in enumerate(read_lines(path, "a line per utterance"), 1):
         words = line.split(maxsplit=2)
@@ -97,6 +93,21 @@ def _read(folder: Path, name: str) -> dict[str, _Spoken]:
         if text := normalised(words[2]):
             spoken[words[0]] = _Spoken(str(wav), text, folder.name)
     return spoken
+
+
+def _joined(of_folders: Mapping[Path, Mapping[str, _Spoken]]) -> dict[str, _Spoken]:
+    """The utterances of several folders.
+
+    Raises:
+        UserError: two folders have one name: one of both would be left out without a word.
+    """
+    everything: dict[str, _Spoken] = {}
+    for folder, utterances in of_folders.items():
+        twice = everything.keys() & utterances.keys()
+        if twice:
+            raise UserError(f"{folder}: {min(twice)} is in another folder, too; names have to be of one utterance only")
+        everything |= utterances
+    return everything
 
 
 def _write(folder: Path, spoken: dict[str, _Spoken]) -> None:

@@ -1,6 +1,6 @@
 """Official items and the features of one model in, ABX figures as papers report them out: no recipe, no baselines."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -17,7 +17,7 @@ from espnet2.evaluate.abx.clock import CLOCKS
 from espnet2.evaluate.abx.item_file import BEYOND_SECONDS, ItemFile, Recording
 from espnet2.evaluate.abx.row import AbxRow, AbxRowJson
 from espnet2.evaluate.abx.rows import Materials, angular_rows
-from espnet2.evaluate.abx.rule import CONDITIONS, Rule
+from espnet2.evaluate.abx.rule import Rule
 from espnet2.evaluate.part import Report
 from espnet2.evaluate.systems import System, open_system
 from espnet2.units.features import FeatureExtractor
@@ -74,10 +74,15 @@ def score_features(
     for file in files:
         recordings, more = file.match(recording, where, example)
         notes += more
-        for condition in [CONDITIONS[name] for name in options.conditions] or file.conditions:
+        for condition in file.chosen(options.conditions, "--conditions"):
             items = file.items(
                 recordings, condition, clock, frame_rate=features.frame_rate, max_group=options.max_group or None
             )
+            if items.dropped.get("frame"):
+                notes.append(
+                    f"{file.name}, {condition.name}: {items.dropped['frame']:,} items are left out, for they have no "
+                    "frame: they are shorter than the step of the frames, or behind the last one"
+                )
             rule = Rule.of(file.name, condition, clock)
             compared, more = choose_cells(options, rule, items, file.name, items.speakers)
             notes += more
@@ -97,7 +102,7 @@ def features_of_folder(folder: Path, files: Sequence[ItemFile], frame_rate: floa
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of features (--features)")
-    known = {path.stem: path for path in sorted(folder.rglob("*")) if path.suffix in ARRAYS}
+    known = _by_stem((path for path in sorted(folder.rglob("*")) if path.suffix in ARRAYS), files)
     names = [name for name in _names(files) if name.rsplit("/", 1)[-1] in known]
     if not names:
         raise UserError(
@@ -109,6 +114,24 @@ def features_of_folder(folder: Path, files: Sequence[ItemFile], frame_rate: floa
         raise UserError(f"{folder}: not all arrays have the same number of columns (values of a frame)")
     seconds = {name: len(array) / frame_rate + BEYOND_SECONDS for name, array in frames.items()}
     return Features(folder.name, None, frames, frame_rate, seconds)
+
+
+def _by_stem(paths: Iterable[Path], files: Sequence[ItemFile]) -> dict[str, Path]:
+    """Name of a file without its ending -> where it lies.
+
+    Raises:
+        UserError: two files have the name of one recording of the items.
+    """
+    needed = {name.rsplit("/", 1)[-1] for name in _names(files)}
+    known: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in needed and path.stem in known:
+            raise UserError(
+                f"{path} and {known[path.stem]} have the name of one recording of {files[0].path}: name the folder of "
+                "one of them"
+            )
+        known[path.stem] = path
+    return known
 
 
 def _read_array(path: Path) -> Tensor:
@@ -137,7 +160,7 @@ def features_of_model(
     """
     if not audio.is_dir():
         raise UserError(f"{audio}: no such folder of audio (--audio)")
-    known = {Path(name).stem: audio / name for name in scan_audio(audio, AUDIO)}
+    known = _by_stem((audio / name for name in scan_audio(audio, AUDIO)), files)
     names = [name for name in _names(files) if name.rsplit("/", 1)[-1] in known]
     if not names:
         raise UserError(

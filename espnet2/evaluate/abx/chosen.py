@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 
 from espnet2.data.index import AudioIndex
-from espnet2.evaluate.abx.choice import AbxOptions, Comparisons, best_layers, choose_cells, limits_of
+from espnet2.evaluate.abx.choice import Comparisons, best_layers, choose_cells, limits_of
 from espnet2.evaluate.abx.clock import CLOCKS
 from espnet2.evaluate.abx.item_file import ItemFile, Recording, find_item_files
 from espnet2.evaluate.abx.items import Utterance, describe_dropped, find_items
-from espnet2.evaluate.abx.rule import CONDITIONS, Condition, Rule
+from espnet2.evaluate.abx.rule import CONDITIONS, Rule
 from espnet2.evaluate.part import EvaluationRequest
 from espnet2.evaluate.systems import open_system
 from espnet2.units.aligned import AlignedSet, align_set, common_counts
@@ -56,10 +56,6 @@ def choose(request: EvaluationRequest) -> Choice:
     return _of_phones(request, extractors)
 
 
-def _conditions(options: AbxOptions, fallback: list[Condition]) -> list[Condition]:
-    return [CONDITIONS[name] for name in options.conditions] or fallback
-
-
 def _of_phones(request: EvaluationRequest, extractors: list[FeatureExtractor]) -> Choice:
     valid = align_set(
         request.valid_set, extractors, request.frame_rate, request.max_valid_frames, alignments=request.alignments
@@ -74,7 +70,7 @@ def _of_phones(request: EvaluationRequest, extractors: list[FeatureExtractor]) -
             "within utterance, and across speakers may mean the same person twice"
         )
     chosen = []
-    for condition in _conditions(options, [CONDITIONS["triphone-within"]]):
+    for condition in [CONDITIONS[name] for name in options.conditions or ("triphone-within",)]:
         items = find_items(
             utterances,
             valid.symbols,
@@ -118,12 +114,7 @@ def _of_files(request: EvaluationRequest, extractors: list[FeatureExtractor], fi
         recordings, more = file.match(recording, str(request.valid_set), index.utt_id(0))
         notes += more
         cut = partial(file.items, recordings, frame_rate=request.frame_rate, max_group=options.max_group or None)
-        for condition in _conditions(options, file.conditions):
-            if condition.span != file.span:
-                raise UserError(
-                    f"{file.path}: its items are {file.span}s, abx.conditions asks for {condition.name}: leave the "
-                    "option out, or give the file whose items fit"
-                )
+        for condition in file.chosen(options.conditions, "abx.conditions"):
             items = cut(condition, clock)
             notes += describe_dropped(items, options.max_group, request.frame_rate)
             rule = Rule.of(file.name, condition, clock)

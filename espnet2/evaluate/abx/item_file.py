@@ -78,6 +78,23 @@ class ItemFile:
         """Those that ZeroSpeech 2021 compares such items in."""
         return [condition for condition in CONDITIONS.values() if condition.span == self.span]
 
+    def chosen(self, names: Sequence[str], option: str) -> list[Condition]:
+        """The conditions of these names; those of ZeroSpeech 2021 where none is named.
+
+        Args:
+            option: that names them, for messages.
+
+        Raises:
+            UserError: a condition is of other stretches than these items.
+        """
+        for condition in [CONDITIONS[name] for name in names]:
+            if condition.span != self.span:
+                raise UserError(
+                    f"{self.path}: its items are {self.span}s, {option} asks for {condition.name}: leave the option "
+                    "out, or give the file whose items fit"
+                )
+        return [CONDITIONS[name] for name in names] or self.conditions
+
     @classmethod
     def read(cls, path: Path) -> "ItemFile":
         """Read a file: a header that names the columns, then a line per item, fields apart by blanks.

@@ -76,8 +76,13 @@ def results_table(
         f"smallest).{rate_note(units)} Differences in PNMI are bold where they exceed both spreads together."
         + (f" The machine was not quiet during the trials of {', '.join(noisy)}." if noisy else ""),
         "",
-        f"| units | layer | phone purity | cluster purity | PNMI | "
-        f"{' | '.join(f'against {title}' for title in titles)} | updates | s of audio | valid loss | training |",
+        table_row(
+            [
+                *("units", "layer", "phone purity", "cluster purity", "PNMI"),
+                *(f"against {title}" for title in titles),
+                *("updates", "s of audio", "valid loss", "training"),
+            ]
+        ),
         f"|---|--:|--:|--:|--:|{'--:|' * len(titles)}--:|--:|--:|--:|",
     ]
     for title, row in rows.items():
@@ -128,12 +133,12 @@ def _layer_table(units: UnitsJson) -> list[str]:
     lines = [
         "PNMI by layer:",
         "",
-        f"| layer | {' | '.join(_shown(title) for title in scores)} |",
+        table_row(["layer", *map(_shown, scores)]),
         f"|--:|{'--:|' * len(scores)}",
     ]
     for number in sorted({layer for layers in scores.values() for layer in layers}):
         cells = [f"{layers[number]:.3f}" if number in layers else "-" for layers in scores.values()]
-        lines.append(f"| {number} | {' | '.join(cells)} |")
+        lines.append(table_row([number, *cells]))
     return lines
 
 

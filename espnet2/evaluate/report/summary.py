@@ -63,8 +63,8 @@ def _time_table(recipes: Sequence[tuple[str, str]]) -> list[str]:
     lines = ["", "| recipe | stage | wall time |", "|---|---|--:|"] if recipes else []
     for title, path in recipes:
         stages = [(stage, stage.seconds) for stage in read_stages(Path(path)) if stage.seconds is not None]
-        lines += [f"| {title} | {stage.number}: {stage.title} | {format_seconds(took)} |" for stage, took in stages]
-        lines.append(f"| {title} | all | {format_seconds(sum(took for _, took in stages))} |")
+        lines += [table_row([title, f"{stage.number}: {stage.title}", format_seconds(took)]) for stage, took in stages]
+        lines.append(table_row([title, "all", format_seconds(sum(took for _, took in stages))]))
     return lines
 
 

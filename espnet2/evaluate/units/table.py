@@ -73,7 +73,7 @@ def markdown_table(report: UnitsJson) -> str:
         f"{where}. {many}{rate_note(report)}",
         *[f"Note: {note}." for note in report["notes"]],
         "",
-        f"| units | layer | {' | '.join(HEADS.get(figure, figure.replace('_', ' ')) for figure in figures)} |",
+        table_row(["units", "layer", *(HEADS.get(figure, figure.replace("_", " ")) for figure in figures)]),
         "|---|--:|" + "--:|" * len(figures),
     ]
     for row in rows:

@@ -8,7 +8,7 @@ from pydantic import Field
 from espnet2.superb.audio import HeardSet, Hearing
 from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Example, Metric, set_folder
 from espnet2.superb.classes import read_labels
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.speakers import Trial, VerificationProblem
 from espnet2.superb.trained import TrainedTask
 from espnet2.utils.errors import UserError
@@ -40,6 +40,7 @@ class SpeakerVerification(TrainedTask):
     title = "ASV"
     metrics = (Metric("eer", "EER", False),)
     rules_type = AsvRules
+    sizes = Sizes(train=148_642, test=4_708)  # speakers of dev; files of the cleaned trials
     hearing = Hearing(gain_db=GAIN_DB)
     notes = (
         "pauses are kept; s3prl cuts them out with sox",

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.trained import TrainedTask
 
 
@@ -26,6 +26,7 @@ class EmotionRecognition(TrainedTask):
     title = "ER"
     metrics = (Metric("acc", "Acc", True),)
     rules_type = ErRules
+    sizes = Sizes(test=5_531)  # all folds
     notes = ("one learning rate is chosen for all folds; dev is drawn by a hash of names, not by torch's generator",)
 
     def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:

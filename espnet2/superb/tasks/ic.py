@@ -4,7 +4,7 @@ from pathlib import Path
 
 from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.trained import TrainedTask
 
 
@@ -19,6 +19,7 @@ class IntentClassification(TrainedTask):
     title = "IC"
     metrics = (Metric("acc", "Acc", True),)
     rules_type = IcRules
+    sizes = Sizes(train=23_132, dev=3_118, test=3_793)  # of its lists
 
     def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
         return [class_problem("", data, "labels", self.hearing, self.hearing, rules, sample_rate)]

@@ -7,7 +7,7 @@ from torch import nn
 
 from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.ctc import LinearHead, text_problem
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.trained import TrainedTask
 
 
@@ -28,6 +28,7 @@ class PhonemeRecognition(TrainedTask):
     title = "PR"
     metrics = (Metric("per", "PER", False),)
     rules_type = PrRules
+    sizes = Sizes(train=28_539, dev=2_703, test=2_620)  # train-clean-100, dev-clean, test-clean
     notes = ("no end mark behind a text; s3prl appends one",)
 
     def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:

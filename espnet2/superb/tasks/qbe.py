@@ -7,11 +7,11 @@ import numpy as np
 
 from espnet2.superb.audio import HeardSet, Hearing
 from espnet2.superb.base import DEV, TEST, Metric, Outcome, Setting, Task, set_folder
-from espnet2.superb.cache import Form
+from espnet2.superb.cache import FeatureStore, Form
 from espnet2.superb.listing import pieces_of
 from espnet2.superb.metrics.mtwv import maximum_twv
 from espnet2.superb.rules import Rules
-from espnet2.superb.spoken_queries import documents_of, query_scores, standardised
+from espnet2.superb.spoken_queries import documents_of, query_scores, seconds_per_frame, standardised
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import read_json, write_json
 from espnet2.utils.kaldi_table import read_table
@@ -49,10 +49,22 @@ class QueryByExample(Task):
                 if query not in names or absent:
                     what = f"document {absent[0]} is not in {docs.folder}/wav.scp" if absent else "it has no audio"
                     raise UserError(f"{heard.folder}/matches: query {query}: {what}; both have to be of one corpus")
+            everywhere = [query for query, documents in matches.items() if documents == known]
+            if everywhere:
+                raise UserError(
+                    f"{heard.folder}/matches: query {everywhere[0]} is in all {len(known)} documents: an MTWV needs "
+                    "some without it"
+                )
             if not any(matches.get(name) for name in names):
                 raise UserError(f"{heard.folder}/matches: no query is in any document: an MTWV needs some")
             counts[part] = len(names)
         return counts
+
+    def search_seconds(self, store: FeatureStore, num_frames: Mapping[str, float]) -> float | None:
+        """All layers on dev, one on test."""
+        layers, dim = store.extractor.num_layers, store.extractor.dim
+        asked = layers * num_frames[DEV] + num_frames[TEST]
+        return asked * seconds_per_frame(num_frames[DOCUMENTS], dim)
 
     def run(self, data: Path, rules: Rules, setting: Setting) -> Outcome | None:
         """The layer that is best on dev, on test."""

@@ -1,5 +1,6 @@
 """Speaker diarization: who speaks when in mixtures of two, by Libri2Mix."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -8,12 +9,14 @@ from pydantic import Field
 from espnet2.superb.audio import HeardSet, Hearing
 from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Example, Metric, Outcome, Setting, set_folder
 from espnet2.superb.diarization import DiarizationProblem, read_rttm
+from espnet2.superb.listing import pieces_of
 from espnet2.superb.metrics.der import Turn
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.trained import TrainedTask
 from espnet2.utils.errors import UserError
 from espnet2.utils.show import first_names
 
+BEYOND_SECONDS = 0.1  # that a turn may end behind its audio: times are rounded
 FRAME_RATE = 50.0  # where no system is known yet: only checks
 
 
@@ -37,6 +40,7 @@ class Diarization(TrainedTask):
     title = "SD"
     metrics = (Metric("der", "DER", False),)
     rules_type = SdRules
+    sizes = Sizes(train=13_900, dev=3_000, test=3_000)  # train-100, dev, test
     notes = (
         "DER without a collar, overlaps count; of ten settings of threshold and median filter the lowest on test, as "
         "s3prl reports it",
@@ -45,7 +49,13 @@ class Diarization(TrainedTask):
     frame_rate = FRAME_RATE
 
     def run(self, data: Path, rules: Rules, setting: Setting) -> Outcome | None:
-        self.frame_rate = setting.store.extractor.geometry.frame_rate
+        geometry = setting.store.extractor.geometry
+        self.frame_rate = geometry.frame_rate
+        for part in (TRAIN, DEV, TEST):
+            heard = HeardSet(data / part, Hearing(), geometry.sample_rate)
+            pieces = pieces_of(setting.store, heard, "frames", setting.report)
+            seconds = {name: piece.num_samples / geometry.sample_rate for name, piece in pieces.items()}
+            _require_inside(data / part / "rttm", read_rttm(data / part / "rttm"), seconds)
         return super().run(data, rules, setting)
 
     def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
@@ -66,6 +76,8 @@ class Diarization(TrainedTask):
             examples[part] = [
                 Example(name, heard, _target(turns[part][name], rules.num_speakers, folder, name)) for name in names
             ]
+            if not any(turn.end_seconds > turn.start_seconds for of_one in turns[part].values() for turn in of_one):
+                raise UserError(f"{folder}/rttm: nobody speaks in the whole set: a DER needs speech")
         return [
             DiarizationProblem(
                 examples[TRAIN],
@@ -79,6 +91,17 @@ class Diarization(TrainedTask):
                 frame_rate=self.frame_rate,
             )
         ]
+
+
+def _require_inside(path: Path, turns: Mapping[str, Sequence[Turn]], seconds: Mapping[str, float]) -> None:
+    """Raises UserError where a turn ends behind its audio: nobody could hear it, and it would count as missed."""
+    for name, of_recording in turns.items():
+        end = max(turn.end_seconds for turn in of_recording)
+        if end > seconds[name] + BEYOND_SECONDS:
+            raise UserError(
+                f"{path}: the turns of {name} end at {end:.2f} s, its audio at {seconds[name]:.2f} s: they are "
+                "of other audio"
+            )
 
 
 def _target(turns: list[Turn], most: int, folder: Path, name: str) -> torch.Tensor:

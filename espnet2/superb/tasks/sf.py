@@ -7,7 +7,7 @@ from espnet2.superb.base import DEV, TEST, TRAIN, AnyProblem, Metric
 from espnet2.superb.ctc import CtcProblem, read_texts
 from espnet2.superb.metrics.slots import Slot, marked, slot_figures
 from espnet2.superb.recurrent import RecurrentRules
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.slot_tokens import SlotTokens
 from espnet2.superb.trained import TrainedTask
 from espnet2.utils.errors import UserError
@@ -24,6 +24,7 @@ class SlotFilling(TrainedTask):
     title = "SF"
     metrics = (Metric("f1", "F1", True), Metric("cer", "CER", False))
     rules_type = SfRules
+    sizes = Sizes(train=104_672, dev=2_800, test=2_800)  # eight voices, and four other ones twice
     notes = ("no end mark behind a text; s3prl appends one",)
 
     def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:
@@ -32,6 +33,9 @@ class SlotFilling(TrainedTask):
         tokens = SlotTokens(sets[TRAIN][1].values())
         if not any(Slot.begins(symbol) for symbol in tokens.symbols):
             raise UserError(f"{sets[TRAIN][0]}/slots: no slot at all: nothing to fill")
+        for part in (DEV, TEST):
+            if not any(Slot.begins(word) for text in sets[part][1].values() for word in text.split()):
+                raise UserError(f"{sets[part][0]}/slots: no slot at all: nothing to judge by")
         return [CtcProblem("", sets, tokens, self.hearing, sample_rate, rules, rules.head, slot_figures)]
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from espnet2.superb.audio import Hearing
 from espnet2.superb.base import AnyProblem, Metric
 from espnet2.superb.classes import class_problem
-from espnet2.superb.rules import Rules
+from espnet2.superb.rules import Rules, Sizes
 from espnet2.superb.trained import TrainedTask
 
 
@@ -26,6 +26,7 @@ class SpeakerIdentification(TrainedTask):
     title = "SID"
     metrics = (Metric("acc", "Acc", True),)
     rules_type = SidRules
+    sizes = Sizes(train=138_361, dev=6_904, test=8_251)  # of its lists
     notes = ("a long training utterance is cut at one fixed time, not at a new one in every epoch",)
 
     def problems(self, data: Path, rules: Rules, sample_rate: int) -> list[AnyProblem]:

@@ -51,7 +51,7 @@ def test_what_is_packed_names_no_path_and_holds_no_pickle(tmp_path, corpus_of_ca
         config.read_text().replace("init_param: []", "init_param: [/data/exp/teacher, exp/other:encoder]")
     )
     (experiment / "eval").mkdir()
-    rows = [{"system": "/data/exp/a", "layer": 2, "pnmi": 0.5, "seeds": [0]}]
+    rows = [{"system": "/data/exp/a|b", "layer": 2, "pnmi": 0.5, "seeds": [0]}]
     (experiment / "eval/units.json").write_text(json.dumps({"part": "units", "rows": rows}))
     words = ["--targets", targets, "--kmeans", kmeans_of_model, "--license", "cc-by-4.0"]
     archive = pack(experiment, tmp_path / "packed/tiny", *words)
@@ -69,10 +69,10 @@ def test_what_is_packed_names_no_path_and_holds_no_pickle(tmp_path, corpus_of_ca
     assert load_config(folder / "config.yaml").init_param == ()
     card = json.loads((folder / "card.json").read_text())
     assert (card["updates"], card["licence"], card["initialised_from"]) == (1, "cc-by-4.0", ["teacher", "other"])
-    assert card["results"] == [{"part": "units", "system": "a", "layer": 2, "pnmi": 0.5}]
+    assert card["results"] == [{"part": "units", "system": "a|b", "layer": 2, "pnmi": 0.5}]
     assert [(entry["name"], entry["own"]) for entry in card["kmeans"]] == [("targets", False), ("own", True)]
     readme = (folder / "README.md").read_text()
-    for text in ("license: cc-by-4.0", "1 updates", "| a | units | 2 | 0.5 |", "SpeechEncoder.from_pretrained"):
+    for text in ("license: cc-by-4.0", "1 updates", r"| a\|b | units | 2 | 0.5 |", "SpeechEncoder.from_pretrained"):
         assert text in readme, text
     encoder = SpeechEncoder.from_pretrained(archive)
     assert encoder.unit_sources == ("own",)

@@ -138,6 +138,7 @@ def test_the_head_takes_means_as_it_takes_frames():
         ("ic", lambda folder: _relabel(folder / "test/labels", "fly\tlights\tnone"), "class 'fly', which train"),
         ("ic", lambda folder: _relabel(folder / "test/labels", "activate"), "1 values, those of train have 3"),
         ("sid", lambda folder: _shorten(folder / "dev/utt2spk"), "no label of"),
+        ("ks", lambda folder: _add(folder / "test/labels", "zz yes"), "zz not in wav.scp"),
         ("sid", lambda folder: (folder / "dev/wav.scp").write_text(""), "wav.scp is empty"),
         ("er", lambda folder: shutil.rmtree(folder / "fold3/test"), "fold3/test/wav.scp: no such file"),
     ],
@@ -154,6 +155,10 @@ def test_data_that_would_give_a_wrong_figure_is_refused_before_anything_is_compu
 
 def _relabel(table: Path, value: str) -> None:
     table.write_text("".join(f"{name} {value}\n" for name in read_table(table)))
+
+
+def _add(table: Path, line: str) -> None:
+    table.write_text(table.read_text() + f"{line}\n")
 
 
 def _shorten(table: Path) -> None:

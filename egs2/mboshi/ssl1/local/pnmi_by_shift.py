@@ -19,6 +19,7 @@ from espnet2.units.alignment import find_phones, read_phones
 from espnet2.units.kmeans import assign, fit_kmeans
 from espnet2.units.quality import Alignment, Alignments, joint_counts, quality_of_counts
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.show import table_row
 
 NUM_CLUSTERS = 100
 FRAME_RATE = 50.0  # frames per second
@@ -74,9 +75,7 @@ def main() -> None:
         layers = (collect(frames, extractor, FRAME_RATE) for frames in (train, valid))
         for layer, learned, judged in zip(extractor.layers, *layers, strict=True):
             figures = curve(learned, judged, versions, len(phones.phones))
-            print(
-                f"| {system.title} | {layer or '-'} | {' | '.join(f'{value:.3f}' for value in figures)} |", flush=True
-            )
+            print(table_row([system.title, layer or "-", *(f"{value:.3f}" for value in figures)]), flush=True)
 
 
 if __name__ == "__main__":

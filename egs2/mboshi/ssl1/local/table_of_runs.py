@@ -15,6 +15,7 @@ from espnet2.evaluate.report.marked_page import put_between_marks
 from espnet2.evaluate.report.measures import KINDS, measures_of
 from espnet2.evaluate.spread import with_spread
 from espnet2.utils.errors import UserError, run_main
+from espnet2.utils.show import table_row
 
 MARKS = "runs"  # name of the part of RESULTS.md that is rewritten
 NAME = re.compile(r"(?P<run>.+)_seed(?P<seed>\d+)")
@@ -96,10 +97,10 @@ def table(parts: Mapping[str, Mapping[str, Any]]) -> str:
     rule = f"K = {units['num_clusters']}, {units['frame_rate']:g} frames per second, {compared}."
     num_seeds = len(units["seeds"])
     legend = LEGEND.format(seeds=f"{num_seeds} seeds" if num_seeds > 1 else "one seed")
-    rows = [f"| run | seeds | {' | '.join(heads[key] for key in columns)} |", f"|---|--:|{'--:|' * len(columns)}"]
+    rows = [table_row(["run", "seeds", *(heads[key] for key in columns)]), f"|---|--:|{'--:|' * len(columns)}"]
     for name, line in lines.items():
         cells = [line.text(column, as_percent=column in KINDS and KINDS[column].as_percent) for column in columns]
-        rows.append(f"| {name.replace('_', ' ')} | {len(line.seeds) or '-'} | {' | '.join(cells)} |")
+        rows.append(table_row([name.replace("_", " "), len(line.seeds) or "-", *cells]))
     return "\n".join([f"{rule} {legend}", "", *rows]) + "\n"
 
 

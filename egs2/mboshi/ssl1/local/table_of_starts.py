@@ -14,6 +14,7 @@ from espnet2.evaluate.spread import with_spread
 from espnet2.models.find import find_model
 from espnet2.models.load import load_model
 from espnet2.utils.errors import run_main
+from espnet2.utils.show import table_row
 
 MARKS = "start_from"  # name of the part of RESULTS.md that is rewritten
 CONTINUED = ("scratch", "continue", "continue_decay", "continue_replay", "continue_lora")
@@ -67,8 +68,8 @@ def tested(lines: Mapping[str, Line], row: str) -> list[str]:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Of Markdown; figures stand on the right."""
-    lines = [f"| {' | '.join(head)} |", f"|---|{'--:|' * (len(head) - 1)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    lines = [table_row(head), f"|---|{'--:|' * (len(head) - 1)}"]
+    return "\n".join([*lines, *map(table_row, rows)])
 
 
 def continued(root: Path) -> str:

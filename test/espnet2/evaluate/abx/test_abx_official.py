@@ -151,10 +151,25 @@ def test_the_program_scores_features_of_others(official, tmp_path, capsys):
     for words, message in (
         (("--items", tmp_path / "abx.item", "--features", tmp_path / "out"), r"are they of another corpus\?"),
         (("--items", items[0], "--features", tmp_path / "nothing"), "no such folder of features"),
+        (
+            ("--items", items[0], "--features", tmp_path, "--conditions", "phoneme-any"),
+            "its items are triphones",
+        ),
         (("--items", items[0]), "give --model with --audio, or --features"),
     ):
         with pytest.raises(UserError, match=message):
             run_program("ssl_abx", *words)
+
+
+def test_two_arrays_of_one_recording_are_refused(official, tmp_path):
+    """Which of both a figure is of would depend on the names of their folders."""
+    folder, features = official
+    for part in ("old", "new"):
+        (tmp_path / part).mkdir()
+        for file, frames in features.items():
+            torch.save(frames, tmp_path / part / f"{file}.pt")
+    with pytest.raises(UserError, match="have the name of one recording"):
+        run_program("ssl_abx", "--items", folder / "triphone-dev-clean.item", "--features", tmp_path)
 
 
 def test_the_part_takes_official_items_and_names_their_rule(tmp_path):
