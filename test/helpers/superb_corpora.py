@@ -1,10 +1,12 @@
 """A folder in, tiny corpora in the layouts of SUPERB's out: tones, whose pitch says what they are."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from tiny_units import run_program
 
 from espnet2.data_prep.superb.speech_commands import CLASSES, NOISE, TEST_FOLDER, TRAIN_FOLDER, which_set
 
@@ -212,3 +214,14 @@ def ml_superb(root: Path) -> Path:
                 lines.append(f"{name} {number} {texts[number % 3].lower()}!\n")
             (folder / f"transcript_{part}.txt").write_text("".join(lines))
     return root
+
+
+def prepare_sequences(root: Path) -> Path:
+    """The data of all tasks but those of whole utterances, prepared: a folder for each task."""
+    libri = librispeech(root / "librispeech")
+    lexicon = f"lexicon=[{libri / 'lexicon.txt'}]"
+    run_program("ssl_superb_data", "--corpus", "librispeech", "--options", lexicon, "--", libri, root / "data")
+    for make in (audio_snips, libri2mix, quesst14, ml_superb, voxceleb1):
+        run_program("ssl_superb_data", "--corpus", make.__name__, make(root / make.__name__), root / "data")
+    shutil.rmtree(root / "data/sid")
+    return root / "data"
