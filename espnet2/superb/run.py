@@ -12,10 +12,11 @@ from espnet2.superb.base import Report, Setting
 from espnet2.superb.cache import FeatureStore, Form, open_encoder
 from espnet2.superb.forecast import TaskPlan, forecast
 from espnet2.superb.listing import list_and_encode
+from espnet2.superb.page import write_superb_page
 from espnet2.superb.registry import find_tasks, rules_of, task_names
 from espnet2.superb.result import ResultJson, corpus_card, folder_of, read_result
 from espnet2.superb.rules import deviations, missing_parts
-from espnet2.superb.table import write_table
+from espnet2.superb.table import read_results, write_table
 from espnet2.utils.errors import UserError
 from espnet2.utils.files import hash_value, write_json
 from espnet2.utils.show import format_bytes
@@ -86,7 +87,9 @@ def run_superb(request: SuperbRequest, report: Report) -> str:
         if due and set(request.steps) & {"features", "fit", "test"}:
             _run_system(request, system, due, counts, report)
     if "table" in request.steps and request.job == 1:
-        return write_table(request.output)
+        results = read_results(request.output)
+        write_superb_page(request.output, results)
+        return write_table(request.output, results)
     return ""
 
 

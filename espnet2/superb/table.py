@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from espnet2.evaluate.published import SUPERB_ROWS, superb_rows
 from espnet2.superb.base import Metric, Task
@@ -16,8 +17,27 @@ PARTS = ("train", "dev", "test")
 Results = Mapping[str, Mapping[str, ResultJson]]  # title of a system -> task -> result
 
 
-def write_table(output: Path) -> str:
-    """<output>/RESULTS.md of everything that lies there.
+class Leaderboard(NamedTuple):
+    """What the table and the page show, as text."""
+
+    head: list[str]
+    rows: list[list[str]]
+    sentences: list[str]  # below the table
+    rules_head: list[str]
+    rules: list[list[str]]  # what every column is of
+    notes: list[str]
+
+
+def write_table(output: Path, results: Results) -> str:
+    """<output>/RESULTS.md of everything that lies there."""
+    text = superb_table(results)
+    with atomic_write(output / TABLE) as stream:
+        stream.write(text)
+    return text
+
+
+def read_results(output: Path) -> Results:
+    """Everything that lies there.
 
     Raises:
         UserError: there is nothing.
@@ -25,31 +45,39 @@ def write_table(output: Path) -> str:
     results = all_results(output)
     if not results:
         raise UserError(f"{output}: no results of SUPERB there; run the tasks first")
-    text = superb_table(results)
-    with atomic_write(output / TABLE) as stream:
-        stream.write(text)
-    return text
+    return results
 
 
 def superb_table(results: Results) -> str:
     """The table as Markdown, and below it what it is of."""
+    board = leaderboard(results)
+    lines = [table_row(board.head), table_row(["---", *("--:" for _ in board.head[1:])]), *map(table_row, board.rows)]
+    rules = [table_row(board.rules_head), "|---|---|---|---|---|", *map(table_row, board.rules)]
+    notes = ["", *(f"* {note}." for note in board.notes)] if board.notes else []
+    return "\n".join(["# SUPERB", "", *lines, "", *board.sentences, "", *rules, *notes, ""])
+
+
+def leaderboard(results: Results) -> Leaderboard:
+    """Systems and tasks in the leaderboard's order, published rows below them."""
     tasks = [task for task in find_tasks(task_names()) if any(task.name in of_system for of_system in results.values())]
     columns = [(task, metric) for task in tasks for metric in task.metrics]
-    titles = (f"{task.title} {metric.title} {'↑' if metric.higher_is_better else '↓'}" for task, metric in columns)
-    lines = [
-        table_row(["system", *titles]),
-        table_row(["---", *("--:" for _ in columns)]),
-    ]  # fmt: skip
-    for title, of_system in results.items():
-        lines.append(table_row([title, *(_cell(of_system.get(task.name), metric) for task, metric in columns)]))
+    titles = [f"{task.title} {metric.title} {'↑' if metric.higher_is_better else '↓'}" for task, metric in columns]
+    rows = [
+        [title, *(_cell(of_system.get(task.name), metric) for task, metric in columns)]
+        for title, of_system in results.items()
+    ]
     are_official = all(is_official(result) for of_system in results.values() for result in of_system.values())
-    beside = [(task, metric) for task, metric in columns if task.in_paper]
-    if beside:
+    has_published = any(task.in_paper for task in tasks)
+    if has_published:
         for title, values in superb_rows().items():
             cells = [values.get(f"{task.name}.{metric.key}", "") for task, metric in columns]
             if any(cells):
-                lines.append(table_row([f"{title} (published)", *cells]))
-    return "\n".join(["# SUPERB", "", *lines, "", *_notes(tasks, results, bool(beside), are_official), ""])
+                rows.append([f"{title} (published)", *cells])
+    notes = [f"{task.title}: {note}" for task in tasks for note in _notes_of(task, results)]
+    rules_head = ["task", "corpus", "utterances", "learning rates", "other than the rules"]
+    return Leaderboard(
+        ["system", *titles], rows, _sentences(has_published, are_official), rules_head, _rules(tasks, results), notes
+    )
 
 
 def is_official(result: ResultJson) -> bool:
@@ -63,7 +91,7 @@ def _cell(result: ResultJson | None, metric: Metric) -> str:
     return metric.text(result["figures"][metric.key]) + ("" if is_official(result) else " *")
 
 
-def _notes(tasks: Sequence[Task], results: Results, has_published: bool, are_official: bool) -> list[str]:
+def _sentences(has_published: bool, are_official: bool) -> list[str]:
     lines = ["Accuracies, error rates and F1 in percent. Frozen encoders, learned weights of all layers."]
     if has_published:
         by_source: dict[str, list[str]] = {}
@@ -75,19 +103,18 @@ def _notes(tasks: Sequence[Task], results: Results, has_published: bool, are_off
             "Figures with a star are of another corpus or under other rules than the paper's: "
             "**compare them with one another, not with the published rows.**"
         )
-    lines += [
-        "",
-        "| task | corpus | utterances | learning rates | other than the rules |",
-        "|---|---|---|---|---|",
-    ]
+    return lines
+
+
+def _rules(tasks: Sequence[Task], results: Results) -> list[list[str]]:
+    rows = []
     for task in tasks:
         for result in _different([of_system[task.name] for of_system in results.values() if task.name in of_system]):
             counts = ", ".join(f"{part} {count:,}" for part, count in sorted(result["counts"].items(), key=_by_part))
             rates = ", ".join(_rates(results, task.name))
             deviating = "; ".join(result.get("deviations", [])) or "nothing"
-            lines.append(table_row([task.title, result.get("corpus") or "unnamed", counts, rates, deviating]))
-    notes = [f"{task.title}: {note}" for task in tasks for note in _notes_of(task, results)]
-    return [*lines, *(["", *(f"* {note}." for note in notes)] if notes else [])]
+            rows.append([task.title, result.get("corpus") or "unnamed", counts, rates, deviating])
+    return rows
 
 
 def _different(results: Sequence[ResultJson]) -> list[ResultJson]:

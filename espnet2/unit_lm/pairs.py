@@ -42,15 +42,17 @@ def read_gold(path: Path, task: str) -> list[Recording]:
     """The lines of gold.csv; for tSC also a folder of <id>_correct and <id>_incorrect recordings is told by its names.
 
     Raises:
-        UserError: no such file, or columns are missing.
+        UserError: no such file, it is no table, or columns are missing.
     """
     keys, group = TASKS[task]
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             rows = list(reader)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; expected the gold.csv of {task}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: no table of commas ({error}); expected the gold.csv of {task}") from None
     needed = ["filename", *keys, "correct", *([group] if group == "type" else [])]
     lacking = [name for name in needed if name not in (reader.fieldnames or [])]
     if lacking or not rows:

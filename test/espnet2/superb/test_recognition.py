@@ -1,5 +1,7 @@
 """Tasks of SUPERB with sequences, trials, turns and queries: official layouts in, stated figures out."""
 
+import csv
+import json
 from itertools import permutations
 from pathlib import Path
 
@@ -95,6 +97,17 @@ def test_the_preparers_keep_the_official_rules(data):
     assert read_table(data / "ml_multi/train/text")["mls_eng_10min_train_000000"] == "AB"
     assert set(read_table(data / "lid/test/utt2lang").values()) == {"eng", "deu"}
     assert sum(value.endswith(" target") for value in read_table(data / "asv/test/trials").values()) == 30
+
+
+def test_the_page_has_the_table_and_its_data_beside_it(output):
+    page = (output / "report.html").read_text()
+    assert all(f"{title}</" in page for title in ("log-mel", "HuBERT Base (published)")) and "chosen on test" in page
+    with open(output / "report.csv", newline="") as stream:
+        figures = {(row["task"], row["metric"]): row for row in csv.DictReader(stream)}
+    assert len(figures) == len(RULES) + 1  # SF has two
+    assert float(figures["sd", "der"]["value"]) == read_result(output, "log-mel", "sd")["figures"]["der"]
+    assert figures["asr", "wer"]["is_official"] == "False" and "updates 8" in figures["asr", "wer"]["rules"]
+    assert json.loads((output / "report.json").read_text())["published"]["HuBERT Base"]["asr.wer"] == "6.42"
 
 
 def test_a_part_of_an_official_corpus_is_said_and_has_a_star(output):
