@@ -97,7 +97,8 @@ def _layers(results: Results) -> Section:
             if isinstance(weights, list) and len(weights) > 1:
                 points = [(float(layer), float(weight)) for layer, weight in enumerate(weights)]
                 series.append(Series(title, points, f"s{number % STEPS + 1}", dots=True))
-        note = "weight that the head learned; 0 is the input of the first block"
+        who = f" of {series[0].name}" if len(series) == 1 else ""  # one curve has no legend
+        note = f"weight{who} that the head learned; 0 is the input of the first block"
         drawn += line_chart(task.title, series, x_label="layer", note=note)
     return Section("layers", "Layers", charts(drawn), "No system has several layers, or no task learned weights.")
 

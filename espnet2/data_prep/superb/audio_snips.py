@@ -46,8 +46,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     texts, slots = {}, {}
     for number, line in enumerate(read_lines(path, "a line per utterance"), 1):
         left, tab, right = line.partition("\t")
-        name, *words = left.split()
-        words, tags = words[1:-1], right.split()[1:-1]
+        fields = left.split()
+        words, tags = fields[2:-1], right.split()[1:-1]
         if not tab or len(words) != len(tags) or not words:
             raise UserError(
                 f"{path}:{number}: {len(words)} words, {len(tags)} slots; expected as many, between BOS and EOS"
@@ -57,5 +57,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, str]]:
             for word, tag in zip(words, tags, strict=True)
             if word not in PUNCTUATION
         ]
-        texts[name], slots[name] = (" ".join(column) for column in zip(*kept, strict=True))
+        if not kept:
+            raise UserError(f"{path}:{number}: punctuation only; expected words between BOS and EOS")
+        texts[fields[0]], slots[fields[0]] = (" ".join(column) for column in zip(*kept, strict=True))
     return texts, slots

@@ -6,6 +6,7 @@ from pathlib import Path
 from espnet2.data_prep.superb.base import SuperbCorpus, read_lines, require_file, write_set
 from espnet2.utils.config import Config
 from espnet2.utils.errors import UserError
+from espnet2.utils.show import first_names
 
 ENGLISH = "nnenglish"  # s3prl, quesst14_dtw/dataset.py
 LISTS = {"docs": "utterances", "dev": "dev", "test": "eval"}
@@ -22,6 +23,12 @@ class Quesst14(SuperbCorpus):
         write_set(data / "qbe" / "docs", sets["docs"], {})
         for part in ("dev", "test"):
             truth = _matches(root / "scoring" / f"groundtruth_quesst14_{LISTS[part]}")
+            unknown = [query for query in sets[part] if query not in truth]
+            if unknown:
+                raise UserError(
+                    f"{root}/scoring/groundtruth_quesst14_{LISTS[part]}: no term {first_names(unknown, 3)}: without it "
+                    "these queries would be left out; unpack the corpus again"
+                )
             matches = {
                 query: " ".join(sorted(document for document in truth.get(query, set()) if document in sets["docs"]))
                 for query in sets[part]
@@ -56,9 +63,11 @@ def _matches(folder: Path) -> dict[str, set[str]]:
     if len(rttms) != 1 or len(lists) != 1:
         raise UserError(f"{folder}: expected one *.rttm and one *.tlist.xml of the ground truth, see doc/superb.md")
     texts: dict[str, set[str]] = {}
-    for line in read_lines(rttms[0], "expected the ground truth"):
+    for number, line in enumerate(read_lines(rttms[0], "expected the ground truth"), 1):
         fields = line.split()
         if fields and fields[0] == "LEXEME":
+            if len(fields) < 6:
+                raise UserError(f"{rttms[0]}:{number}: expected 'LEXEME <document> 1 <start> <seconds> <text> ...'")
             texts.setdefault(fields[5], set()).add(fields[1])
     try:
         terms = xml.etree.ElementTree.parse(lists[0]).getroot().iter("term")
