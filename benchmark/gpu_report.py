@@ -5,6 +5,7 @@ from typing import Any, Protocol
 TRAINED = {
     "eager": "this toolkit, eager",
     "compiled": "this toolkit, `compile: true`",
+    "one_graph": "this toolkit, `compile: whole`",
     "as_on_cpu": "this toolkit, eager, convolutions as on a CPU",
     "default_attention": "this toolkit, eager, attention as PyTorch chooses",
     "recomputed": "this toolkit, eager, `recompute_blocks: true`",

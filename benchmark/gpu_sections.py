@@ -70,6 +70,11 @@ def compiled_section(bench: Bench) -> JSON:
     return _speed(bench, compile=True)
 
 
+def one_graph_section(bench: Bench) -> JSON:
+    """Updates of this toolkit with `compile: whole`, the default on a GPU."""
+    return _speed(bench, compile="whole")
+
+
 def as_on_cpu_section(bench: Bench) -> JSON:
     """Eager updates with convolutions and biases as a CPU computes them."""
     with formulated_for_cuda(False):
@@ -161,6 +166,7 @@ SECTIONS: dict[str, Callable[[Bench], JSON]] = {
     "ceiling": ceiling_section,
     "eager": eager_section,
     "compiled": compiled_section,
+    "one_graph": one_graph_section,
     "transformers": transformers_section,
     "as_on_cpu": as_on_cpu_section,
     "default_attention": default_attention_section,

@@ -67,6 +67,7 @@ def make_config(size: Size, **changes: object) -> SSLConfig:
         "loss": [{"name": "hubert", "conf": {"num_classes": NUM_CLASSES}}],
         "max_update": 1000,
         "crop": "shortest",
+        "compile": False,
     }
     parts = changes.pop("encoder_conf", {})
     return resolve_config({**values, "encoder_conf": encoder | parts, **changes})

@@ -33,6 +33,11 @@ class FinetuneConfig(TrainConfig):
         description="ESPnet's form; the first says which checkpoint is the best",
         json_schema_extra=tagged(Tag.FREE_ON_RESUME, Tag.NO_CURVE),
     )
+    compile: bool | Literal["auto", "whole"] = Field(
+        False,  # validation counts token errors on the host, which is in no graph
+        description="torch.compile, as in training",
+        json_schema_extra=tagged(Tag.FREE_ON_RESUME, Tag.NO_CURVE),
+    )
     result: Literal["best", "last"] = Field(
         "best", description="the checkpoint that becomes the tuned model", json_schema_extra=_AFTERWARDS
     )

@@ -23,6 +23,7 @@ from espnet2.tasks.build import build, count_parameters, with_num_classes
 from espnet2.tasks.config import SSLConfig, dump_config
 from espnet2.train.best import NUM_RESUMABLE
 from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.compile_choice import Compiled, compile_choice
 from espnet2.train.compiled import keep_kernels
 from espnet2.train.data import StepPlan, TrainingData, plan_steps
 from espnet2.train.distributed import Ranks
@@ -92,7 +93,8 @@ def train(
     observers = open_observers(config, inputs, model, max_update, output_dir, reference, ranks)
     initial, problems = measure_initial(config, model, probe, data.old, output_dir / CHECKPOINTS, ranks)
     lights = observers.lights
-    compiler = [keep_kernels(cache_folder() / "compiled")] if config.compile else []
+    is_compiled = compile_choice(config, ranks.device, ranks.world_size) is not Compiled.NOTHING
+    compiler = [keep_kernels(cache_folder() / "compiled")] if is_compiled else []
     run = Pretraining(
         config=config,
         model=model,

@@ -21,6 +21,7 @@ from espnet2.data.batch import Batch
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.pieces import needs_pieces
 from espnet2.ssl.objective.base import Loss
+from espnet2.train.inductor_strides import compare_strides_by_size
 from espnet2.utils.errors import UserError
 
 LOGGER = logging.getLogger("espnet2.train")
@@ -106,9 +107,11 @@ class CompiledForward:
     def _without_graph(self, batch: Batch, error: Exception) -> dict[str, Loss]:
         reason = f"compile: {self.name}: no graph could be made: {first_lines(error)}"
         if self.required:
-            raise UserError(f"{reason}; compile: true compiles the blocks alone") from error
+            raise UserError(
+                f"{reason}; --compile auto trains without a graph then, --compile true compiles the blocks alone"
+            ) from error
         self.failed = True
-        LOGGER.warning("%s; the training goes on without, and slower. compile: true compiles the blocks alone", reason)
+        LOGGER.warning("%s; the training goes on without, and slower. --compile true compiles the blocks alone", reason)
         return self._model[0].losses(batch)
 
     @contextmanager
@@ -185,6 +188,10 @@ def _configure(name: str) -> None:
     # Else torch cuts the graph of a replica at the buckets of DDP, and refuses one with a function of its own gradient.
     # The price: gradients are reduced when the whole backward has ended.
     torch._dynamo.config.optimize_ddp = False
+    # The backward pass is lowered together with the forward pass: what cannot be lowered fails there, where the batch
+    # can still be computed without.
+    torch._functorch.config.force_non_lazy_backward_lowering = True
+    compare_strides_by_size()
     logger = logging.getLogger("torch._dynamo.convert_frame")
     for old in [taken for taken in logger.filters if isinstance(taken, _LimitFilter)]:
         logger.removeFilter(old)

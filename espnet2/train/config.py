@@ -133,9 +133,10 @@ class TrainConfig(Config):
         description="of autocast; a CPU computes in bf16 where it has units for it (AMX), else in fp32",
         json_schema_extra=_CURVE,
     )
-    compile: bool | Literal["whole"] = Field(
-        False,
-        description="torch.compile of the encoder's blocks; whole: of all from waveform to loss, as one graph",
+    compile: bool | Literal["auto", "whole"] = Field(
+        "auto",
+        description="torch.compile of the encoder's blocks; whole: of all from waveform to loss, as one graph; auto: "
+        "whole on a GPU (without fsdp), else nothing",
         json_schema_extra=_FREE,
     )
     fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)

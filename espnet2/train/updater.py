@@ -10,6 +10,7 @@ from espnet2.data.batch import Batch
 from espnet2.data.dataset import Loaded, seed_for
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective.base import Loss
+from espnet2.train.compile_choice import Compiled, compile_choice, must_compile
 from espnet2.train.compiled import compile_blocks, compile_forward
 from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import Ranks, Replica
@@ -58,10 +59,11 @@ class Updater:
     def __init__(self, model: SSLModel, config: TrainConfig, ranks: Ranks, *, max_update: int) -> None:
         self.model, self.config, self.ranks = model, config, ranks
         self.precision = Precision(config.dtype, ranks.device)
-        if config.compile == "whole" and not (config.fsdp and ranks.world_size > 1):
-            compile_forward(model, required=False)
-        elif config.compile:
-            compile_blocks(model)
+        match compile_choice(config, ranks.device, ranks.world_size):
+            case Compiled.WHOLE:
+                compile_forward(model, required=must_compile(config))
+            case Compiled.BLOCKS:
+                compile_blocks(model)
         self.replica = Replica(model, ranks, shard=config.fsdp)
         # After the replica: sharding puts other parameters into the model, and the optimizer has to hold those.
         self.optimizer = build_optimizer(model, config.optim_conf)

@@ -138,7 +138,7 @@ def test_required_it_is_an_error_that_says_what_to_do(fresh):
     model = make("best_rq")
     break_in_graph(model)
     compile_forward(model, required=True, backend="eager")
-    with pytest.raises(UserError, match=r"best_rq: no graph could be made: .*compile: true"):
+    with pytest.raises(UserError, match=r"best_rq: no graph could be made: .*--compile true"):
         model.train()(noise_batch(model))
 
 
@@ -205,10 +205,11 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("choice", "whole", "blocks"), [(False, False, False), (True, False, True), ("whole", True, False)]
+    ("choice", "whole", "blocks"),
+    [("auto", False, False), (False, False, False), (True, False, True), ("whole", True, False)],
 )
 def test_the_config_says_what_is_compiled(fresh, choice, whole, blocks):
-    """Nothing is compiled before the first batch."""
+    """On a CPU. Nothing is compiled before the first batch."""
     model = tiny_model("hubert")
     Updater(model, tiny_config("hubert").model_copy(update={"compile": choice}), SINGLE, max_update=4)
     assert (model.compiled is not None) == whole
