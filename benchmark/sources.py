@@ -8,7 +8,7 @@ a share is the median of these turns.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -29,6 +29,7 @@ from espnet2.data.sampler import MicroBatch
 TURN = 20  # utterances
 HUBERT = FrameGeometry(((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2)))
 MAX_SAMPLES = 250_000  # of HuBERT Base: longer utterances are cropped
+AT_RANDOM = "here, parquet of 100 rows, at random"
 AUGMENTATIONS: dict[str, dict[str, object]] = {
     "wavlm": {"mixing": {}},
     "speed": {"speed": {}},
@@ -77,16 +78,22 @@ def bare_crops(entries: list[str], crops: list[tuple[int, int]]) -> Callable[[ra
     return read
 
 
-def ours(entries: list[str], *, kept_bytes: int | None = None) -> Callable[[range], int]:
-    """What training reads with; with `kept_bytes`, no more of Parquet stays in memory."""
+def ours(entries: list[str]) -> Callable[[range], int]:
+    """What training reads with."""
+    return lambda rows: sum(len(read_audio(entries[row])[0]) for row in rows)
+
+
+def ours_of_a_large_set(entries: list[str]) -> Callable[[range], int]:
+    """The same where next to nothing of a Parquet file can be kept in memory."""
+    kept = parquet._Kept()
 
     def read(rows: range) -> int:
-        before = parquet.KEPT_BYTES
-        parquet.KEPT_BYTES = before if kept_bytes is None else kept_bytes
+        before = parquet.KEPT_BYTES, parquet._kept
+        parquet.KEPT_BYTES, parquet._kept = 1, kept
         try:
-            return sum(len(read_audio(entries[row])[0]) for row in rows)
+            return ours(entries)(rows)
         finally:
-            parquet.KEPT_BYTES = before
+            parquet.KEPT_BYTES, parquet._kept = before
 
     return read
 
@@ -115,7 +122,11 @@ def index_of(copies: Copies, source: str, folder: Path) -> AudioIndex:
     dump_set.mkdir()
     (dump_set / "format.json").write_text(f'{{"sample_rate": {copies.sample_rate}}}\n')
     lengths = copies.num_samples
-    tables = {"wav.scp": copies.entries[source], "utt2num_samples": lengths, "utt2stats": ["0 0.01"] * len(lengths)}
+    tables: dict[str, Sequence[object]] = {
+        "wav.scp": copies.entries[source],
+        "utt2num_samples": lengths,
+        "utt2stats": ["0 0.01"] * len(lengths),
+    }
     for name, values in tables.items():
         lines = (f"u{number:06d} {value}\n" for number, value in enumerate(values))
         (dump_set / name).write_text("".join(lines))
@@ -135,7 +146,7 @@ def all_readers(copies: Copies, folder: Path, augmentations: list[str]) -> list[
         codec = "libsndfile, wav" if name == "wav" else "libsndfile, flac"
         readers.append(Reader(f"here, {name}", codec, ours(entries[name])))
     shuffled = [entries["parquet of 100 rows"][row] for row in random.permutation(len(crops))]
-    readers.append(Reader("here, parquet of 100 rows, at random", "libsndfile, flac", ours(shuffled, kept_bytes=1)))
+    readers.append(Reader(AT_RANDOM, "libsndfile, flac", ours_of_a_large_set(shuffled)))
     readers.append(
         Reader("libsndfile, half of each flac", "libsndfile, half of each flac", bare_crops(entries["flac"], crops))
     )
@@ -160,10 +171,12 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--augment", default="wavlm,speed,telephone", help=f"of {', '.join(AUGMENTATIONS)}")
+    parser.add_argument("--only", default="", help="readers with this in their name, and libsndfile's")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         copies = make_copies(Path(name), arguments.utterances)
         readers = all_readers(copies, Path(name), list(filter(None, arguments.augment.split(","))))
+        readers = [reader for reader in readers if arguments.only in reader.title or reader.title == reader.beside]
         for _ in range(arguments.rounds):
             for start in range(0, arguments.utterances - TURN + 1, TURN):
                 for reader in readers:

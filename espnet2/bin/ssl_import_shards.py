@@ -6,12 +6,14 @@ local/data.sh of egs2/shards and egs2/lhotse call it, as does:
 
 import argparse
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the parallel unit is the shard
 
+from espnet2.data_prep.tables import replace_folder
 from espnet2.importers.item import Fields, Item
-from espnet2.importers.sets import held_out_limit, held_out_number, survey, write_set
+from espnet2.importers.sets import Journal, held_out_limit, held_out_number, items, survey, write_set
 from espnet2.importers.shard_list import list_shards
 from espnet2.utils.errors import UserError, run_main
 
@@ -52,14 +54,27 @@ def main() -> None:
     if twice:
         raise UserError(f"{min(twice)}: this shard is in --train and in --dev")
     journals = survey([*train, *dev], fields, arguments.work_dir, arguments.nj)
-    if dev:
-        write_set(arguments.output_dir / "train", journals[: len(train)], _all)
-        write_set(arguments.output_dir / "dev", journals[len(train) :], _all)
-        return
-    limit = held_out_limit(journals, arguments.valid_share)
+    beside = arguments.output_dir / ".importing"  # a set without the other would pass for what the shards hold
     try:
-        write_set(arguments.output_dir / "train", journals, lambda item: held_out_number(item) >= limit)
-        write_set(arguments.output_dir / "dev", journals, lambda item: held_out_number(item) < limit)
+        if dev:
+            write_set(beside / "train", journals[: len(train)], _all)
+            write_set(beside / "dev", journals[len(train) :], _all)
+        else:
+            _divide(beside / "train", beside / "dev", journals, arguments.valid_share)
+        for name in ("train", "dev"):
+            replace_folder(beside / name, arguments.output_dir / name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _divide(train: Path, dev: Path, journals: list[Journal], valid_share: float) -> None:
+    """Hold some out: first, because two utterances of one name are on the same side."""
+    if next(items(journals), None) is None:
+        raise UserError(f"{journals[0].shard.path}: no utterance in this shard, nor in any other that is named")
+    limit = held_out_limit(journals, valid_share)
+    write_set(dev, journals, lambda item: held_out_number(item) < limit)
+    try:
+        write_set(train, journals, lambda item: held_out_number(item) >= limit)
     except UserError as error:
         if "no utterances" not in str(error):
             raise

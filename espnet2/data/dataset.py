@@ -246,10 +246,11 @@ class SpeechDataset(torch.utils.data.Dataset[Loaded]):
 def new_wavs(count: int, num_samples: int) -> Tensor:
     """(count, samples) float32, not filled; in a loader process in shared memory: handing it over is no copy."""
     if torch.utils.data.get_worker_info() is None:
-        return torch.empty(count, num_samples)
+        return torch.empty(count, num_samples, dtype=torch.float32)
     # As `default_collate` of PyTorch does for the batches that it makes.
-    storage = torch.UntypedStorage._new_shared(count * num_samples * torch.float32.itemsize)
-    return torch.empty(0).set_(storage, 0, (count, num_samples))
+    storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(count * num_samples * torch.float32.itemsize)
+    wavs: Tensor = torch.empty(0, dtype=torch.float32).set_(storage, 0, (count, num_samples), (num_samples, 1))
+    return wavs
 
 
 def seed_for(*parts: int) -> int:

@@ -28,7 +28,7 @@ def read_parquet(path: str, fields: Fields) -> Iterator[Item]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such shard") from None
     except (ValueError, OSError) as error:
-        raise UserError(f"{path}: {' '.join(str(error).removeprefix(path).split())}") from None
+        raise UserError(f"{path}: {' '.join(str(error).removeprefix(path).lstrip(':').split())}") from None
 
 
 def _rows(path: str, fields: Fields, group: int, *, has_path: bool) -> Iterator[Item]:

@@ -18,6 +18,7 @@ AUDIO = ("flac", "wav", "mp3", "ogg", "opus", "oga", "aiff", "au", "caf")
 NAME = re.compile(r"((?:.*/)?[^./][^/.]*)\.([^/]+)")
 MAX_TEXT_BYTES = 1 << 24  # of a text or a JSON file beside the audio
 BLOCK = tarfile.BLOCKSIZE
+SEARCHED = 1 << 20  # bytes behind the end that are looked at together
 
 
 @dataclass
@@ -103,6 +104,12 @@ def _members(path: str) -> Iterator[tuple[str, int, int, bytes | None]]:
             end = stream.read(BLOCK)
             if len(end) < BLOCK or any(end):
                 raise UserError(f"{path}: cut short: the tar ends at byte {archive.offset + len(end):,} without a mark")
+            while rest := stream.read(SEARCHED):
+                if any(rest):
+                    raise UserError(
+                        f"{path}: more follows the end of the tar, at byte {archive.offset:,}: tars joined by cat? "
+                        "Programs that read tars stop there; name the parts, or join them with tar --concatenate"
+                    )
     except FileNotFoundError:
         raise UserError(f"{path}: no such shard") from None
     except (tarfile.TarError, EOFError) as error:
@@ -122,9 +129,16 @@ def _value(sample: Sample, name: str, where: str) -> str | None:
     if "json" in sample.texts:
         contents = _json(sample.texts["json"], where)
         if name in contents:
-            return str(contents[name])
+            return _plain(contents[name], name, where)
         raise UserError(f"{where}: its JSON has no '{name}'; it has: {', '.join(sorted(contents))}")
     raise UserError(f"{where}: no '.{name}' and no '.json' beside it; there are: {', '.join(sorted(sample.members))}")
+
+
+def _plain(value: object, name: str, where: str) -> str | None:
+    """A text or a number of a JSON; None of null."""
+    if isinstance(value, dict | list):
+        raise UserError(f"{where}: '{name}' of its JSON is {json.dumps(value)[:80]}; expected a text or a number")
+    return None if value is None else str(value)
 
 
 def _json(content: bytes, where: str) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Tars, Parquet and Shar in; tables whose entries give the samples of the files out, or one message with the place."""
 
 import gzip
+import io
 import json
 import sys
 
@@ -140,6 +141,21 @@ def other_json(path):
     write_tar(path, {"a.txt": b"words", "a.json": b'{"name": 1}', "a.wav": b""})
 
 
+def json_of_lists(path):
+    write_tar(path, {"a.json": b'{"speaker": {"id": 1}, "lang": null}', "a.txt": b"", "a.wav": a_wave()})
+
+
+def joined(path):
+    """By cat: programs that read tars stop at the first one's end."""
+    path.write_bytes(path.read_bytes() * 2)
+
+
+def a_wave():
+    stream = io.BytesIO()
+    soundfile.write(stream, np.zeros(800), 16000, format="WAV")
+    return stream.getvalue()
+
+
 def compressed(path):
     with gzip.open(path.with_suffix(".tar.gz"), "wb") as stream:
         stream.write(path.read_bytes())
@@ -156,6 +172,8 @@ def compressed(path):
         (broken_audio, r"train-001.tar, member a.flac: (no readable audio|.*cut short)"),
         (other_json, r"train-001.tar, member a.wav: (no readable audio|its JSON has no)"),
         (compressed, r"train-001.tar: cut short, or no plain tar .*gunzip"),
+        (joined, r"train-001.tar: more follows the end of the tar, at byte [\d,]+: tars joined by cat"),
+        (json_of_lists, r"train-001.tar, member a.wav: 'speaker' of its JSON is \{\"id\": 1\}; expected a text"),
         (lambda path: path.write_bytes(b""), r"train-001.tar: cut short"),
     ],
 )
@@ -170,7 +188,35 @@ def test_a_name_in_two_shards_names_both(files, tmp_path, monkeypatch):
     write_tar(shards(files, tmp_path) / "train-002.tar", samples(files, ["u3"]))
     with pytest.raises(UserError, match=r"appear twice: s0-part_u3 \(.*train-001.tar:\d+.* and .*train-002.tar:\d+"):
         run(monkeypatch, tmp_path, "--train", f"{tmp_path}/train-*.tar", *FIELDS)
-    assert not (tmp_path / "out/train").exists()
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_refused_import_leaves_the_sets_that_were_there(files, tmp_path, monkeypatch):
+    pattern = f"{shards(files, tmp_path)}/train-*.tar"
+    before = run(monkeypatch, tmp_path, "--train", pattern, *FIELDS)
+    write_tar(tmp_path / "train-002.tar", samples(files, ["u3"]))
+    with pytest.raises(UserError, match="appear twice"):
+        run(monkeypatch, tmp_path, "--train", pattern, *FIELDS)
+    assert {name: read_table(tmp_path / "out/train" / name) for name in before} == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dev", "train"]
+
+
+def test_null_is_no_text(files, tmp_path, monkeypatch):
+    members = {}
+    for name, path in files.items():
+        members |= {f"{name}.flac": path.read_bytes(), f"{name}.json": b'{"words": null, "id": 7.5}'}
+    write_tar(tmp_path / "a.tar", members)
+    write_tar(tmp_path / "b.tar", {f"b{name}": content for name, content in members.items()})
+    run(monkeypatch, tmp_path, "--train", tmp_path / "a.tar", "--dev", tmp_path / "b.tar", "--text", "words",
+        "--speaker", "id")  # fmt: skip
+    assert not (tmp_path / "out/train/text").exists()
+    assert set(read_table(tmp_path / "out/train/utt2spk").values()) == {"7.5"}
+
+
+def test_no_utterance_at_all_is_one_message(tmp_path, monkeypatch):
+    write_tar(tmp_path / "a.tar", {"README": b"nothing"})
+    with pytest.raises(UserError, match=r"a.tar: no utterance in this shard, nor in any other"):
+        run(monkeypatch, tmp_path, "--train", tmp_path / "a.tar")
 
 
 def test_what_is_no_shard(files, tmp_path):
