@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from audio_copies import RATE
-from scale_figures import Figures, private_bytes, utt_id_of
+from scale_figures import MEBIBYTE, Figures, private_bytes, utt_id_of
 
 if TYPE_CHECKING:
     from lhotse.dataset.sampling import DynamicBucketingSampler
@@ -38,8 +38,7 @@ def measure_datasets(folder: Path, lengths: np.ndarray, figures: Figures) -> Non
         write_table(table, folder / "all.parquet")
         opened = datasets.Dataset.from_parquet(str(folder / "all.parquet"), cache_dir=str(folder / "cache"))
         opened.save_to_disk(str(folder / "hf"))
-    del table, opened, numbers
-    before = private_bytes()
+    del table, opened
     with figures.timed(f"{name}: open"):
         opened = datasets.load_from_disk(str(folder / "hf"))
     with figures.timed(f"{name}: first batch of a random order (no length buckets)"):
@@ -49,7 +48,6 @@ def measure_datasets(folder: Path, lengths: np.ndarray, figures: Figures) -> Non
         shuffled = datasets.load_from_disk(str(folder / "hf")).shuffle(seed=5)
         middle = len(lengths) // 2
         shuffled[middle : middle + BATCH_UTTERANCES]
-    figures.say(f"{name}: private memory", f"{(private_bytes() - before) / len(lengths):.1f} bytes per utterance")
 
 
 def measure_lhotse(folder: Path, lengths: np.ndarray, figures: Figures) -> None:
@@ -73,7 +71,7 @@ def measure_lhotse(folder: Path, lengths: np.ndarray, figures: Figures) -> None:
     with figures.timed(f"{name}: on to the middle of the pass"):
         while sampler.diagnostics.current_epoch_stats.total_cuts < len(lengths) // 2:
             next(batches)
-    figures.say(f"{name}: private memory", f"{(private_bytes() - before) / len(lengths):.1f} bytes per utterance")
+    figures.say(f"{name}: private memory", f"{(private_bytes() - before) / MEBIBYTE:.0f} MiB in all")
     state = sampler.state_dict()
     resumed = open_sampler(path)
     with figures.timed(f"{name}: resume in the middle of a pass"):

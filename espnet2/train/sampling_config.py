@@ -30,6 +30,9 @@ class ScheduledWeights(Config):
         return None if weights is None else _checked(weights)
 
 
+BUFFER_UTTERANCES = 16_384
+
+
 class SamplingConfig(Config):
     """How often each group of utterances is seen: in proportion to weight * (its hours)^alpha; and in which order."""
 
@@ -47,7 +50,7 @@ class SamplingConfig(Config):
     shuffle: Literal["utterances", "shards"] = Field(
         "utterances", description="shards: what lies together in ark, tar, Parquet or folder is read together"
     )
-    buffer_utterances: int = Field(16_384, ge=1, description="of `shuffle: shards`: mixed with each other")
+    buffer_utterances: int = Field(BUFFER_UTTERANCES, ge=1, description="of `shuffle: shards`: mixed with each other")
     block_utterances: int | None = Field(
         None, ge=1, description="of `shuffle: shards`: of one shard in a row (default: an eighth of the buffer)"
     )
@@ -84,6 +87,8 @@ class SamplingConfig(Config):
         inner = [self.lang_alpha, *(entry.lang_alpha for entry in self.stages())]
         if self.by != "set_lang" and inner != [1.0] * len(inner):
             raise ValueError("lang_alpha weighs the languages inside each set: it needs by: set_lang")
+        if self.shuffle != "shards" and (self.buffer_utterances, self.block_utterances) != (BUFFER_UTTERANCES, None):
+            raise ValueError("buffer_utterances and block_utterances are of the order of shards: shuffle: shards")
         if self.max_block > self.buffer_utterances:
             raise ValueError(
                 f"block_utterances {self.max_block} is more than buffer_utterances {self.buffer_utterances}: "

@@ -257,5 +257,5 @@ def open_augmenter(
         SoundFiles.open(kind.noise_scp, sample_rate, f"{where}.noise.{number}.noise_scp")
         for number, kind in enumerate(config.noise)
     )
-    config.channel.check(sample_rate, f"{where}.codec")
+    config.channel.check(sample_rate, where)
     return Augmenter(config, sample_rate, rooms, mixed, noises)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from espnet2.data.augment.codec import CODECS, CodecName, check_codec, coded
 from espnet2.data.augment.section import Range, Section
 from espnet2.data.augment.signal import Wave, from_db, resampled
+from espnet2.utils.errors import UserError
 
 
 class ClippingConfig(Section):
@@ -142,9 +143,21 @@ class Channel(NamedTuple):
         return wav
 
     def check(self, sample_rate: int, where: str) -> None:
-        """Refuse codecs that this machine does not have; see `check_codec`."""
+        """Refuse what this audio or this machine does not allow.
+
+        Args:
+            where: the section of the config, for the error.
+
+        Raises:
+            UserError: a low pass that always lets all through; a codec that is not there, see `check_codec`.
+        """
+        if self.low_pass and 2 * self.low_pass.cutoff_hz[0] >= sample_rate:
+            raise UserError(
+                f"{where}.low_pass: cutoff_hz begins at {self.low_pass.cutoff_hz[0]:g} Hz, and audio of {sample_rate} "
+                f"Hz holds nothing above {sample_rate // 2}: expected a lower frequency"
+            )
         for name in self.codec.names if self.codec else ():
-            check_codec(name, sample_rate, where)
+            check_codec(name, sample_rate, f"{where}.codec")
 
     def describe(self) -> list[str]:
         """Phrases for the log."""

@@ -116,6 +116,7 @@ def test_names_that_no_set_has_are_refused(index, sampling, message):
         ({"weights": {"a": -1.0}}, "weight of a is -1.0"),
         ({"lang_alpha": 0.5}, "needs by: set_lang"),
         ({"shuffle": "shards", "buffer_utterances": 100, "block_utterances": 200}, "a buffer of several blocks"),
+        ({"buffer_utterances": 100}, "are of the order of shards: shuffle: shards"),
         ({"shuffle": "shard"}, "'utterances' or 'shards'"),
         ({"buffer_utterance": 3}, "did you mean 'buffer_utterances'"),
     ],

@@ -7,7 +7,15 @@ from tiny_sounds import SAMPLE_RATE, noise
 
 from espnet2.data.augment import codec as codec_module
 from espnet2.data.augment.augment import AugmentConfig, open_augmenter
-from espnet2.data.augment.channel import CodecConfig, PacketLossConfig, lost_packets, through_codec, with_losses
+from espnet2.data.augment.channel import (
+    CodecConfig,
+    LowPassConfig,
+    PacketLossConfig,
+    lost_packets,
+    low_passed,
+    through_codec,
+    with_losses,
+)
 from espnet2.data.augment.codec import CODECS, check_codec, coded
 from espnet2.data.augment.signal import power
 from espnet2.utils.config import parse_config
@@ -94,7 +102,8 @@ def test_low_pass_keeps_what_is_below_and_nothing_above():
     below = speech(16000)
     kept = through(below, low_pass={"probability": 1.0, "cutoff_hz": [2000, 2000]})
     np.testing.assert_allclose(kept[200:-200], below[200:-200], atol=2e-3)
-    assert np.array_equal(through(wav, low_pass={"probability": 1.0, "cutoff_hz": [8000, 9000]}), wav)
+    above = LowPassConfig(cutoff_hz=(8000, 9000))
+    assert np.array_equal(low_passed(wav, np.random.default_rng(0), above, 16000), wav)
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(0.1, 1.0), (0.2, 3.0), (0.0, 2.0)])
@@ -158,6 +167,13 @@ def test_the_log_names_what_happens():
 def test_wrong_sections_are_refused(section, message):
     with pytest.raises(UserError, match=message):
         parse_config(AugmentConfig, section, "augment")
+
+
+def test_a_low_pass_that_lets_all_through_is_refused():
+    channel = parse_config(AugmentConfig, {"low_pass": {"cutoff_hz": [4000, 7000]}}, "augment").channel
+    channel.check(16000, "augment")
+    with pytest.raises(UserError, match=r"augment.low_pass: cutoff_hz begins at 4000 Hz, and audio of 8000 Hz"):
+        channel.check(8000, "augment")
 
 
 def test_a_codec_that_this_machine_lacks_is_named(monkeypatch):
