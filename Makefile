@@ -17,7 +17,7 @@ export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage lint dist bench-gpu check
+.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage test-compiler lint dist bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -31,10 +31,10 @@ check: env  ## show what works in the environment and what is missing
 demo: env  ## environment, then hubert1 and ssl1 on the embedded corpus
 	egs2/mini_espeak/demo.sh $(DEMO_OPTIONS)
 
-test:  ## environment, then lint and the tests (not browser, cluster, interop, recipes, damage)
+test:  ## environment, then lint and the tests (not browser, cluster, compiler, interop, recipes, damage)
 	$(setup_test)
 	$(venv)/ruff check .
-	$(pytest) $(parallel) -m "not browser and not cluster and not interop and not recipes and not damage"
+	$(pytest) $(parallel) -m "not browser and not cluster and not compiler and not interop and not recipes and not damage"
 
 test-browser:  ## the pages of reports in a headless Chromium, which root installs on Debian
 	$(setup_test)
@@ -51,6 +51,10 @@ test-recipes:  ## every recipe's stages and two updates, on small corpora of the
 test-damage:  ## all programs on hundreds of damaged inputs, drawn from seeds: no traceback, nothing wrong in silence
 	$(setup_test)
 	$(pytest) -n auto --maxprocesses 8 -m damage test/damage
+
+test-compiler:  ## every objective through torch.compile's inductor: a minute each
+	$(setup_test)
+	$(pytest) -m compiler
 
 test-interop:  ## exported models in fresh environments that hold only the other library
 	$(setup_test)
