@@ -58,6 +58,10 @@ def main() -> None:
 
     if not steps or not set(steps) <= set(STEPS):
         raise UserError(f"--steps '{arguments.steps}': expected some of {', '.join(STEPS)}")
+    if not arguments.cache_gb >= 0:
+        raise UserError(f"--cache_gb {arguments.cache_gb}: expected 0 (nothing is kept) or more")
+    if arguments.fs <= 0:
+        raise UserError(f"--fs {arguments.fs}: expected a sample rate in Hz")
     require_device(arguments.device)
     only_table = set(steps) == {"table"}
     systems = () if only_table else superb_systems(

@@ -80,3 +80,11 @@ def test_turns_behind_their_audio_are_of_other_audio(data, tmp_path):
     words = ["--data", tmp_path / "data", "--output", tmp_path / "exp", "--systems", "logmel"]
     with pytest.raises(UserError, match=r"the turns of test0 end at .* its audio at 2.00 s"):
         run_program("ssl_superb", *words)
+
+
+@pytest.mark.parametrize("words", [("--cache_gb", "nan"), ("--cache_gb", "-1"), ("--fs", "0")])
+def test_budgets_and_rates_are_numbers(data, tmp_path, words):
+    """A budget that is no number would be none at all."""
+    with pytest.raises(UserError, match=words[0]):
+        run_program("ssl_superb", "--data", data, "--output", tmp_path / "exp", "--systems", "logmel", *words)
+    assert not (tmp_path / "exp").exists()
