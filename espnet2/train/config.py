@@ -136,7 +136,7 @@ class TrainConfig(Config):
     compile: bool | Literal["auto", "whole"] = Field(
         "auto",
         description="torch.compile of the encoder's blocks; whole: of all from waveform to loss, as one graph; auto: "
-        "whole on a GPU (without fsdp), else nothing",
+        "whole on a GPU (without fsdp, nor in conformers), else nothing",
         json_schema_extra=_FREE,
     )
     fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)
