@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # The runs of RESULTS.md: one training for each row and seed, then one evaluation of all that are done, and their table.
 # Usage: local/runs.sh [options]      e.g.: local/runs.sh --rows "iter0 iter1" --seeds "0 1"
+# Rows: iter0, iter0_double, iter1, iter1_km100, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
+# hubert_km500, hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed. Any other: the objective of
+# conf/train_<row>_mini.yaml, for as long as iter0_double takes by the trial that calibration.json keeps.
 # Run from egs2/mboshi/hubert1 after ./run.sh --stop_stage 5 --train_stop_iter 0 and, for the unseen speaker,
 # ./run.sh --stage 3 --stop_stage 4 --valid_set test. What is done is kept: a stopped call goes on where it was, and
 # calls for other rows or seeds may run beside each other with --evaluate false.
@@ -8,7 +11,8 @@ set -euo pipefail
 
 rows="iter0 iter0_double iter1 iter1_km100 iter2 online"
 seeds="0 1 2"             # of training; k-means of a model's layers has the same
-updates=1900              # of an iteration; iter0_double and online have twice as many
+updates=1900              # of an iteration; iter0_double, online and the changed ones have twice as many
+minutes=3.2               # of one core, for an objective: what 3,800 updates of HuBERT took where these runs were made
 num_threads=1             # of each training
 num_workers=1             # loader processes of each
 evaluate=true             # false: train only
@@ -22,6 +26,7 @@ overrides=                # of every training's config
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/configs.sh
 # shellcheck source=/dev/null
 . ./path.sh
 [ $# -eq 0 ] || die "unexpected argument '$1': every option is written --name value; see $0 --help"
@@ -32,18 +37,46 @@ for dset in train dev; do
         die "${mfcc_labels}/${dset} is missing: ./run.sh --stop_stage 5 --train_stop_iter 0 --dumpdir ${dumpdir} --expdir ${expdir}"
 done
 
-# train <row> <seed> <config> <labels> <updates>: expdir/runs/<row>_seed<seed>.
+# train <row> <seed> <config> <labels> <updates> [<override>...]: expdir/runs/<row>_seed<seed>.
 train() {
-    local exp=${expdir}/runs/$1_seed$2
+    local exp=${expdir}/runs/$1_seed$2 row=$1 seed=$2 config=$3 labels=$4 last=$5
+    shift 5
     [ ! -e "${exp}/train.done" ] || return 0
-    log "$1, seed $2: $5 updates on ${4#"${expdir}/"}; log in ${exp}/log.txt"
+    log "${row}, seed ${seed}: ${last} updates on ${labels#"${expdir}/"}; log in ${exp}/log.txt"
     mkdir -p "${exp}"
     # shellcheck disable=SC2086
-    "${python}" -m espnet2.bin.ssl_train --config "../ssl1/conf/train_$3_mini.yaml" --train_sets "${dumpdir}/train" \
-        --valid_sets "${dumpdir}/dev" --train_labels "$4/train" --valid_labels "$4/dev" --output_dir "${exp}" \
-        --seed "$2" --max_update "$5" --num_threads "${num_threads}" --num_workers "${num_workers}" ${overrides} \
+    "${python}" -m espnet2.bin.ssl_train --config "${config}" $(sets_of "${labels}") --output_dir "${exp}" --seed "${seed}" \
+        --max_update "${last}" --num_threads "${num_threads}" --num_workers "${num_workers}" "$@" ${overrides} \
         >> "${exp}/log.txt" 2>&1 || die "$(tail -n 1 "${exp}/log.txt") (${exp}/log.txt)"
     [ -e "${exp}/train.done" ] || die "${exp}: the training did not end; the same command goes on with it"
+}
+
+# sets_of <labels>: the data options of a training.
+sets_of() {
+    echo --train_sets "${dumpdir}/train" --valid_sets "${dumpdir}/dev" --train_labels "$1/train" --valid_labels "$1/dev"
+}
+
+# train_objective <name> <seed>: as many updates as fit into the minutes; every seed has the number of the first.
+train_objective() {
+    local config fitting
+    config=$(find_config "../ssl1/conf/train_$1_mini.yaml") ||
+        die "--rows: unknown '$1': no row of this script, and no conf/train_$1_mini.yaml"
+    # shellcheck disable=SC2046
+    fitting=$("${python}" -m espnet2.bin.ssl_time_training --config "${config}" $(sets_of "${mfcc_labels}") --name "$1" \
+        --minutes "${minutes}" --clock core --file "${expdir}/runs/calibration.json" --num_threads 1 --num_workers 0)
+    train "$1" "$2" "${config}" "${mfcc_labels}" "${fitting}" --valid_interval_updates "$((fitting / 8 + 1))"
+}
+
+# mfcc_labels_of <name> <clusters> [<option>...]: k-means of MFCC that were changed before.
+mfcc_labels_of() {
+    local kmeans=${expdir}/kmeans/runs_mfcc_$1_km$2 clusters=$2
+    shift 2
+    scripts/km/learn_kmeans.sh --feature mfcc --num_clusters "${clusters}" --nj 1 --python "${python}" "$@" \
+        "${dumpdir}/train" "${kmeans}" >&2
+    for dset in train dev; do
+        scripts/km/dump_labels.sh --nj 1 --python "${python}" "${kmeans}" "${dumpdir}/${dset}" >&2
+    done
+    echo "${kmeans}/labels"
 }
 
 # labels_of <row of the model> <seed> <clusters>: clusters of its three layers joined, whitened and smoothed.
@@ -58,16 +91,31 @@ labels_of() {
     echo "${kmeans}/labels"
 }
 
+hubert=$(find_config ../ssl1/conf/train_hubert_mini.yaml)
+double=$((2 * updates))
 for seed in ${seeds}; do
     for row in ${rows}; do
+        labels=${mfcc_labels}
+        changes=()
         case "${row}" in
-            iter0) train "${row}" "${seed}" hubert "${mfcc_labels}" "${updates}" ;;
-            iter0_double) train "${row}" "${seed}" hubert "${mfcc_labels}" "$((2 * updates))" ;;
-            iter1) labels=$(labels_of iter0 "${seed}" 500); train "${row}" "${seed}" hubert "${labels}" "${updates}" ;;
-            iter1_km100) labels=$(labels_of iter0 "${seed}" 100); train "${row}" "${seed}" hubert "${labels}" "${updates}" ;;
-            iter2) labels=$(labels_of iter1 "${seed}" 500); train "${row}" "${seed}" hubert "${labels}" "${updates}" ;;
-            online) train "${row}" "${seed}" online_hubert "${mfcc_labels}" "$((2 * updates))" ;;
-            *) die "--rows: unknown '${row}'; known are iter0, iter0_double, iter1, iter1_km100, iter2 and online" ;;
+            iter0) train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            iter0_double) train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ;;
+            iter1) labels=$(labels_of iter0 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            iter1_km100) labels=$(labels_of iter0 "${seed}" 100); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            iter2) labels=$(labels_of iter1 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            online) train "${row}" "${seed}" "$(find_config ../ssl1/conf/train_online_hubert_mini.yaml)" "${labels}" "${double}" ;;
+            hubert_long) train "${row}" "${seed}" "${hubert}" "${labels}" "$((2 * double))" ;;
+            hubert_mean | hubert_speaker | hubert_smooth | hubert_km500 | hubert_masks | hubert_speed)
+                case "${row}" in
+                    hubert_mean) labels=$(mfcc_labels_of mean 100 --normalize utterance-mean) ;;
+                    hubert_speaker) labels=$(mfcc_labels_of speaker 100 --normalize speaker-mean-variance) ;;
+                    hubert_smooth) labels=$(mfcc_labels_of smooth 100 --smooth_frames 5) ;;
+                    hubert_km500) labels=$(mfcc_labels_of plain 500) ;;
+                    hubert_masks) changes=(--loss hubert.conf.mask_prob=0.8 --loss hubert.conf.mask_span=10) ;;    # the paper's
+                    hubert_speed) changes=(--augment "speed.factors=[0.9,1.0,1.1]") ;;
+                esac
+                train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ${changes[@]+"${changes[@]}"} ;;
+            *) train_objective "${row}" "${seed}" ;;
         esac
     done
 done
