@@ -110,6 +110,7 @@ class Ours:
 
     def __init__(self, size: Size, device: torch.device, **changes: object) -> None:
         torch.manual_seed(0)
+        changes = {"dtype": "bf16" if device.type == "cuda" else "fp32", **changes}
         self.config = make_config(size, **changes)
         self.model = build(self.config).to(device).train()
         self.updater = Updater(self.model, self.config, Ranks(0, 0, 1, 1, device), max_update=1000)

@@ -40,7 +40,9 @@ def test_bf16_is_fp32_but_for_rounding(objective):
     exact, expected = gradient(model, job, half=False)
     rounded, given = gradient(model, job, half=True)
     assert rounded == pytest.approx(exact, rel=0.02)
-    assert F.cosine_similarity(given, expected, dim=0) > 0.98
+    assert (
+        F.cosine_similarity(given, expected, dim=0) > 0.96
+    )  # a fault gave 0.93 and less; codes that flip cost a little
 
 
 @pytest.mark.parametrize(

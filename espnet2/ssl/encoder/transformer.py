@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from espnet2.ssl.encoder.stack import Block, BlockStack, StackConfig, init_as_bert
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
-from espnet2.ssl.modules.products import compute_dtype
+from espnet2.ssl.modules.formulation import compute_dtype
 from espnet2.utils.config import Tag, tagged
 
 

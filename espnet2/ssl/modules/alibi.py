@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet2.ssl.modules.bias_rows import with_prefixes
-from espnet2.ssl.modules.products import compute_dtype
+from espnet2.ssl.modules.formulation import compute_dtype
 
 
 def alibi_slopes(num_heads: int) -> Tensor:

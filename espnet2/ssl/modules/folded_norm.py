@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.formulation import compute_dtype
 from espnet2.ssl.modules.lengths import valid_frames
-from espnet2.ssl.modules.products import compute_dtype
 
 ALIGNMENT = 8  # bf16 values in 16 bytes: what tensor cores load at once
 

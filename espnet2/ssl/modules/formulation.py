@@ -3,14 +3,28 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 
 _forced: bool | None = None
 
 
 def wants_cuda_formulation(x: Tensor) -> bool:
-    """Whether what follows from x is computed as CUDA likes it: x is there, or a test wants it."""
-    return x.device.type == "cuda" if _forced is None else _forced
+    """Whether what follows from x is computed as CUDA likes it: x is there, or a test wants it.
+
+    A CPU that computes in bf16 likes it, too: its units multiply matrices. A HuBERT of mini and of Base size then takes
+    0.87 and 0.90 of the time (one core, `benchmark/cpu.py`).
+    """
+    if _forced is not None:
+        return _forced
+    return x.device.type == "cuda" or (x.device.type == "cpu" and compute_dtype(x) == torch.bfloat16)
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """What a product of x is computed in: autocast's type where it is on."""
+    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(x.device.type)
+    return x.dtype
 
 
 @contextmanager

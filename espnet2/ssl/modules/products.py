@@ -9,17 +9,10 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
-from espnet2.ssl.modules.formulation import wants_cuda_formulation
+from espnet2.ssl.modules.formulation import compute_dtype, wants_cuda_formulation
 
 POSITION_BLOCK = 16  # output frames of one row: of a kernel of 128, 12 % more products and 9 copies of the input
 NARROW = 64  # values that a window may have for its copies to cost less than products over strided frames
-
-
-def compute_dtype(x: Tensor) -> torch.dtype:
-    """What a product of x is computed in: autocast's type where it is on."""
-    if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
-        return torch.get_autocast_dtype(x.device.type)
-    return x.dtype
 
 
 def strided_product(x: Tensor, weight: Tensor, stride: int) -> Tensor:
