@@ -196,7 +196,7 @@ class _BandedProduct(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_x = _banded(gradient, taps.flip(3).transpose(1, 2), kernel - 1 - ctx.left, x.size(1))
         if ctx.needs_input_grad[1]:
-            block, blocks = POSITION_BLOCK, -(-gradient.size(1) // POSITION_BLOCK)
+            block, blocks = POSITION_BLOCK, _num_blocks(gradient.size(1))
             rows = _windows(x, groups, kernel, ctx.left, blocks)
             padded = F.pad(gradient, (0, 0, 0, blocks * block - gradient.size(1)))
             columns = padded.view(len(x), blocks, block, groups, outputs).permute(3, 0, 1, 2, 4)
@@ -210,13 +210,18 @@ class _BandedProduct(torch.autograd.Function):
 def _banded(x: Tensor, taps: Tensor, left: int, num_frames: int) -> Tensor:
     """(batch, frames, inputs), (groups, outputs, inputs, kernel) of a group -> (batch, num_frames, outputs)."""
     groups, outputs, _, kernel = taps.shape
-    block, blocks = POSITION_BLOCK, -(-num_frames // POSITION_BLOCK)
+    block, blocks = POSITION_BLOCK, _num_blocks(num_frames)
     rows = _windows(x, groups, kernel, left, blocks)
     padded = F.pad(taps.transpose(2, 3), (0, 0, block - 1, block - 1))  # (groups, outputs, kernel + zeros, inputs)
     band = padded.unfold(2, block + kernel - 1, 1).permute(0, 2, 1, 4, 3)  # the last frame of the block is first
     product = torch.bmm(rows, band.reshape(groups, block * outputs, -1).transpose(1, 2))
     product = product.view(groups, len(x), blocks, block, outputs).flip(3).permute(1, 2, 3, 0, 4)
     return product.reshape(len(x), blocks * block, groups * outputs)[:, :num_frames]
+
+
+def _num_blocks(num_frames: int) -> int:
+    """With a frame to spare always: a compiled graph would be another one where the last block is full."""
+    return num_frames // POSITION_BLOCK + 1
 
 
 def _windows(x: Tensor, groups: int, kernel: int, left: int, blocks: int) -> Tensor:
