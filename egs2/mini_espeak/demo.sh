@@ -80,6 +80,7 @@ echo
 python3 -m espnet2.bin.ssl_summarize --units "${expdir}/units.json" --output "${table}" \
     --experiments "iteration_0=${iteration_0}" "iteration_1=${iteration_1}" "ssl1=${from_labels}" \
     --stages "hubert1=${expdir}/stages.tsv" "ssl1=../ssl1/${expdir}/stages.tsv"
+echo "ssl1 hears the waveform and has only begun: its convolutions need several times its ${waveform_updates} updates to reach MFCC. It is there to be loaded by other libraries."
 echo "all of it took $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s. Synthetic speech: the figures say that the toolkit works, not how good a model is on people."
 echo "the paths are relative to $(pwd); this table is in ${table}"
 echo "curves, units by layer, and examples to see and hear, in a browser: $(pwd)/${iteration_1}/report.html"
