@@ -19,10 +19,11 @@ import torch
 from roofline import CALIBRATION, HOPED, SOBER, seconds
 from torch import Tensor
 from traced_kernels import Kernel, record
-from traced_model import NUM_CLASSES, Shape, TracedUpdate, tracing
+from traced_model import NUM_CLASSES, Shape, traced_update
 
 from espnet2.tasks.build import needs_labels, with_num_classes
 from espnet2.tasks.config import SSLConfig, load_config
+from espnet2.train.traced_update import TracedUpdate, tracing
 from espnet2.utils.errors import run_main
 
 BASE = Path(__file__).resolve().parent.parent / "egs2/TEMPLATE/ssl1/conf/train_hubert_base.yaml"
@@ -46,7 +47,7 @@ def traced_config(path: str | Path, overrides: Sequence[str] = ()) -> SSLConfig:
 def eager_kernels(config: SSLConfig, shape: Shape, *, for_cuda: bool = True) -> list[Kernel]:
     """All kernels of one update."""
     with tracing(for_cuda=for_cuda):
-        update = TracedUpdate(config, shape)
+        update = traced_update(config, shape)
         update()  # the first one makes the optimizer's state
         return record(update)
 
@@ -58,7 +59,7 @@ def graph_kernels(config: SSLConfig, shape: Shape, *, for_cuda: bool = True) -> 
     compiling = mock.patch.object(torch.compiler, "is_compiling", lambda: True)
     fused = FusedTrace()
     with tracing(for_cuda=for_cuda), lowering_settings():
-        update = TracedUpdate(config, shape)
+        update = traced_update(config, shape)
         update()
         step = record(update.step_only)
         tensors = {**dict(update.model.named_parameters()), **dict(update.model.named_buffers())}

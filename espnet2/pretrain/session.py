@@ -10,6 +10,7 @@ import torch
 from espnet2.data.labels.sets import UNNAMED
 from espnet2.launch.signals import StopSignals
 from espnet2.models.locate import cache_folder
+from espnet2.pretrain.division import divide_batch
 from espnet2.pretrain.initial import load_all
 from espnet2.pretrain.inputs import DataPaths, Inputs, add_statistics, make_data, open_inputs
 from espnet2.pretrain.observers import measure_initial, open_observers
@@ -25,7 +26,7 @@ from espnet2.train.best import NUM_RESUMABLE
 from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.compile_choice import Compiled, compile_choice
 from espnet2.train.compiled import keep_kernels
-from espnet2.train.data import StepPlan, TrainingData, plan_steps
+from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import freeze_parameters
 from espnet2.train.layer_decay import describe_factors
@@ -71,17 +72,17 @@ def train(
     if failure := ranks.from_first(refuse_restart(output_dir) if ranks.is_first and is_restart() else None):
         raise UserError(failure)
     torch.set_num_threads(config.num_threads or default_threads(ranks))
-    steps = plan_steps(config, ranks.world_size)
     teachers = load_teachers(config)
     config = with_teachers(config, teachers)
     seed_all(config.seed)
     model = build(config)
-    data = make_data(config, inputs, model, steps)
     add_statistics(config, model, paths.train_sets)
-    max_update = total_updates(config, data.sampler, steps)
     give_teachers(model, teachers, ranks.device)
     transferred = load_all(config, model)
     freeze_parameters(model, config.freeze_param, config.freeze_param_updates)
+    steps, division = divide_batch(config, inputs, model, output_dir / CHECKPOINTS, ranks)
+    data = make_data(config, inputs, model, steps)
+    max_update = total_updates(config, data.sampler, steps)
     model.to(ranks.device)
     audio_seconds = mean_update_seconds(data, steps)
     between = audio_seconds * config.valid_interval_updates
@@ -119,6 +120,7 @@ def train(
             *([lights.describe()] if lights else []),
             *problems,
             *compiler,
+            *division,
         ],
         on_start=on_start,
     )

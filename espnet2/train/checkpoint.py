@@ -190,6 +190,15 @@ class CheckpointFolder:
             )
         return None
 
+    def saved_division(self) -> dict[str, int] | None:
+        """How the newest checkpoint to resume from divides the batch of an update; None without one."""
+        for update in self.updates():
+            path = self.path(update) / TRAINING_FILE
+            if path.exists():
+                training = cast(TrainingJson, require_json(path, f"delete {path.parent.parent} to go on without it"))
+                return training["identity"]["division"]
+        return None
+
     def prune(self, keep: Iterable[int], *, num_resumable: int) -> None:
         """Delete what is not needed: all but `keep` and the newest, and the state of those no run resumes from.
 

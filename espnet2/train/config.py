@@ -1,7 +1,7 @@
 """The training keys of a config file, typed, checked and frozen."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     Field,
@@ -54,8 +54,10 @@ class TrainConfig(Config):
         1_000_000, gt=0, description="samples of one micro-step over all ranks", json_schema_extra=_FREE
     )
     accum_grad: int = Field(1, ge=1, description="micro-steps per update", json_schema_extra=_FREE)
-    max_bins_per_gpu: int | None = Field(
-        None, gt=0, description="samples one rank can hold; beyond it, accumulate", json_schema_extra=_FREE
+    max_bins_per_gpu: Annotated[int, Field(gt=0)] | Literal["auto"] | None = Field(
+        None,
+        description="samples one rank can hold; beyond it, accumulate; auto: what fits into the GPU's memory",
+        json_schema_extra=_FREE,
     )
     quadratic_seconds: float | None = Field(
         None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from espnet2.data.dataset import SpeechDataset
 from espnet2.data.sampler import MicroBatch, Sampler
 from espnet2.train.config import TrainConfig
+from espnet2.utils.errors import UserError
 
 if TYPE_CHECKING:  # its module needs this one
     from espnet2.train.observers import Probe
@@ -23,11 +24,21 @@ class StepPlan(NamedTuple):
 
 
 def plan_steps(config: TrainConfig, world_size: int) -> StepPlan:
-    """Divide `batch_bins` over the ranks, and further where a rank cannot hold its part."""
-    per_rank = max(1, config.batch_bins // world_size)
-    parts = -(-per_rank // config.max_bins_per_gpu) if config.max_bins_per_gpu else 1
+    """Divide `batch_bins` over the ranks, and further where a rank cannot hold its part.
+
+    Raises:
+        UserError: `max_bins_per_gpu` is auto: only `espnet2.train.fit_memory` can say what that is.
+    """
+    bound = config.max_bins_per_gpu
+    if bound == "auto":
+        raise UserError("max_bins_per_gpu: auto is for ssl_train alone; give a number of samples")
+    return divided(config, world_size, -(-max(1, config.batch_bins // world_size) // bound) if bound else 1)
+
+
+def divided(config: TrainConfig, world_size: int, parts: int) -> StepPlan:
+    """`batch_bins` over the ranks, and each rank's part in so many."""
     accumulation = config.accum_grad * parts
-    return StepPlan(max(1, per_rank // parts), accumulation, accumulation * world_size)
+    return StepPlan(max(1, config.batch_bins // world_size // parts), accumulation, accumulation * world_size)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 import pytest
 import torch
 from gpu_training import TINY, make_config
-from traced_memory import USABLE, Memory, PeakMemory, peak_bytes, row, update_memory
-from traced_model import Shape, tracing
+from traced_memory import peak_bytes, row, update_memory
+from traced_model import Shape
 from traced_step import BASE, traced_config
+
+from espnet2.train.peak_memory import USABLE, Memory, PeakMemory
+from espnet2.train.traced_update import tracing
 
 
 def test_storages_are_counted_while_something_holds_them():

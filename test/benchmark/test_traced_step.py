@@ -6,12 +6,13 @@ from gpu_training import TINY, make_config
 from roofline import CALIBRATION, H200, HOPED, SOBER, Machine, Shares, kernel_seconds, kind
 from tiny_model import tiny_config
 from torch.nn import functional as F
-from traced_autocast import as_cuda
 from traced_kernels import Kernel, record, tensor_bytes
-from traced_model import Shape, tracing
+from traced_model import Shape
 from traced_step import BASE, eager_kernels, graph_kernels, row, traced_config
 
 from espnet2.ssl.encoder.transformer import TransformerEncoder
+from espnet2.train.traced_autocast import as_cuda
+from espnet2.train.traced_update import tracing
 
 # Of HuBERT Base per second of audio, 22 rows. A change that lowers a figure lowers its bound; none is raised silently.
 EAGER_MEGABYTES, EAGER_KERNELS, GIGAFLOPS = 319, 1115, 47.1

@@ -54,13 +54,15 @@ def _in_float32(name: str) -> object:
 
 
 def _widened(value: object) -> object:
-    is_half = isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16)
-    return value.float() if is_half else value
+    if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16):
+        return value.float()
+    return value
 
 
 def drop(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`F.dropout`, which CUDA computes in one kernel."""
-    return torch.native_dropout(x, p, True)[0] if training and p > 0 else x
+    dropped: Tensor = torch.native_dropout(x, p, True)[0] if training and p > 0 else x
+    return dropped
 
 
 def attend(
@@ -69,14 +71,18 @@ def attend(
     """`F.scaled_dot_product_attention` with flash attention, or the memory-efficient kernel where there is a mask."""
     if torch.is_autocast_enabled("cpu"):
         query, key, value = (x.to(torch.get_autocast_dtype("cpu")) for x in (query, key, value))
+    attended: Tensor
     if attn_mask is None:
-        return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value, dropout_p)[0]
+        attended = torch.ops.aten._scaled_dot_product_flash_attention(query, key, value, dropout_p)[0]
+        return attended
     bias = attn_mask
     if bias.dtype == torch.bool:
         bias = torch.zeros_like(bias, dtype=query.dtype).masked_fill_(~bias, float("-inf"))
     bias = _aligned(bias.to(query.dtype)).expand(*query.shape[:3], key.size(2))
     wants_gradient = torch.is_grad_enabled()
-    return torch.ops.aten._scaled_dot_product_efficient_attention(query, key, value, bias, wants_gradient, dropout_p)[0]
+    efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+    attended = efficient(query, key, value, bias, wants_gradient, dropout_p)[0]
+    return attended
 
 
 def _aligned(bias: Tensor, alignment: int = 8) -> Tensor:
