@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet2.data.cut import CutRule, cut_shards, sorted_in_windows
+from espnet2.data.even import evened
 from espnet2.data.mixture import Sampling
 from espnet2.data.shard_buffer import ShardBuffer
 
@@ -44,10 +45,10 @@ class ShardPlan:
     order: NDArray[np.integer]  # (utterances of the pass,) rows of the index
     starts: NDArray[np.int64]  # (shards + 1,) bounds in `order`, ascending
     num_samples: NDArray[np.int64]  # (shards,) batch length
-    sequence: NDArray[np.int64]  # (shards,) the order in which they are used
+    sequence: NDArray[np.int64]  # (used shards,) the order in which they are used
 
     def __len__(self) -> int:
-        return len(self.num_samples)
+        return len(self.sequence)
 
     def shard(self, position: int) -> tuple[NDArray[np.integer], int]:
         """(rows, batch length) of the `position`-th micro-batch of the pass."""
@@ -74,6 +75,7 @@ class Sampler:
         hop_samples: batch lengths are multiples of this.
         quadratic_samples: an utterance of this length counts twice, see `CutRule`.
         buffer: read in the order of the storage; None: in random order.
+        even_group: so many micro-batches, those of an update, cost about the same; None: they are random ones.
     """
 
     def __init__(
@@ -89,8 +91,9 @@ class Sampler:
         sampling: Sampling | None = None,
         quadratic_samples: int | None = None,
         buffer: ShardBuffer | None = None,
+        even_group: int | None = None,
     ) -> None:
-        self.seed, self.sampling, self.buffer = seed, sampling, buffer
+        self.seed, self.sampling, self.buffer, self.even_group = seed, sampling, buffer, even_group
         self.min_samples = min_samples
         self.lengths = np.minimum(lengths, max_samples).astype(np.int32)
         self.rows = np.flatnonzero(lengths >= min_samples).astype(np.int32)
@@ -130,6 +133,9 @@ class Sampler:
         sequence = random.permutation(len(num_samples))
         if self.buffer is not None:  # window after window, each in random order
             sequence = sequence[np.argsort(starts[sequence] // window_size, kind="stable")]
+        if self.even_group is not None:
+            costs = np.diff(starts) * self.rule.cost(num_samples)
+            sequence = evened(sequence, costs, self.even_group, random)
         return ShardPlan(order, starts, num_samples, sequence)
 
     def mean_shard(self, rows: NDArray[np.integer] | None = None) -> float:

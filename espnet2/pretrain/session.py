@@ -203,7 +203,7 @@ def mean_update_seconds(data: TrainingData, steps: StepPlan) -> float:
     """Audio of one update, over all ranks, after crops."""
     plan = data.sampler.plan(0)
     seconds_per_pass: float = data.sampler.lengths[plan.order].sum(dtype=np.int64) / data.train.index.sample_rate
-    return seconds_per_pass / len(plan) * steps.micro_batches
+    return seconds_per_pass / len(plan.num_samples) * steps.micro_batches
 
 
 def describe_order(data: TrainingData) -> str:

@@ -50,6 +50,7 @@ def make_sampler(
         sampling=make_sampling(sampling, index),
         quadratic_samples=quadratic_samples(config, index.sample_rate),
         buffer=buffer,
+        even_group=steps.micro_batches if sampling.even else None,
     )
     if buffer:
         _check_buffer(buffer.num_utterances, sampler, steps)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from espnet2.utils.config import Config
+from espnet2.utils.config import Config, Tag, tagged
 
 Factors = dict[str, float]  # name of a group -> how many times its share is multiplied
 
@@ -53,6 +53,13 @@ class SamplingConfig(Config):
     buffer_utterances: int = Field(BUFFER_UTTERANCES, ge=1, description="of `shuffle: shards`: mixed with each other")
     block_utterances: int | None = Field(
         None, ge=1, description="of `shuffle: shards`: of one shard in a row (default: an eighth of the buffer)"
+    )
+
+    even: bool = Field(
+        False,
+        description="micro-batches of an update cost about the same, so that no GPU waits: for many GPUs; what does "
+        "not fill an update at the end of a pass is left out of it",
+        json_schema_extra=tagged(Tag.NO_CURVE),
     )
 
     @field_validator("weights")

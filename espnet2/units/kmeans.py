@@ -227,9 +227,9 @@ def plus_plus(frames: Tensor, num_clusters: int, generator: torch.Generator) -> 
         drawn = (draws[cluster] * weights[-1]).long()
         candidates = torch.searchsorted(weights, drawn, right=True).clamp_(max=len(frames) - 1)
         distances = torch.minimum(_squared_distances(frames, norms, candidates), nearest[:, None])
-        best = distances.sum(0).argmin()
-        chosen[cluster] = candidates[best]
-        nearest = distances[:, best].contiguous()
+        best = distances.sum(0).argmin()[None]  # an index of one element: a number would be read to the host
+        chosen[cluster] = candidates.index_select(0, best)[0]
+        nearest = distances.index_select(1, best)[:, 0]
     return frames[chosen]
 
 

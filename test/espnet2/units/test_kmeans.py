@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from espnet2.units.kmeans import SCORES_PER_CHUNK, _Fit, assign, fit_kmeans, forecast_fit_bytes, plus_plus
 from espnet2.utils.errors import UserError
@@ -142,3 +143,19 @@ def test_a_frame_that_the_first_part_of_the_sample_lacks_gets_its_cluster():
     frames = torch.cat([distinct[:3].repeat(20000, 1), distinct[3:]])
     fit = fit_kmeans(frames, 4)
     assert len(torch.unique(assign(distinct, fit.centroids))) == 4
+
+
+def test_the_first_centroids_are_chosen_without_a_read_to_the_host():
+    class Reads(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.count += func is torch.ops.aten._local_scalar_dense.default
+            return func(*args, **(kwargs or {}))
+
+    frames = torch.from_numpy(blobs(400, 8)[0])
+    with Reads() as reads:
+        centroids = plus_plus(frames, 30, torch.Generator().manual_seed(0))
+        assert reads.count == 0
+        frames[0, 0].item()
+    assert reads.count == 1 and len(centroids.unique(dim=0)) == 30
