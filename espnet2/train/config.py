@@ -142,6 +142,11 @@ class TrainConfig(Config):
         json_schema_extra=_FREE,
     )
     fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)
+    read_late: bool | Literal["auto"] = Field(
+        "auto",
+        description="see one update late whether one was finite, so that the GPU never waits; auto: on a GPU",
+        json_schema_extra=_FREE,
+    )
     num_threads: int | None = Field(
         None, gt=0, le=1024, description="of the training process; checkpoints record it", json_schema_extra=_FREE
     )

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from espnet2.utils.config import Config, Tag, tagged
+from espnet2.utils.config import Config
 
 Factors = dict[str, float]  # name of a group -> how many times its share is multiplied
 
@@ -59,8 +59,13 @@ class SamplingConfig(Config):
         False,
         description="micro-batches of an update cost about the same, so that no GPU waits: for many GPUs; what does "
         "not fill an update at the end of a pass is left out of it",
-        json_schema_extra=tagged(Tag.NO_CURVE),
     )
+
+    @model_serializer(mode="wrap")
+    def _without_unused_even(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Files and hashes of trainings in random order are those of the time before there was another one."""
+        values: dict[str, object] = dump(self)
+        return values if self.even else {key: value for key, value in values.items() if key != "even"}
 
     @field_validator("weights")
     @classmethod

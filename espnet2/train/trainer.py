@@ -17,6 +17,8 @@ from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
+from espnet2.train.due import Due
+from espnet2.train.flags import Begun, Flags, SharedFlags, reads_late
 from espnet2.train.forgetting import forgetting_line
 from espnet2.train.identity import Identity, check_same_run
 from espnet2.train.interval import Interval
@@ -68,7 +70,10 @@ class Trainer:
         self.since_validation = Meter()
         self.interval = Interval()
         self.watch = watch or TrainingWatch(model)
-        self.saved_at = self.clock = time.monotonic()
+        self.reads_late = reads_late(config, model, ranks)
+        self.unread: Begun | None = None  # its step is launched, its flags are not read
+        self.due = Due(config, max_update)
+        self.clock = time.monotonic()
 
     def resume(self) -> bool:
         """Go on from the newest whole checkpoint, if there is one.
@@ -111,26 +116,50 @@ class Trainer:
         return True
 
     def _update(self, current: list[Prepared], batches: Iterator[Loaded]) -> tuple[list[Prepared], bool]:
-        """One update: the batches of the next one, and whether to stop."""
-        update = self.state.update + 1
+        """One update: the batches of the next one, and whether to stop.
+
+        Whether weights, schedule and teachers may move depends on flags of all ranks. Where the device can drop a step
+        by itself the host reads them when the next update is under way, under the number that it has if all is well.
+        """
+        begun = self._begin(current)
+        upcoming = self._fetch(batches)  # loaded and copied while the device still computes
+        if self.unread is not None:
+            flags = self._settle(self.unread)
+            self.unread = None
+            if flags.must_stop:  # what was begun is computed again when the run goes on
+                self.updater.drop()
+                return upcoming, True
+            if flags.is_nonfinite:  # the device took no step: this update has its number, and is computed anew
+                self.updater.drop()
+                begun = self._begin(current)
+        if self.reads_late and not self.due.anything(begun.update):
+            self.updater.finish_unread(begun.update, begun.flags.is_nonfinite)
+            self.unread = begun
+            return upcoming, False
+        is_finite = not begun.flags.read().is_nonfinite
+        self.updater.finish(begun.update, is_finite=is_finite)
+        return upcoming, self._settle(begun).must_stop
+
+    def _begin(self, batches: Sequence[Prepared]) -> Begun:
+        update = self.state.update + (2 if self.unread else 1)
         if self.profiler is not None:
             self.profiler.before_update(update)
-        launched = self.updater.launch(current, update)
+        launched = self.updater.launch(batches, update)
         # One small sum for all that the ranks must decide alike: drop the update, stop, save.
-        requests = torch.tensor([self.stop.received is not None, self._save_is_due(update)], dtype=torch.float64)
-        flags = torch.cat([launched.is_nonfinite.reshape(1), requests.to(self.ranks.device, non_blocking=True)])
-        self.ranks.all_sum(flags)
-        upcoming = self._fetch(batches)  # loaded and copied while the device still computes
-        # The one read per update, between two steps: whether weights, schedule and teachers may move depends on it.
-        is_nonfinite, must_stop, must_save = (value > 0 for value in flags.tolist())
-        self.updater.finish(update, is_finite=not is_nonfinite)
-        self._count(current, is_finite=not is_nonfinite)
-        if is_nonfinite:
-            self._report_skipped(current)
+        stop, save = self.stop.received is not None, self.ranks.is_first and self.due.checkpoint(update)
+        flags = SharedFlags(launched.is_nonfinite, self.ranks, must_stop=stop, must_save=save)
+        return Begun(update, batches, launched, flags)
+
+    def _settle(self, begun: Begun) -> Flags:
+        """Account for an update whose step is taken or dropped; the one read per update."""
+        flags = begun.flags.read()
+        self._count(begun.batches, is_finite=not flags.is_nonfinite)
+        if flags.is_nonfinite:
+            self._report_skipped(begun.batches)
         else:
-            self._record(launched.meter, launched.norm)
-        self._after_update(is_finite=not is_nonfinite, must_save=must_save or must_stop)
-        return upcoming, must_stop
+            self._record(begun.launched.meter, begun.launched.norm)
+        self._after_update(is_finite=not flags.is_nonfinite, must_save=flags.must_save or flags.must_stop)
+        return flags
 
     def _batches(self) -> Generator[Loaded, None, None]:
         stream = self.data.sampler.stream(self.state.cursor, rank=self.ranks.rank, world_size=self.ranks.world_size)
@@ -154,12 +183,6 @@ class Trainer:
     def _is_finished(self) -> bool:
         criterion = self.config.best_model_criterion[0]
         return self.state.update >= self.max_update or is_stale(self.state.validations, criterion, self.config.patience)
-
-    def _save_is_due(self, update: int) -> bool:
-        """By the clock of the first rank, or by the number of updates."""
-        every = self.config.save_interval_updates
-        by_clock = time.monotonic() - self.saved_at > 60 * self.config.save_interval_minutes
-        return self.ranks.is_first and (by_clock or (every is not None and update % every == 0))
 
     def _count(self, batches: Sequence[Prepared], *, is_finite: bool) -> None:
         """Move the state on: data are consumed in any case, the rest moves only with the weights."""
@@ -204,11 +227,9 @@ class Trainer:
 
     def _after_update(self, *, is_finite: bool, must_save: bool) -> None:
         """Log, validate and save, when it is time to."""
-        update, config = self.state.update, self.config
-        is_last = update >= self.max_update
-        if is_finite and (is_last or update % config.log_interval_updates == 0):
+        if is_finite and self.due.log(self.state.update):
             self._log()
-        if is_finite and (is_last or update % config.valid_interval_updates == 0):
+        if is_finite and self.due.validation(self.state.update):
             self._validate()
             must_save = True
         if must_save:
@@ -274,5 +295,5 @@ class Trainer:
             before=lambda: self.best.prune(self.state.validations),
             after=lambda: self.best.link(self.state.validations),
         )
-        self.saved_at = time.monotonic()
-        self.interval.started += self.saved_at - started
+        self.due.saved()
+        self.interval.started += time.monotonic() - started

@@ -105,15 +105,39 @@ class Updater:
     def finish(self, update: int, *, is_finite: bool) -> None:
         """Take the step, or drop its gradients without a trace."""
         if is_finite:
-            # Of the update's number alone: there is no state to save, and a skipped update moves no schedule.
-            rate = self.learning_rate(update)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate * group.get(RATE_FACTOR, 1.0)
+            self._set_rate(update)
             self.precision.scaler.step(self.optimizer)
         self.precision.scaler.update()  # fp16: a smaller scale after an overflow
         self.optimizer.zero_grad(set_to_none=True)
         if is_finite:
             self.model.after_step(update)
+
+    def finish_unread(self, update: int, is_nonfinite: Tensor) -> None:
+        """Take the step, or drop its gradients, as the device says: the host does not know yet.
+
+        Only where nothing else moves with the step (`espnet2.train.flags.reads_late`).
+
+        Args:
+            is_nonfinite: scalar float32, 1 or 0.
+        """
+        self._set_rate(update)
+        if self.optimizer.defaults["fused"]:  # it moves neither weights, nor moments, nor its count of steps
+            self.optimizer.found_inf = is_nonfinite  # type: ignore[attr-defined]  # as GradScaler tells it
+            self.optimizer.step()
+            del self.optimizer.found_inf  # type: ignore[attr-defined]
+        elif not is_nonfinite.item():  # on a CPU: there is nobody to wait for
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def drop(self) -> None:
+        """Forget the gradients that were launched."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _set_rate(self, update: int) -> None:
+        """Of the update's number alone: there is no state to save, and a skipped update moves no schedule."""
+        rate = self.learning_rate(update)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get(RATE_FACTOR, 1.0)
 
     def _global_counts(self, batches: Sequence[Prepared]) -> dict[tuple[str, str], Tensor]:
         """What each term is divided by: its count over all ranks and micro-batches of the update."""

@@ -86,10 +86,10 @@ def poison(numbers: tuple[int, ...]) -> None:
     trainer.prepare = poisoned
 
 
-def poison_and_signal(numbers: tuple[int, ...], event: int) -> None:
+def poison_and_signal(numbers: tuple[int, ...], event: int, number: int = signal.SIGKILL) -> None:
     """Both `poison` and `signal_at_event`."""
     poison(numbers)
-    signal_at_event(event)
+    signal_at_event(event, number)
 
 
 def fill_disk(number: int) -> None:
