@@ -142,6 +142,15 @@ class TrainConfig(Config):
         json_schema_extra=_FREE,
     )
     fsdp: bool = Field(False, description="shard weights and optimizer over the ranks (FSDP2)", json_schema_extra=_FREE)
+    fsdp_ranks: int | None = Field(
+        None,
+        gt=0,
+        description="of fsdp: so many ranks share one copy, such as those of a node (none: all share one)",
+        json_schema_extra=_FREE,
+    )
+    grad_reduction: Literal["fp32", "bf16"] = Field(
+        "fp32", description="type in which gradients are added up over ranks; bf16: half the bytes"
+    )
     read_late: bool | Literal["auto"] = Field(
         "auto",
         description="see one update late whether one was finite, so that the GPU never waits; auto: on a GPU",
@@ -232,10 +241,11 @@ class TrainConfig(Config):
         return value
 
     @model_serializer(mode="wrap")
-    def _without_unused_adapters(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """Files and hashes of trainings without adapters are those of the time before there were any."""
+    def _without_unused(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Files and hashes of trainings without adapters, and so on, are those of the time before there were any."""
         values: dict[str, object] = dump(self)
-        unused = ("adapt", "adapt_conf") if self.adapt == "none" else ()
+        unused = {"adapt", "adapt_conf"} if self.adapt == "none" else set()
+        unused |= {"grad_reduction"} if self.grad_reduction == "fp32" else set()
         return {key: value for key, value in values.items() if key not in unused}
 
     @model_validator(mode="after")

@@ -1,29 +1,21 @@
-"""The processes of a training, one being the plain case: ranks, devices, reductions and the wrapped model."""
+"""The processes of a training, one being the plain case: ranks, devices and reductions."""
 
 import atexit
 import gc
 import os
 import socket
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
-from espnet2.ssl.model import SSLModel
 from espnet2.ssl.modules.attention_backend import fused_attention
-from espnet2.ssl.objective.base import Loss
 from espnet2.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from torch.distributed.fsdp import FSDPModule
 
 Value = TypeVar("Value")  # picklable
 
@@ -151,50 +143,3 @@ def _hold_until_exit(group: dist.ProcessGroup | None) -> None:
         held.clear()
 
     atexit.register(drop)
-
-
-class Replica:
-    """The model as the trainer calls it: plain, replicated (DDP) or sharded (FSDP2)."""
-
-    def __init__(self, model: SSLModel, ranks: Ranks, *, shard: bool) -> None:
-        self.model = model
-        self.sharded = shard and ranks.world_size > 1  # one process has nobody to share with, and no process group
-        self.module: nn.Module = model
-        if self.sharded:
-            shard_model(model)
-        elif ranks.world_size > 1:
-            with warnings.catch_warnings():  # of a new name for broadcast_buffers, which older versions do not know
-                warnings.simplefilter("ignore", FutureWarning)
-                # Buffers are alike already: what moves them is summed over ranks. Every parameter gets a gradient in
-                # every pass (`BlockStack.forward` keeps dropped blocks in the graph), so DDP looks for none without.
-                self.module = DistributedDataParallel(
-                    model, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=False
-                )
-
-    @contextmanager
-    def accumulating(self, *, last: bool) -> Iterator[None]:
-        """Around one micro-batch: gradients travel between ranks only in the last one of an update."""
-        if self.sharded:
-            cast("FSDPModule", self.model).set_requires_gradient_sync(last)
-        if isinstance(self.module, DistributedDataParallel) and not last:
-            with self.module.no_sync():
-                yield
-        else:
-            yield
-
-
-def shard_model(model: SSLModel) -> None:
-    """FSDP2: the blocks of encoder and teachers one by one, then the rest; hooks fire at `forward` only."""
-    from torch.distributed.fsdp import fully_shard
-
-    _show_losses()
-    for encoder in model.encoders():
-        for block in encoder.blocks:
-            fully_shard(block)
-    fully_shard(model)
-
-
-@cache
-def _show_losses() -> None:
-    """Once per process: FSDP2 finds the tensors whose gradients it waits for only inside types that torch knows."""
-    torch.export.register_dataclass(Loss)

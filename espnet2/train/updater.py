@@ -13,12 +13,13 @@ from espnet2.ssl.objective.base import Loss
 from espnet2.train.compile_choice import Compiled, compile_choice, must_compile
 from espnet2.train.compiled import compile_blocks, compile_forward
 from espnet2.train.config import TrainConfig
-from espnet2.train.distributed import Ranks, Replica
+from espnet2.train.distributed import Ranks
 from espnet2.train.freeze import held_parameters
 from espnet2.train.layer_decay import RATE_FACTOR
 from espnet2.train.meter import Meter, tally
 from espnet2.train.optimizer import build_optimizer, clip_gradients
 from espnet2.train.precision import Precision
+from espnet2.train.replica import Replica
 from espnet2.train.scheduler import schedule_steps
 
 FORWARD_STREAM = 2  # keeps the seeds of dropout apart from the loader's (dataset.TRAIN_STREAM, VALID_STREAM)
@@ -64,7 +65,7 @@ class Updater:
                 compile_forward(model, required=must_compile(config))
             case Compiled.BLOCKS:
                 compile_blocks(model)
-        self.replica = Replica(model, ranks, shard=config.fsdp)
+        self.replica = Replica(model, config, ranks, dtype=self.precision.name)
         # After the replica: sharding puts other parameters into the model, and the optimizer has to hold those.
         self.optimizer = build_optimizer(model, config.optim_conf)
         self.schedule_steps = schedule_steps(config.scheduler_conf, max_update)
@@ -86,7 +87,7 @@ class Updater:
         for position, item in enumerate(batches):
             # From (seed, micro-batch) alone: what ran before, another rank or a kill cannot disturb dropout.
             torch.manual_seed(seed_for(self.config.seed, FORWARD_STREAM, item.number))
-            with self.replica.accumulating(last=position == len(batches) - 1):
+            with self.replica.accumulating(first=position == 0, last=position == len(batches) - 1):
                 with self.precision.autocast():
                     losses = self.replica.module(item.batch)
                 value = self._value(losses, counts)
