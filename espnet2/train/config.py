@@ -180,6 +180,11 @@ class TrainConfig(Config):
     save_interval_updates: int | None = Field(
         None, gt=0, description="also save after so many updates", json_schema_extra=_FREE
     )
+    save_in_background: bool | Literal["auto"] = Field(
+        "auto",
+        description="train on while a checkpoint is written from a copy on the host; auto: on a GPU, without fsdp",
+        json_schema_extra=_FREE,
+    )
     keep_nbest_models: int = Field(
         1, ge=1, description="kept by each criterion, averaged at the end", json_schema_extra=_FREE
     )

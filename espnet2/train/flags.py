@@ -21,6 +21,7 @@ class Flags(NamedTuple):
     is_nonfinite: bool  # the loss of a rank, or the gradient: the update is dropped
     must_stop: bool
     must_save: bool
+    save_failed: bool  # a checkpoint that was written in the background
 
 
 class SharedFlags:
@@ -33,8 +34,10 @@ class SharedFlags:
         is_nonfinite: scalar, 1 or 0, of this rank.
     """
 
-    def __init__(self, is_nonfinite: Tensor, ranks: Ranks, *, must_stop: bool, must_save: bool) -> None:
-        requests = torch.tensor([must_stop, must_save], dtype=torch.float64)
+    def __init__(
+        self, is_nonfinite: Tensor, ranks: Ranks, *, must_stop: bool, must_save: bool, save_failed: bool = False
+    ) -> None:
+        requests = torch.tensor([must_stop, must_save, save_failed], dtype=torch.float64)
         flags = torch.cat([is_nonfinite.reshape(1).double(), requests.to(ranks.device, non_blocking=True)])
         ranks.all_sum(flags)
         self.is_nonfinite = (flags[0] > 0).float()  # scalar on the device: 1 or 0, as AdamW's `found_inf`

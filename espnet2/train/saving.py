@@ -34,7 +34,7 @@ def save_checkpoint(
 
     def save() -> None:
         before()
-        folder.save(update, updater.model.state_dict(), _small_state(updater, with_optimizer=True), training)
+        folder.save(update, updater.model.state_dict(), small_state(updater, with_optimizer=True), training)
         after()
 
     _on_first(ranks, save)
@@ -93,13 +93,13 @@ def _save_sharded(
         files = {name: value for part, _ in gathered for name, value in part.items()}
         with folder.completing(update):
             write_model_file(folder.parts(update), folder.model_file(update))
-        folder.finish(update, _small_state(updater, with_optimizer=False, sharded=with_optimizer), training, files)
+        folder.finish(update, small_state(updater, with_optimizer=False, sharded=with_optimizer), training, files)
         after()
 
     _on_first(ranks, complete)
 
 
-def _small_state(updater: Updater, *, with_optimizer: bool, sharded: bool = False) -> OptimizerStates:
+def small_state(updater: Updater, *, with_optimizer: bool, sharded: bool = False) -> OptimizerStates:
     """What optimizer.pt holds; beside parts it has no optimizer state, but says whether they have one."""
     scaler = updater.precision.scaler.state_dict()
     if with_optimizer:

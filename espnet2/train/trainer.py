@@ -5,14 +5,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from espnet2.data.dataset import Loaded
 from espnet2.data.loader import iterate_batches
 from espnet2.launch.signals import StopSignals
 from espnet2.ssl.model import SSLModel
-from espnet2.train.best import BestCheckpoints
 from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan, TrainingData
@@ -27,8 +25,9 @@ from espnet2.train.observers import Judge, Probe
 from espnet2.train.profiling import UpdateProfiler
 from espnet2.train.reporter import Reporter
 from espnet2.train.run import restore_threads
-from espnet2.train.saving import restore_states, save_checkpoint
-from espnet2.train.state import TrainingJson, TrainState, Validation, is_stale
+from espnet2.train.saver import Saver
+from espnet2.train.saving import restore_states
+from espnet2.train.state import TrainState, Validation, is_stale
 from espnet2.train.updater import Prepared, Updater, prepare
 from espnet2.train.validate import measure
 from espnet2.train.watch import TrainingWatch
@@ -64,8 +63,8 @@ class Trainer:
         self.steps, self.max_update = steps, max_update
         self.folder, self.identity, self.ranks, self.reporter, self.stop = folder, identity, ranks, reporter, stop
         self.probe, self.lights, self.profiler = probe, lights, profiler
-        self.best = BestCheckpoints(folder, config)
         self.updater = Updater(model, config, ranks, max_update=max_update)
+        self.saver = Saver(folder, config, self.updater, ranks, identity)
         self.state = TrainState(initial=dict(initial or {}))  # what the probe finds before the first update
         self.since_validation = Meter()
         self.interval = Interval()
@@ -107,12 +106,12 @@ class Trainer:
             while not self._is_finished():
                 upcoming, must_stop = self._update(upcoming, batches)
                 if must_stop and not self._is_finished():
+                    self.saver.wait()
                     return False
         if not self.state.validations:  # max_update was lowered to less than the run had reached
             self._validate()
             self._save()
-        if self.ranks.is_first:
-            self.best.complete(self.state.validations)
+        self.saver.complete(self.state.validations)
         return True
 
     def _update(self, current: list[Prepared], batches: Iterator[Loaded]) -> tuple[list[Prepared], bool]:
@@ -147,12 +146,15 @@ class Trainer:
         launched = self.updater.launch(batches, update)
         # One small sum for all that the ranks must decide alike: drop the update, stop, save.
         stop, save = self.stop.received is not None, self.ranks.is_first and self.due.checkpoint(update)
-        flags = SharedFlags(launched.is_nonfinite, self.ranks, must_stop=stop, must_save=save)
+        failed = self.saver.has_failed
+        flags = SharedFlags(launched.is_nonfinite, self.ranks, must_stop=stop, must_save=save, save_failed=failed)
         return Begun(update, batches, launched, flags)
 
     def _settle(self, begun: Begun) -> Flags:
         """Account for an update whose step is taken or dropped; the one read per update."""
         flags = begun.flags.read()
+        if flags.save_failed:
+            self.saver.wait()  # raises on all ranks
         self._count(begun.batches, is_finite=not flags.is_nonfinite)
         if flags.is_nonfinite:
             self._report_skipped(begun.batches)
@@ -254,6 +256,7 @@ class Trainer:
 
     def _validate(self) -> None:
         started = time.monotonic()
+        self.saver.wait()  # loader processes are forked: no thread may be at work
         valid, problems = measure(
             self.model,
             self.data,
@@ -279,21 +282,6 @@ class Trainer:
 
     def _save(self) -> None:
         started = time.monotonic()
-        training: TrainingJson = {
-            "identity": self.identity,
-            "state": self.state.to_json(),
-            "since_validation": self.since_validation.to_json(self.ranks),
-            "num_threads": torch.get_num_threads(),
-            "precision": self.updater.precision.name,
-        }
-        save_checkpoint(
-            self.folder,
-            self.updater,
-            self.ranks,
-            self.state.update,
-            training,
-            before=lambda: self.best.prune(self.state.validations),
-            after=lambda: self.best.link(self.state.validations),
-        )
+        self.saver.save(self.state, self.since_validation)
         self.due.saved()
         self.interval.started += time.monotonic() - started

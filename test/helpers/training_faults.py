@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -118,3 +119,31 @@ def claim_matrix_units(answer: bool) -> None:
     from espnet2.train import precision
 
     precision.has_matrix_units = lambda: answer
+
+
+def slow_saves(seconds: float) -> None:
+    """Let every save take so long, and say to standard error how many optimizer steps were taken meanwhile."""
+    from torch.optim import AdamW
+
+    from espnet2.train.checkpoint import CheckpointFolder
+
+    save, step, taken = CheckpointFolder.save, AdamW.step, []
+
+    def counted(optimizer, *arguments, **options):
+        taken.append(1)
+        return step(optimizer, *arguments, **options)
+
+    def slow(folder, *arguments):
+        before = len(taken)
+        time.sleep(seconds)
+        path = save(folder, *arguments)
+        print(f"steps beside a save: {len(taken) - before}", file=sys.stderr, flush=True)
+        return path
+
+    AdamW.step, CheckpointFolder.save = counted, slow
+
+
+def slow_and_kill(seconds: float, event: int) -> None:
+    """Both `slow_saves` and `signal_at_event`."""
+    slow_saves(seconds)
+    signal_at_event(event)

@@ -21,13 +21,13 @@ FREE_ON_RESUME = set(
     "max_update max_epoch patience num_workers num_threads compile log_interval_updates valid_interval_updates "
     "save_interval_minutes save_interval_updates keep_nbest_models best_model_criterion valid_batch_bins "
     "batch_bins accum_grad max_bins_per_gpu fsdp init_param init_from init_loss_conf max_nonfinite probe "
-    "reference tracker read_late fsdp_ranks".split()
+    "reference tracker read_late fsdp_ranks save_in_background".split()
 )
 NO_CURVE = set(
     "batch_type batch_bins accum_grad max_bins_per_gpu valid_batch_bins max_update max_epoch patience seed num_workers "
     "num_threads compile fsdp dtype max_nonfinite log_interval_updates valid_interval_updates save_interval_minutes "
     "save_interval_updates keep_nbest_models best_model_criterion probe reference tracker "
-    "quadratic_seconds read_late fsdp_ranks".split()
+    "quadratic_seconds read_late fsdp_ranks save_in_background".split()
 )
 HOW_TRAINED = {"dropout", "attention_dropout", "activation_dropout", "layerdrop", "feature_grad_mult"}
 HOW_TRAINED |= {"recompute_blocks", "norm_output"}  # the same weights fit either way
