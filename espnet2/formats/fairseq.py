@@ -13,7 +13,7 @@ from espnet2.formats.forms import Source, find_form
 from espnet2.formats.incoming import Foreign
 from espnet2.formats.safe_pickle import load_foreign, only_tensors, plain
 from espnet2.formats.settings import Settings
-from espnet2.ssl.encoder.stack import StackConfig
+from espnet2.ssl.encoder.stack_config import StackConfig
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.utils.errors import UserError
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from espnet2.formats import names
 from espnet2.formats.canonical import old_weight_norm, rename
 from espnet2.formats.forms import Source, conv_layers, is_pre_norm
-from espnet2.ssl.encoder.stack import StackConfig
+from espnet2.ssl.encoder.stack_config import StackConfig
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.objective.hubert import HubertConfig
 from espnet2.ssl.objective.wav2vec2 import Wav2Vec2Config

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from espnet2.formats.canonical import to_canonical
 from espnet2.ssl.encoder.conformer import ConformerEncoder
-from espnet2.ssl.encoder.stack import StackConfig
+from espnet2.ssl.encoder.stack_config import StackConfig
 from espnet2.ssl.encoder.transformer import TransformerEncoder
 from espnet2.ssl.frontend.conv import ConvFrontend
 from espnet2.ssl.model import SSLModel

@@ -17,6 +17,7 @@ from espnet2.data.cut import CutRule
 from espnet2.data.dataset import Loaded
 from espnet2.data.sampler import MicroBatch
 from espnet2.ssl.model import SSLModel
+from espnet2.ssl.modules.collective import alone
 from espnet2.train.checkpoint import CheckpointFolder
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan, TrainingData, divided
@@ -78,7 +79,8 @@ def fit_memory(model: SSLModel, config: TrainConfig, data: TrainingData, ranks: 
     outcome, failure = (1, ""), None
     if memory is not None:
         try:
-            outcome = _parts(model, config, data, ranks, memory)
+            with alone():  # ranks make as many attempts as each needs
+                outcome = _parts(model, config, data, ranks, memory)
         except UserError as error:
             failure = str(error)
     gathered = ranks.gather((outcome, failure))

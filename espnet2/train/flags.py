@@ -72,8 +72,8 @@ def reads_late(config: TrainConfig, model: SSLModel, ranks: Ranks) -> bool:
     The optimizer must be able to drop a step on the device, and nothing else may move with it: teachers, codebooks and
     running statistics do so on the host's word. A gradient scaler and FSDP2 read the device anyway.
     """
-    wanted = ranks.device.type == "cuda" if config.read_late == "auto" else config.read_late
+    chosen = ranks.device.type == "cuda" if config.read_late == "auto" else config.read_late
     simple = config.dtype != "fp16" and not (config.fsdp and ranks.world_size > 1)
     moved = type(model.encoder).after_step is not Encoder.after_step
     moved |= any(type(objective).after_step is not Objective.after_step for _, objective in model.entries())
-    return wanted and simple and not moved
+    return chosen and simple and not moved

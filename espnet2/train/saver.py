@@ -29,8 +29,8 @@ class Saver:
     ) -> None:
         self.folder, self.updater, self.ranks, self.identity = folder, updater, ranks, identity
         self.best = BestCheckpoints(folder, config)
-        wanted = ranks.device.type == "cuda" if config.save_in_background == "auto" else config.save_in_background
-        self.in_background = wanted and not updater.replica.sharded  # FSDP2: all ranks write, and wait for each other
+        chosen = ranks.device.type == "cuda" if config.save_in_background == "auto" else config.save_in_background
+        self.in_background = chosen and not updater.replica.sharded  # FSDP2: all ranks write, and wait for each other
         self._background, self._copy = Background(), HostCopy()
 
     @property

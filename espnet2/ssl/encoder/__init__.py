@@ -3,7 +3,7 @@
 from espnet2.ssl.encoder.base import Encoder
 from espnet2.utils.registry import part_class, part_names
 
-HELPERS = ("base", "macaron", "stack")
+HELPERS = ("base", "macaron", "stack", "stack_config")
 
 
 def encoder_names() -> list[str]:

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from espnet2.ssl.encoder.macaron import MacaronBlock
-from espnet2.ssl.encoder.stack import BlockStack, MacaronConfig
+from espnet2.ssl.encoder.stack import BlockStack
+from espnet2.ssl.encoder.stack_config import MacaronConfig
 from espnet2.ssl.modules.depthwise import ConvModule
 from espnet2.ssl.modules.frame_norm import FrameBatchNorm
 

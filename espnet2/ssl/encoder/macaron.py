@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from espnet2.ssl.encoder.stack import Block, MacaronConfig, init_as_bert
+from espnet2.ssl.encoder.stack import Block, init_as_bert
+from espnet2.ssl.encoder.stack_config import MacaronConfig
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 from espnet2.ssl.modules.feed_forward import MacaronFeedForward

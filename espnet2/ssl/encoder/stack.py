@@ -1,109 +1,34 @@
-"""The base of encoders that are a stack of equal blocks: their keys, positions, blocks and initial weights."""
+"""The base of encoders that are a stack of equal blocks: their positions, blocks and initial weights."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import cast
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from espnet2.ssl.encoder.base import Encoder, EncoderConfig, Hidden, check_layers, require_keep
+from espnet2.ssl.encoder.base import Encoder, Hidden, check_layers, require_keep
+from espnet2.ssl.encoder.stack_config import StackConfig
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
-from espnet2.ssl.modules.attention_position import (
-    ATTENTION_POSITIONS,
-    AttentionPositionConfig,
-    AttentionPositionName,
-    SharedPosition,
-    add_mask,
-    shared_position,
-)
+from espnet2.ssl.modules.attention_position import SharedPosition, add_mask, shared_position
 from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
+from espnet2.ssl.modules.gated_relative import PositionGate
+from espnet2.ssl.modules.left_out import pass_by
 from espnet2.ssl.modules.lengths import valid_frames, zero_padding
 from espnet2.ssl.modules.position import ConvPosition, ConvPositionStack, frame_offsets, gather_frames
 from espnet2.ssl.modules.rotary import RotaryInput
-from espnet2.utils.config import Tag, tagged
-
-POSITION_KERNELS = {"conv": 128, "conv_stack": 19}  # wav2vec 2.0; data2vec 2.0: 95 frames in 5 convolutions
-
-_TRAINED = tagged(Tag.HOW_TRAINED)
-
-
-class StackConfig(EncoderConfig, AttentionPositionConfig):
-    """The keys of `encoder_conf` that every stack has; the defaults are HuBERT Base."""
-
-    num_heads: int = Field(12, gt=0, description="of the attention; divides `dim`")
-    ffn_dim: int = Field(3072, gt=0, description="width inside the feed-forward part")
-    dropout: float = Field(
-        0.1, ge=0, lt=1, description="of the input and of each part's output", json_schema_extra=_TRAINED
-    )
-    attention_dropout: float = Field(
-        0.1, ge=0, lt=1, description="of the attention weights", json_schema_extra=_TRAINED
-    )
-    activation_dropout: float = Field(
-        0.0, ge=0, lt=1, description="inside the feed-forward part", json_schema_extra=_TRAINED
-    )
-    layerdrop: float = Field(
-        0.05, ge=0, lt=1, description="probability that an update skips a block", json_schema_extra=_TRAINED
-    )
-    position: Literal["conv", "conv_stack", "none"] = Field("conv", description="added to the input of the first block")
-    position_join: Literal["add", "replace"] = Field("add", description="replace: only positions go on (ESPnet's ssl1)")
-    position_kernel: int = Field(128, gt=0, description="frames; where left out, 19 for conv_stack")
-    position_groups: int = Field(16, gt=0, description="of conv and conv_stack")
-    position_depth: int = Field(5, gt=0, description="convolutions of conv_stack")
-    position_weight_norm: bool = Field(True, description="of conv: normalise the weights of each kernel position")
-    norm_eps: float = Field(1e-5, gt=0, description="epsilon of the encoder's LayerNorms; ESPnet's ssl1: 1e-12")
-    recompute_blocks: bool = Field(
-        False,
-        description="compute every block again in the backward pass: less memory, a third more time",
-        json_schema_extra=_TRAINED,
-    )
-    long_skips: bool = Field(False, description="U shape: the output of block i joins the input of block n + 1 - i")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_kernel(cls, values: object) -> object:
-        if not isinstance(values, dict):
-            return values
-        kernel = POSITION_KERNELS.get(values.get("position", ""))
-        return {"position_kernel": kernel, **values} if kernel else values
-
-    @model_validator(mode="after")
-    def _divisible(self) -> "StackConfig":
-        for name in ("num_heads", "position_groups"):
-            if self.dim % getattr(self, name) and not (name == "position_groups" and self.position == "none"):
-                raise ValueError(f"dim {self.dim} is not a multiple of {name} {getattr(self, name)}")
-        if self.dim % 2 and self.attention_position == "relative":
-            raise ValueError(f"dim {self.dim} is odd; relative positions are pairs of a sine and a cosine")
-        if self.attention_position == "rotary_input" and self.dim // self.num_heads % 2:
-            raise ValueError(f"dim {self.dim} / num_heads {self.num_heads} is odd; rotary positions turn pairs")
-        if self.position == "none" and self.position_join == "replace":
-            raise ValueError("position_join is replace, but position is none: nothing would be left of the input")
-        if self.long_skips and self.layerdrop > 0:
-            raise ValueError(f"layerdrop is {self.layerdrop}, but long_skips reads fixed blocks; set layerdrop to 0")
-        return self
-
-
-class MacaronConfig(StackConfig):
-    """Of encoders whose blocks convolve between two half feed-forward parts: positions come with the attention."""
-
-    layerdrop: float = Field(
-        0.0, ge=0, lt=1, description="probability that an update skips a block", json_schema_extra=_TRAINED
-    )
-    position: Literal["conv", "conv_stack", "none"] = Field("none", description="added to the input of the first block")
-    attention_position: AttentionPositionName = Field("relative", description=ATTENTION_POSITIONS)
-    final_norm: bool = Field(False, description="one more LayerNorm after the last block (ESPnet's ssl1)")
-
-    def norm_after_blocks(self) -> nn.LayerNorm | None:
-        """What `final_norm` asks for."""
-        return nn.LayerNorm(self.dim, eps=self.norm_eps) if self.final_norm else None
 
 
 class Block(nn.Module):
     """One of the equal blocks of a stack, compiled and sharded as one unit; for its call see `BlockStack`."""
 
     attention: SelfAttention
+
+    def left_out(self) -> None:
+        """This forward pass does without it: figures for the log that it left in an earlier one are no more."""
+        if isinstance(self.attention.position, PositionGate):
+            self.attention.position.last = None
 
 
 class BlockStack(Encoder):
@@ -132,6 +57,7 @@ class BlockStack(Encoder):
         self.blocks = nn.ModuleList(make_block() for _ in range(config.num_layers))
         self.skips = _long_skips(config) if config.long_skips else None
         self.register_buffer("block_is_kept", torch.ones(config.num_layers, dtype=torch.bool), persistent=False)
+        self._left_out: frozenset[int] = frozenset()  # numbers of the others, on the host
 
     def enter(self, x: Tensor) -> Tensor:
         """What happens to the frames between positions and dropout."""
@@ -152,6 +78,7 @@ class BlockStack(Encoder):
     def set_layerdrop(self, keep: Tensor) -> None:
         """Choose the blocks of this update: (num_layers,) bool, on the host."""
         self.block_is_kept.copy_(keep, non_blocking=True)
+        self._left_out = frozenset(number for number, is_kept in enumerate(keep.tolist(), 1) if not is_kept)
 
     def forward(
         self,
@@ -185,15 +112,32 @@ class BlockStack(Encoder):
         lower: list[Tensor] = []  # outputs that wait for their mirror
         for number, block in enumerate(self.blocks[:top], 1):
             source = self._join(x, lower, number)
-            output, feed_forward = self._compute(cast(Block, block), source, mask, position, valid)
-            if self.training and self.layerdrop > 0:  # both sides stay in the graph: no unused parameters
-                output = torch.where(self.block_is_kept[number - 1], output, x)
+            if self._is_left_out(number) and not (branch and number in requested):
+                cast(Block, block).left_out()
+                output = feed_forward = pass_by(x, self._parameters_of(block))
+            else:
+                output, feed_forward = self._compute(cast(Block, block), source, mask, position, valid)
+                if self.training and self.layerdrop > 0:  # both sides stay in the graph: no unused parameters
+                    output = torch.where(self.block_is_kept[number - 1], output, x)
             x = output
             if self.skips is not None and number <= len(self.skips):
                 lower.append(x)
             if number in requested:
                 outputs[number] = feed_forward if branch else x
         return Hidden(self.leave(x) if top == self.num_layers else None, outputs)
+
+    def _parameters_of(self, block: nn.Module) -> list[nn.Parameter]:
+        """With those of the positions that all blocks share: an update may do without any block."""
+        shared = () if self.attention_position is None else self.attention_position.parameters()
+        return [*block.parameters(), *shared]
+
+    def _is_left_out(self, number: int) -> bool:
+        """Whether block `number` need not be computed. One graph for all updates computes it, and replaces its output:
+        else there would be a graph for each choice of blocks.
+        """
+        if torch.compiler.is_compiling() or not self.training or self.layerdrop == 0:
+            return False
+        return number in self._left_out
 
     def _compute(
         self,

@@ -7,7 +7,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from espnet2.ssl.encoder.stack import Block, BlockStack, StackConfig, init_as_bert
+from espnet2.ssl.encoder.stack import Block, BlockStack, init_as_bert
+from espnet2.ssl.encoder.stack_config import StackConfig
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import layer_position
 from espnet2.ssl.modules.formulation import compute_dtype

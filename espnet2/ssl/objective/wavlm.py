@@ -49,7 +49,10 @@ class WavLM(Hubert):
 
     def _mean_gate(self, batch: Batch) -> Ratio:
         """What the position biases were multiplied with, over layers, heads and valid frames; 1.75 for silent gates."""
-        gates = torch.stack([gate.last for gate in self._gates() if gate.last is not None]).mean(0)  # (batch, frames)
+        lasts = [gate.last for gate in self._gates() if gate.last is not None]
+        if not lasts:  # layerdrop left all blocks out
+            return Ratio(batch.wavs.new_zeros(()), batch.wavs.new_zeros(()))
+        gates = torch.stack(lasts).mean(0)  # (batch, frames)
         lengths = self.context.geometry.output_lengths(batch.wav_lengths)
         valid = valid_frames(lengths, gates.size(1))
         if valid is None:
