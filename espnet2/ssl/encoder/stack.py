@@ -112,12 +112,13 @@ class BlockStack(Encoder):
         lower: list[Tensor] = []  # outputs that wait for their mirror
         for number, block in enumerate(self.blocks[:top], 1):
             source = self._join(x, lower, number)
-            if self._is_left_out(number) and not (branch and number in requested):
+            dropped = self.training and self.layerdrop > 0 and (_in_graph() or number in self._left_out)
+            if dropped and not _in_graph() and not (branch and number in requested):
                 cast(Block, block).left_out()
                 output = feed_forward = pass_by(x, self._parameters_of(block))
             else:
                 output, feed_forward = self._compute(cast(Block, block), source, mask, position, valid)
-                if self.training and self.layerdrop > 0:  # both sides stay in the graph: no unused parameters
+                if dropped:  # or may be: both sides stay in the graph
                     output = torch.where(self.block_is_kept[number - 1], output, x)
             x = output
             if self.skips is not None and number <= len(self.skips):
@@ -130,14 +131,6 @@ class BlockStack(Encoder):
         """With those of the positions that all blocks share: an update may do without any block."""
         shared = () if self.attention_position is None else self.attention_position.parameters()
         return [*block.parameters(), *shared]
-
-    def _is_left_out(self, number: int) -> bool:
-        """Whether block `number` need not be computed. One graph for all updates computes it, and replaces its output:
-        else there would be a graph for each choice of blocks.
-        """
-        if torch.compiler.is_compiling() or not self.training or self.layerdrop == 0:
-            return False
-        return number in self._left_out
 
     def _compute(
         self,
@@ -206,6 +199,14 @@ class BlockStack(Encoder):
         skip = self.skips[number - 1 - (self.num_layers - len(self.skips))]
         joined: Tensor = skip(torch.cat([x, lower.pop()], dim=-1))
         return joined
+
+
+def _in_graph() -> bool:
+    """Whether a compiler looks on: one graph for all updates computes all blocks, and replaces the outputs of some.
+
+    Else there would be a graph for each choice of blocks.
+    """
+    return torch.compiler.is_compiling()
 
 
 def _allow_side_effects() -> None:
