@@ -44,7 +44,9 @@ def _rank(rank: int, port: int, folder: Path, dtype: str, accumulation: int) -> 
             super().__init__(name, device)
             self.name = name
 
+    replica = module.Replica
     module.Precision = OnCpu
+    module.Replica = lambda model, config, ranks, dtype: replica(model, config, ranks, dtype=config.dtype)
     config = tiny_config(frontend="conv").model_copy(update={"fsdp": True, "dtype": dtype})
     torch.manual_seed(0)
     model = build(config).train()
