@@ -65,7 +65,7 @@ class Updater:
                 compile_forward(model, required=must_compile(config))
             case Compiled.BLOCKS:
                 compile_blocks(model)
-        # On a CPU a checkpoint may ask for fp32 instead of bf16 (`Precision.restore`): weights are gathered as they are.
+        # On a CPU a checkpoint may ask for fp32 instead of bf16 (`Precision.restore`): weights travel as they are.
         gathered = "fp32" if ranks.device.type == "cpu" else self.precision.name
         self.replica = Replica(model, config, ranks, dtype=gathered)
         # After the replica: sharding puts other parameters into the model, and the optimizer has to hold those.
