@@ -44,7 +44,7 @@ train() {
     [ ! -e "${exp}/train.done" ] || return 0
     log "${row}, seed ${seed}: ${last} updates on ${labels#"${expdir}/"}; log in ${exp}/log.txt"
     mkdir -p "${exp}"
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2046,SC2086
     "${python}" -m espnet2.bin.ssl_train --config "${config}" $(sets_of "${labels}") --output_dir "${exp}" --seed "${seed}" \
         --max_update "${last}" --num_threads "${num_threads}" --num_workers "${num_workers}" "$@" ${overrides} \
         >> "${exp}/log.txt" 2>&1 || die "$(tail -n 1 "${exp}/log.txt") (${exp}/log.txt)"
