@@ -124,11 +124,12 @@ class Updater:
             is_nonfinite: scalar float32, 1 or 0.
         """
         self._set_rate(update)
-        if self.optimizer.defaults["fused"]:  # it moves neither weights, nor moments, nor its count of steps
+        # Fused, it moves neither weights, nor moments, nor its count of steps. A state of a CPU brings its own `fused`.
+        if all(group["fused"] for group in self.optimizer.param_groups):
             self.optimizer.found_inf = is_nonfinite  # type: ignore[attr-defined]  # as GradScaler tells it
             self.optimizer.step()
             del self.optimizer.found_inf  # type: ignore[attr-defined]
-        elif not is_nonfinite.item():  # on a CPU: there is nobody to wait for
+        elif not is_nonfinite.item():
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 

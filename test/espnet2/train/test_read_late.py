@@ -85,9 +85,6 @@ def fused_updater():
     torch.manual_seed(0)
     model = build(config).train()
     updater = Updater(model, config, SINGLE, max_update=100)
-    updater.optimizer.defaults["fused"] = True  # as on a GPU; a CPU has that kernel, too
-    for group in updater.optimizer.param_groups:
-        group["fused"] = True
     return model, updater
 
 
@@ -123,6 +120,21 @@ def test_a_fused_step_that_the_device_drops_leaves_no_trace():
     updater.finish_unread(3, torch.zeros(()))
     pairs = zip(everything(model, updater), everything(other, reference), strict=True)
     assert all(torch.equal(value, other) for value, other in pairs)
+
+
+def test_a_state_that_is_not_fused_drops_a_bad_step_too():
+    """Of a checkpoint from a CPU of the time before: it brings `fused: false` with it, and knows no `found_inf`."""
+    model, updater = fused_updater()
+    launch(model, updater, 1)
+    updater.finish(1, is_finite=True)
+    state = updater.optimizer.state_dict()
+    for group in state["param_groups"]:
+        group["fused"] = False
+    updater.optimizer.load_state_dict(state)
+    before = everything(model, updater)
+    bad = launch(model, updater, 2, bad=True)
+    updater.finish_unread(2, bad.is_nonfinite)
+    assert all(torch.equal(value, other) for value, other in zip(everything(model, updater), before, strict=True))
 
 
 @pytest.mark.parametrize(
