@@ -49,6 +49,7 @@ class Saver:
             "state": state.to_json(),
             "since_validation": since_validation.to_json(self.ranks),
             "num_threads": torch.get_num_threads(),
+            "precision": self.updater.precision.name,
         }
         validations = state.validations
         if not self.in_background:

@@ -283,4 +283,11 @@ def test_runs_are_trained_once_and_say_what_they_lack(corpus_recipe, tmp_path: P
     assert sorted(path.parent.name for path in runs.glob("*/train.done")) == ["iter0_seed3", "online_seed3"]
     assert "updates on" not in succeed(hubert1, "local/runs.sh", *few, *tiny)
     assert "iter0_seed4 is not trained" in refuse(hubert1, "local/runs.sh", "--rows", "iter1", "--seeds", "4")
-    assert "unknown 'iter9'; known are iter0" in refuse(hubert1, "local/runs.sh", "--rows", "iter9")
+    changed = succeed(hubert1, "local/runs.sh", "--rows", "hubert_masks", *few[2:], *tiny)
+    assert (
+        "hubert_masks, seed 3: 2 updates" in changed
+        and "mask_span: 10" in (runs / "hubert_masks_seed3/config.yaml").read_text()
+    )
+    assert "unknown 'iter9': no row of this script, and no conf/train_iter9_mini.yaml" in refuse(
+        hubert1, "local/runs.sh", "--rows", "iter9"
+    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from espnet2.launch.signals import StopSignals
 from espnet2.train import prepared_run
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan
+from espnet2.train.precision import Precision
 from espnet2.train.prepared_run import PreparedRun, finish_run
 from espnet2.train.reporter import FolderReporter
 from espnet2.train.state import TrainState
@@ -47,6 +49,7 @@ class NotedTrainer:
 
     def __init__(self, model: object, data: object, config: TrainConfig, **options: Any) -> None:
         NotedTrainer.made_with = options
+        self.updater = SimpleNamespace(precision=Precision("fp32", torch.device("cpu")))
         self.state, self.max_update = TrainState(), options["max_update"]
 
     def resume(self) -> bool:
@@ -90,7 +93,8 @@ def log_of(run: NotedRun) -> list[str]:
 def test_a_complete_run(run: NotedRun) -> None:
     assert finish_run(run, Ranks(is_first=True), StopSignals()) is True
     assert run.calls == ["begin 3", "describe", "finish 8"]
-    assert log_of(run) == ["INFO first line", "INFO code: exp", "INFO going on from update 3 of 8", "INFO last line"]
+    lines = ["INFO first line", "INFO precision: fp32", "INFO code: exp", "INFO going on from update 3 of 8"]
+    assert log_of(run) == [*lines, "INFO last line"]
 
 
 def test_other_code_than_before_is_a_warning(run: NotedRun, monkeypatch: pytest.MonkeyPatch) -> None:
