@@ -11,7 +11,7 @@ max_update=    # fewer updates, only to see the stages; the models then lie in e
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ../../utils/parse_options.sh
 expdir=exp/demo
-hubert_updates=1800    # the configs go on to 3,500 and 3,000, which RESULTS.md is about
+hubert_updates=2200    # the configs go on to 3,500 and 3,000, which RESULTS.md is about
 waveform_updates=600
 shorter=
 seeds="0 1 2"
