@@ -27,6 +27,10 @@ from espnet2.utils.errors import UserError
 LOGGER = logging.getLogger("espnet2.train")
 KNOWN_GRAPHS = 8  # training or validation, padded or not, one row or more
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"  # of PyTorch
+INEXACT_RESUME = (
+    "compile: the compiler may choose other kernels than before the stop, so the last bits of a loss may differ from "
+    "those of a run without a stop; --compile false, from the first start on, resumes bit for bit"
+)
 GRAPH_LIMIT = KNOWN_GRAPHS + 4  # some for what a new objective tells apart; torch's own limit is 8
 
 Forward = Callable[[Batch], dict[str, Loss]]
@@ -60,12 +64,34 @@ def compile_forward(model: SSLModel, *, required: bool, backend: str | Callable[
     model.compiled = CompiledForward(model, required=required, backend=backend)
 
 
-def compile_blocks(model: SSLModel) -> None:
+def compile_blocks(model: SSLModel, *, backend: str | Callable[..., object] = "inductor") -> None:
     """Compile the blocks of encoder and teachers one by one: FSDP2 gathers weights between them, outside any graph."""
-    _configure("+".join(model.objectives))
+    name = "+".join(model.objectives)
+    _configure(name)
     for encoder in model.encoders():
         for block in encoder.blocks:
-            block.compile()
+            block.compile(backend=backend)
+            # torch has no hook for a compiler that fails, which it does at the first call; this is what `compile` sets.
+            compiled = block._compiled_call_impl
+            assert compiled is not None
+            block._compiled_call_impl = _or_user_error(compiled, name)
+
+
+def _or_user_error(block: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    """A compiled block, whose failure to compile is told without a traceback."""
+
+    def call(*args: object, **keywords: object) -> Tensor:
+        from torch._dynamo.exc import TorchDynamoException
+
+        try:
+            return block(*args, **keywords)
+        except TorchDynamoException as error:
+            raise UserError(
+                f"compile: {name}: a block of the encoder could not be compiled: {first_lines(error)}; "
+                "--compile false trains without a compiler"
+            ) from error
+
+    return call
 
 
 class CompiledForward:

@@ -9,6 +9,8 @@ from pathlib import Path
 from espnet2.launch.signals import StopSignals
 from espnet2.ssl.model import SSLModel
 from espnet2.train.checkpoint import CheckpointFolder
+from espnet2.train.compile_choice import Compiled, compile_choice
+from espnet2.train.compiled import INEXACT_RESUME
 from espnet2.train.config import TrainConfig
 from espnet2.train.data import StepPlan, TrainingData
 from espnet2.train.distributed import Ranks
@@ -96,6 +98,8 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
         lines += [initial_line(trainer.state.initial)] if trainer.state.initial else []
         if resumed:
             lines.append(describe_progress(trainer.state.update, run.max_update))
+            if compile_choice(run.config, run.model, ranks.device, ranks.world_size) is not Compiled.NOTHING:
+                lines.append(INEXACT_RESUME)
         reporter.start(lines, update=trainer.state.update, max_update=run.max_update)
         if warning:
             reporter.warn(warning)

@@ -12,7 +12,7 @@ from torch._dynamo.utils import counters
 from espnet2.data.batch import Batch
 from espnet2.ssl.model import SSLModel
 from espnet2.ssl.objective import objective_names
-from espnet2.train.compiled import compile_forward, keep_kernels
+from espnet2.train.compiled import compile_blocks, compile_forward, keep_kernels
 from espnet2.train.distributed import SINGLE
 from espnet2.train.updater import Updater
 from espnet2.utils.errors import UserError
@@ -139,6 +139,18 @@ def test_required_it_is_an_error_that_says_what_to_do(fresh):
     break_in_graph(model)
     compile_forward(model, required=True, backend="eager")
     with pytest.raises(UserError, match=r"best_rq: no graph could be made: .*--compile true"):
+        model.train()(noise_batch(model))
+
+
+def test_a_block_that_cannot_be_compiled_is_an_error_that_says_what_to_do(fresh):
+    def lower_nothing(*_: object) -> None:
+        raise RuntimeError("no C++ compiler")
+
+    model = make("best_rq")
+    compile_blocks(model, backend=lower_nothing)
+    with pytest.raises(
+        UserError, match=r"best_rq: a block .* could not be compiled: .*no C\+\+ compiler.*--compile false"
+    ):
         model.train()(noise_batch(model))
 
 

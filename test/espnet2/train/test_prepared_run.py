@@ -1,6 +1,6 @@
 """A prepared run and a loop that only notes its calls in; what the log says, in which order, and who is asked, out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,7 +67,7 @@ class Ranks:
     """The first rank, or another."""
 
     def __init__(self, *, is_first: bool) -> None:
-        self.is_first, self.device = is_first, torch.device("cpu")
+        self.is_first, self.device, self.world_size = is_first, torch.device("cpu"), 1
 
     def from_first(self, value: str | None) -> str | None:
         """The other ranks have met no failure either."""
@@ -95,6 +95,12 @@ def test_a_complete_run(run: NotedRun) -> None:
     assert run.calls == ["begin 3", "describe", "finish 8"]
     lines = ["INFO first line", "INFO precision: fp32", "INFO code: exp", "INFO going on from update 3 of 8"]
     assert log_of(run) == [*lines, "INFO last line"]
+
+
+def test_a_compiled_run_that_goes_on_says_that_bits_may_differ(run: NotedRun) -> None:
+    finish_run(replace(run, config=TrainConfig(max_update=8, compile=True)), Ranks(is_first=True), StopSignals())
+    (line,) = [line for line in log_of(run) if "the last bits of a loss may differ" in line]
+    assert line.startswith("INFO compile: ") and line in log_of(run)[4]
 
 
 def test_other_code_than_before_is_a_warning(run: NotedRun, monkeypatch: pytest.MonkeyPatch) -> None:
