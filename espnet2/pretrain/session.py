@@ -94,7 +94,7 @@ def train(
     observers = open_observers(config, inputs, model, max_update, output_dir, reference, ranks)
     initial, problems = measure_initial(config, model, probe, data.old, output_dir / CHECKPOINTS, ranks)
     lights = observers.lights
-    is_compiled = compile_choice(config, model, ranks.device, ranks.world_size) is not Compiled.NOTHING
+    is_compiled = compile_choice(config, ranks.device, ranks.world_size) is not Compiled.NOTHING
     compiler = [keep_kernels(cache_folder() / "compiled")] if is_compiled else []
     run = Pretraining(
         config=config,

@@ -3,7 +3,6 @@
 from enum import Enum
 
 import torch
-from torch import nn
 
 from espnet2.train.config import TrainConfig
 
@@ -16,34 +15,22 @@ class Compiled(Enum):
     WHOLE = "whole"  # waveform to loss, as one graph
 
 
-def compile_choice(config: TrainConfig, model: nn.Module, device: torch.device, world_size: int) -> Compiled:
-    """What `compile` means for a model on a device.
+def compile_choice(config: TrainConfig, device: torch.device, world_size: int) -> Compiled:
+    """What `compile` means on a device.
 
-    `auto` is the whole on CUDA, where the graphs are few. On a CPU it is nothing: a compiler of C++ is not everywhere,
-    and the mini trainings that newcomers wait for end before it would.
+    `auto` is the whole on CUDA, where graphs are few: `espnet2.ssl.modules.formulation` keeps convolutions out of them.
+    On a CPU it is nothing: a compiler of C++ is not everywhere, and the mini trainings that newcomers wait for end
+    before it would.
     """
     is_sharded = config.fsdp and world_size > 1  # weights are gathered between the blocks, outside any graph
     match config.compile:
         case "auto":
-            fits = device.type == "cuda" and not is_sharded and not keeps_convolutions(model)
-            return Compiled.WHOLE if fits else Compiled.NOTHING
+            return Compiled.WHOLE if device.type == "cuda" and not is_sharded else Compiled.NOTHING
         case "whole":
             return Compiled.BLOCKS if is_sharded else Compiled.WHOLE
         case True:
             return Compiled.BLOCKS
     return Compiled.NOTHING
-
-
-def keeps_convolutions(model: nn.Module) -> bool:
-    """Whether CUDA computes some of its layers as convolutions, not as products (`espnet2.ssl.modules.products`).
-
-    Inductor (2.13) takes the strides of a convolution's gradient for constants: a graph for each number of frames.
-    """
-    for module in model.modules():
-        is_depthwise = isinstance(module, nn.Conv1d) and 1 < module.groups == module.in_channels
-        if is_depthwise or isinstance(module, nn.Conv2d):
-            return True
-    return False
 
 
 def must_compile(config: TrainConfig) -> bool:

@@ -98,7 +98,7 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
         lines += [initial_line(trainer.state.initial)] if trainer.state.initial else []
         if resumed:
             lines.append(describe_progress(trainer.state.update, run.max_update))
-            if compile_choice(run.config, run.model, ranks.device, ranks.world_size) is not Compiled.NOTHING:
+            if compile_choice(run.config, ranks.device, ranks.world_size) is not Compiled.NOTHING:
                 lines.append(INEXACT_RESUME)
         reporter.start(lines, update=trainer.state.update, max_update=run.max_update)
         if warning:

@@ -60,7 +60,7 @@ class Updater:
     def __init__(self, model: SSLModel, config: TrainConfig, ranks: Ranks, *, max_update: int) -> None:
         self.model, self.config, self.ranks = model, config, ranks
         self.precision = Precision(config.dtype, ranks.device)
-        match compile_choice(config, model, ranks.device, ranks.world_size):
+        match compile_choice(config, ranks.device, ranks.world_size):
             case Compiled.WHOLE:
                 compile_forward(model, required=must_compile(config))
             case Compiled.BLOCKS:

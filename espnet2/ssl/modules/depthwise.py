@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from espnet2.ssl.modules.formulation import compute_dtype, graph_without_convolutions
 from espnet2.ssl.modules.frame_norm import NormKind, frame_norm
 from espnet2.ssl.modules.lengths import zero_padding
 
@@ -21,10 +22,36 @@ class DepthwiseConv(nn.Conv1d):
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """(batch, frames, dim), (batch, frames) bool or None -> (batch, frames, dim)."""
-        frames = zero_padding(x, valid).transpose(1, 2)
+        x = zero_padding(x, valid)
+        if graph_without_convolutions(x):
+            left = self.before or int(self.padding[0])
+            summed = shifted_sum(x, self.weight, left)
+            return summed if self.bias is None else summed + self.bias.to(summed.dtype)
+        frames = x.transpose(1, 2)
         if self.before:
             frames = F.pad(frames, (self.before, 0))
         return super().forward(frames).transpose(1, 2)
+
+
+def shifted_sum(x: Tensor, weight: Tensor, left: int) -> Tensor:
+    """A depthwise `F.conv1d` of stride 1 as a sum of shifted frames, which a compiler computes in one kernel.
+
+    Args:
+        x: (batch, frames, channels).
+        weight: (channels, 1, kernel).
+        left: zeros before the first frame; after the last one there are `kernel - 1 - left`.
+
+    Returns:
+        (batch, frames, channels) in `compute_dtype`; added up in float32, or in the type of x where that is wider.
+    """
+    kernel, num_frames, dtype = weight.size(2), x.size(1), compute_dtype(x)
+    wide = torch.promote_types(dtype, torch.float32)
+    padded = F.pad(x.to(dtype), (0, 0, left, kernel - 1 - left))
+    taps = weight[:, 0].to(dtype).to(wide)
+    total = padded[:, :num_frames].to(wide) * taps[:, 0]
+    for tap in range(1, kernel):
+        total = total + padded[:, tap : tap + num_frames].to(wide) * taps[:, tap]
+    return total.to(dtype)
 
 
 class ConvModule(nn.Module):

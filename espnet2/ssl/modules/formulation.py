@@ -20,6 +20,14 @@ def wants_cuda_formulation(x: Tensor) -> bool:
     return x.device.type == "cuda" or (x.device.type == "cpu" and compute_dtype(x) == torch.bfloat16)
 
 
+def graph_without_convolutions(x: Tensor) -> bool:
+    """Whether x becomes part of a graph that CUDA will compute, in which convolutions have to be written otherwise.
+
+    Inductor (2.13) takes the strides of a convolution's gradient for constants: a graph for each number of frames.
+    """
+    return torch.compiler.is_compiling() and wants_cuda_formulation(x)
+
+
 def compute_dtype(x: Tensor) -> torch.dtype:
     """What a product of x is computed in: autocast's type where it is on."""
     if torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:

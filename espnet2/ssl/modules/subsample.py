@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from espnet2.data.geometry import FrameGeometry
+from espnet2.ssl.modules.formulation import compute_dtype, graph_without_convolutions
 
 
 class StackFrames(nn.Module):
@@ -50,8 +51,34 @@ class ConvSubsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, dim) -> (batch, fewer frames, channels * fewer bins)."""
+        if graph_without_convolutions(x):
+            x = F.relu(window_product(F.relu(window_product(x[..., None], self.first)), self.second))
+            return x.transpose(2, 3).flatten(2)
         x = F.relu(self.second(F.relu(self.first(x[:, None]))))  # (batch, channels, frames, bins)
         return x.transpose(1, 2).flatten(2)
+
+
+def window_product(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """An unpadded `nn.Conv2d` of equal strides as one product of its windows, for graphs without convolutions.
+
+    Args:
+        x: (batch, frames, bins, inputs).
+
+    Returns:
+        (batch, fewer frames, fewer bins, outputs) in `compute_dtype`.
+    """
+    dtype = compute_dtype(x)
+    (height, width), (stride, _) = conv.kernel_size, conv.stride
+    num_frames, num_bins = (x.size(1) - height) // stride + 1, (x.size(2) - width) // stride + 1
+    shifted = [
+        x[:, row : row + (num_frames - 1) * stride + 1 : stride, column : column + (num_bins - 1) * stride + 1 : stride]
+        for row in range(height)
+        for column in range(width)
+    ]
+    windows = torch.cat(shifted, dim=-1).to(dtype)  # (..., height * width * inputs)
+    matrix = conv.weight.to(dtype).permute(2, 3, 1, 0).flatten(0, 2)
+    product = windows @ matrix
+    return product if conv.bias is None else product + conv.bias.to(dtype)
 
 
 def neighbour_frames(x: Tensor, num_frames: int, stride: int) -> Tensor:
