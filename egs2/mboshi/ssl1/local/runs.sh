@@ -2,8 +2,10 @@
 # The runs of RESULTS.md: one training for each row and seed, then one evaluation of all that are done, and their table.
 # Usage: local/runs.sh [options]      e.g.: local/runs.sh --rows "iter0 iter1" --seeds "0 1"
 # Rows: iter0, iter0_double, iter1, iter1_km100, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
-# hubert_km500, hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed. Any other: the objective of
-# conf/train_<row>_mini.yaml, for as long as iter0_double takes by the trial that calibration.json keeps.
+# hubert_km500, hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed. hubert_of_data2vec2: labels
+# are clusters of data2vec2 of the same seed. Any other: the objective of conf/train_<row>_mini.yaml, for as long as
+# iter0_double takes by the trial that calibration.json keeps, make it on a quiet machine. data2vec2_long, dinosr_fixed,
+# dinosr_slow, w2v_bert_slow, w2v_bert_diverse: an objective with one thing changed.
 # Run from egs2/mboshi/hubert1 after ./run.sh --stop_stage 5 --train_stop_iter 0 and, for the unseen speaker,
 # ./run.sh --stage 3 --stop_stage 4 --valid_set test. What is done is kept: a stopped call goes on where it was, and
 # calls for other rows or seeds may run beside each other with --evaluate false.
@@ -56,15 +58,29 @@ sets_of() {
     echo --train_sets "${dumpdir}/train" --valid_sets "${dumpdir}/dev" --train_labels "$1/train" --valid_labels "$1/dev"
 }
 
-# train_objective <name> <seed>: as many updates as fit into the minutes; every seed has the number of the first.
-train_objective() {
-    local config fitting
-    config=$(find_config "../ssl1/conf/train_$1_mini.yaml") ||
-        die "--rows: unknown '$1': no row of this script, and no conf/train_$1_mini.yaml"
+# updates_of <objective> [<override>...]: as many as fit into the minutes; every seed has the number of the first.
+updates_of() {
+    local config name=$1
+    shift
+    config=$(config_of "${name}")
+    scripts/audio/mel_statistics.sh --nj 1 --python "${python}" "${config}" "${dumpdir}/train" >&2
     # shellcheck disable=SC2046
-    fitting=$("${python}" -m espnet2.bin.ssl_time_training --config "${config}" $(sets_of "${mfcc_labels}") --name "$1" \
-        --minutes "${minutes}" --clock core --file "${expdir}/runs/calibration.json" --num_threads 1 --num_workers 0)
-    train "$1" "$2" "${config}" "${mfcc_labels}" "${fitting}" --valid_interval_updates "$((fitting / 8 + 1))"
+    "${python}" -m espnet2.bin.ssl_time_training --config "${config}" $(sets_of "${mfcc_labels}") --name "${name}" \
+        --minutes "${minutes}" --clock core --file "${expdir}/runs/calibration.json" --num_threads 1 --num_workers 0 "$@"
+}
+
+# config_of <objective>: its mini config.
+config_of() {
+    find_config "../ssl1/conf/train_$1_mini.yaml" || find_config "../ssl1/conf/train_$1.yaml" ||
+        die "--rows: unknown '$1': no row of this script, no conf/train_$1_mini.yaml and no conf/train_$1.yaml"
+}
+
+# train_objective <row> <seed> <objective> <updates> [<override>...]
+train_objective() {
+    local row=$1 seed=$2 config last=$4
+    config=$(config_of "$3")
+    shift 4
+    train "${row}" "${seed}" "${config}" "${mfcc_labels}" "${last}" --valid_interval_updates "$((last / 8 + 1))" "$@"
 }
 
 # mfcc_labels_of <name> <clusters> [<option>...]: k-means of MFCC that were changed before.
@@ -102,6 +118,8 @@ for seed in ${seeds}; do
             iter0_double) train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ;;
             iter1) labels=$(labels_of iter0 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             iter1_km100) labels=$(labels_of iter0 "${seed}" 100); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            hubert_of_data2vec2)
+                labels=$(labels_of data2vec2 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             iter2) labels=$(labels_of iter1 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             online) train "${row}" "${seed}" "$(find_config ../ssl1/conf/train_online_hubert_mini.yaml)" "${labels}" "${double}" ;;
             hubert_long) train "${row}" "${seed}" "${hubert}" "${labels}" "$((2 * double))" ;;
@@ -115,7 +133,25 @@ for seed in ${seeds}; do
                     hubert_speed) changes=(--augment "speed.factors=[0.9,1.0,1.1]") ;;
                 esac
                 train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ${changes[@]+"${changes[@]}"} ;;
-            *) train_objective "${row}" "${seed}" ;;
+            data2vec2_long)
+                last=$(updates_of data2vec2); train_objective "${row}" "${seed}" data2vec2 "$((2 * last))" ;;
+            dinosr_fixed | dinosr_slow)
+                case "${row}" in
+                    dinosr_fixed) changes=(--loss dinosr.conf.teacher_fixed=1.0) ;;
+                    dinosr_slow) changes=(--loss dinosr.conf.decay_start=0.999 --loss dinosr.conf.decay_end=0.9999) ;;
+                esac
+                last=$(updates_of dinosr); train_objective "${row}" "${seed}" dinosr "${last}" "${changes[@]}" ;;
+            w2v_bert_slow | w2v_bert_diverse)
+                changes=(--optim_conf.lr 5e-4)
+                [ "${row}" = w2v_bert_slow ] || changes=(--loss w2v_bert.conf.diversity_weight=1.0)
+                last=$(updates_of w2v_bert); train_objective "${row}" "${seed}" w2v_bert "${last}" "${changes[@]}" ;;
+            # The rate that this recipe's own configs have; MFCC labels have 100 a second, frames of 40 ms take one of four.
+            hubert_fast | hubert_mini_conv)
+                changes=(--optim_conf.lr 5e-4)
+                [ "${row}" = hubert_mini_conv ] || changes+=(--allow_rate_reduction true)
+                last=$(updates_of "${row}" "${changes[@]}")
+                train_objective "${row}" "${seed}" "${row}" "${last}" "${changes[@]}" ;;
+            *) last=$(updates_of "${row}"); train_objective "${row}" "${seed}" "${row}" "${last}" ;;
         esac
     done
 done
