@@ -12,12 +12,13 @@ setup_test := $(setup) --with_test true
 pytest := $(venv)/python -m pytest
 # Two workers on two cores; more than eight only import torch more often.
 parallel := -n auto --maxprocesses 8 --dist loadfile
+triton_tests := test/espnet2/ssl/kernels test/benchmark/test_compiled_kernels.py
 ifdef PYTHON
 export PYTHON
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage test-compiler lint dist bench-gpu check
+.PHONY: help env demo doc test test-browser test-cluster test-interop test-recipes test-damage test-compiler test-triton lint dist bench-gpu check
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -34,7 +35,12 @@ demo: env  ## environment, then hubert1 and ssl1 on the embedded corpus
 test:  ## environment, then lint and the tests (not browser, cluster, compiler, interop, recipes, damage)
 	$(setup_test)
 	$(venv)/ruff check .
-	$(pytest) $(parallel) -m "not browser and not cluster and not compiler and not interop and not recipes and not damage"
+	$(pytest) $(parallel) -m "not browser and not cluster and not compiler and not interop and not recipes and not damage and not triton"
+	TRITON_INTERPRET=1 $(pytest) -m triton $(triton_tests)
+
+test-triton:  ## attention kernels, interpreted and compiled without a GPU; a part of make test
+	$(setup_test)
+	TRITON_INTERPRET=1 $(pytest) -m triton $(triton_tests)
 
 test-browser:  ## the pages of reports in a headless Chromium, which root installs on Debian
 	$(setup_test)

@@ -73,6 +73,7 @@ EXTRAS = {
         "transformers>=5.0,<6",
         "huggingface_hub>=1.0,<3",
         "vector-quantize-pytorch>=1.20",
+        "triton>=3.7; sys_platform == 'linux'",
         "onnx>=1.18",
         "onnxscript>=0.5",
         "onnxruntime>=1.22",

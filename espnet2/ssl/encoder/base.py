@@ -48,6 +48,7 @@ class Encoder(nn.Module, ABC):
     num_layers: int
     layerdrop: float  # probability that a training update skips a block
     convolves: ClassVar[bool] = False  # blocks need every frame's neighbours, so `keep` is refused
+    bias_needs_all_frames: bool = False  # so does attention's kernel, which sums over equal offsets
 
     if TYPE_CHECKING:  # nn.Module's own says nothing about what comes out
 
@@ -132,12 +133,17 @@ def require_keep(encoder: Encoder, objective: str) -> None:
     """Refuse an encoder that cannot encode the visible frames only, for an objective that asks for it.
 
     Raises:
-        UserError: the encoder's blocks convolve neighbouring frames.
+        UserError: the encoder's blocks convolve neighbouring frames, or its attention's kernel needs all.
     """
     if encoder.convolves:
         raise UserError(
             f"{objective}: encodes visible frames only, but the blocks of this encoder convolve neighbouring frames; "
             "use encoder: transformer"
+        )
+    if encoder.bias_needs_all_frames:
+        raise UserError(
+            f"{objective}: encodes visible frames only, but attention_kernel triton needs all of them for "
+            "attention_position gated_relative; set encoder_conf: attention_kernel to sdpa"
         )
 
 

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from espnet2.ssl.encoder.base import Encoder, Hidden, check_layers, require_keep
 from espnet2.ssl.encoder.stack_config import StackConfig
+from espnet2.ssl.modules import position_kernel
 from espnet2.ssl.modules.attention import AttentionPosition, SelfAttention
 from espnet2.ssl.modules.attention_position import SharedPosition, add_mask, shared_position
 from espnet2.ssl.modules.attention_rows import LOGITS_AT_ONCE, LongPosition
@@ -49,6 +50,8 @@ class BlockStack(Encoder):
         self.position = _conv_position(config)
         self.positions_replace = config.position_join == "replace"
         self.attention_position = shared_position(config, config.dim, config.num_heads)
+        self.in_kernel = config.attention_kernel == "triton"
+        self.bias_needs_all_frames = self.in_kernel and config.attention_position == "gated_relative"
         self.norm = norm
         self.dropout = nn.Dropout(config.dropout)
         self.recompute_blocks = config.recompute_blocks
@@ -161,6 +164,8 @@ class BlockStack(Encoder):
         mask = None if valid is None else valid[:, None, None, :]
         if self.attention_position is None:
             return mask, None
+        if self.in_kernel and position_kernel.runs_kernel(device):
+            return None, position_kernel.kernel_position(self.attention_position, valid, num_frames, keep, num_prefixes)
         if keep is None and (long := self._long_position(batch, valid, num_frames, num_prefixes, device)):
             return None, long
         offsets = frame_offsets(num_frames, keep, device)

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from espnet2.ssl.encoder.base import EncoderConfig
+from espnet2.ssl.kernels.attention import LARGEST_HEAD_DIM
 from espnet2.ssl.modules.attention_position import ATTENTION_POSITIONS, AttentionPositionConfig, AttentionPositionName
 from espnet2.utils.config import Tag, tagged
 
@@ -62,6 +63,11 @@ class StackConfig(EncoderConfig, AttentionPositionConfig):
             raise ValueError(f"dim {self.dim} is odd; relative positions are pairs of a sine and a cosine")
         if self.attention_position == "rotary_input" and self.dim // self.num_heads % 2:
             raise ValueError(f"dim {self.dim} / num_heads {self.num_heads} is odd; rotary positions turn pairs")
+        if self.attention_kernel == "triton" and self.dim // self.num_heads > LARGEST_HEAD_DIM:
+            raise ValueError(
+                f"attention_kernel is triton, but dim {self.dim} / num_heads {self.num_heads} is above "
+                f"{LARGEST_HEAD_DIM}; set attention_kernel to sdpa"
+            )
         if self.position == "none" and self.position_join == "replace":
             raise ValueError("position_join is replace, but position is none: nothing would be left of the input")
         if self.long_skips and self.layerdrop > 0:

@@ -51,7 +51,10 @@ class Alibi(nn.Module):
         Returns:
             (1 or batch, heads, prefixes + kept, prefixes + kept).
         """
-        # Below zero, a factor would favour the frames that are far away.
-        slopes = self.slopes if self.scale is None else self.slopes * self.scale.clamp(min=0)
-        bias = -slopes[:, None, None] * offsets.abs()[:, None]
+        bias = -self.slope()[:, None, None] * offsets.abs()[:, None]
         return with_prefixes(bias, num_prefixes, compute_dtype(bias))
+
+    def slope(self) -> Tensor:
+        """(heads,)"""
+        # Below zero, a factor would favour the frames that are far away.
+        return self.slopes if self.scale is None else self.slopes * self.scale.clamp(min=0)

@@ -7,9 +7,11 @@ from torch.nn import functional as F
 from espnet2.ssl.modules.attention_backend import attends_in_float32
 from espnet2.ssl.modules.attention_position import SharedPosition, add_mask
 from espnet2.ssl.modules.attention_rows import LongPosition
+from espnet2.ssl.modules.gated_relative import PositionGate
+from espnet2.ssl.modules.position_kernel import KernelPosition, attend_in_kernel
 from espnet2.ssl.modules.rotary import Rotation
 
-AttentionPosition = SharedPosition | LongPosition
+AttentionPosition = SharedPosition | LongPosition | KernelPosition
 
 
 class SelfAttention(nn.Module):
@@ -35,7 +37,8 @@ class SelfAttention(nn.Module):
             mask: broadcastable to (batch, heads, frames, frames): bool, True where a query may look at a key; or float,
                 added to the logits. None: every frame looks at every frame.
             position: what `shared_position` returned, where this layer has a part of its own; `mask` is bool then.
-                Or a `LongPosition`, which has the mask in it, or a `Rotation` of what queries and keys are made of.
+                Or a `LongPosition` or `KernelPosition`, which have the mask in them, or a `Rotation` of what queries
+                and keys are made of.
 
         Returns:
             (batch, frames, dim).
@@ -53,6 +56,9 @@ class SelfAttention(nn.Module):
                 for rows in position
             ]
             mixed = torch.cat(parts, dim=2)
+        elif isinstance(position, KernelPosition):
+            gate = self.position.logged_gate(x) if isinstance(self.position, PositionGate) else None
+            mixed = attend_in_kernel(query, key, value, position, gate, self.dropout if self.training else 0.0)
         else:
             mixed = self._mix(x, query, key, value, mask, position)
         attended: Tensor = self.output(mixed.transpose(1, 2).reshape(batch, frames, dim))

@@ -11,11 +11,12 @@ from espnet2.ssl.modules.gated_relative import BucketTable, PositionGate
 from espnet2.ssl.modules.relative import OffsetTable, RelativeLogits, Sinusoids
 from espnet2.ssl.modules.relative_key import ClippedOffsets, RelativeKeys
 from espnet2.ssl.modules.rotary import RotaryInput, Rotation
-from espnet2.utils.config import Config
+from espnet2.utils.config import Config, Tag, tagged
 
 # A bias of the logits (batch or 1, heads, frames, frames), or what gives it; a rotation of the attention's input.
 SharedPosition = Tensor | OffsetTable | Rotation
 AttentionPositionName = Literal["none", "alibi", "gated_relative", "relative", "relative_key", "rotary_input"]
+IN_KERNEL = ("alibi", "gated_relative")  # what `attention_kernel: triton` knows
 ATTENTION_POSITIONS = (
     "alibi: data2vec 2.0, SpeechFlow; gated_relative: WavLM; relative: Conformer; relative_key: w2v-BERT 2.0; "
     "rotary_input: Wav2Vec2-Conformer with RoPE"
@@ -31,11 +32,22 @@ class AttentionPositionConfig(Config):
     max_distance: int = Field(800, gt=1, description="frames; of gated_relative: beyond it all share one bias")
     relative_key_left: int = Field(64, ge=0, description="frames back; of relative_key: beyond it all share one vector")
     relative_key_right: int = Field(8, ge=0, description="frames ahead; of relative_key, likewise")
+    attention_kernel: Literal["sdpa", "triton"] = Field(
+        "sdpa",
+        description="on CUDA; sdpa: PyTorch's, with biases of positions as tensors of (frames x frames); triton: ours, "
+        "which makes the biases of alibi and gated_relative inside (no GPU has run it yet)",
+        json_schema_extra=tagged(Tag.HOW_TRAINED),
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "AttentionPositionConfig":
         if self.alibi_learned_scale and self.attention_position != "alibi":
             raise ValueError(f"alibi_learned_scale needs attention_position alibi, not {self.attention_position}")
+        if self.attention_kernel == "triton" and self.attention_position not in IN_KERNEL:
+            raise ValueError(
+                f"attention_kernel is triton, but attention_position is {self.attention_position}; the kernel makes "
+                f"biases of {' and '.join(IN_KERNEL)} only; set attention_kernel to sdpa"
+            )
         if self.num_buckets % 4 or self.max_distance <= self.num_buckets // 4:
             raise ValueError(
                 f"num_buckets is {self.num_buckets} and max_distance {self.max_distance}; expected a multiple of 4, "

@@ -37,8 +37,14 @@ class BucketTable(nn.Module):
 
     def forward(self, offsets: Tensor, num_frames: int, num_prefixes: int) -> Tensor:
         """Bias before the gates; arguments and result as `Alibi.forward`."""
-        bias = F.embedding(offset_buckets(offsets, self.num_buckets, self.max_distance), self.table)
-        return F.pad(bias.permute(0, 3, 1, 2), (num_prefixes, 0, num_prefixes, 0))
+        return F.pad(self._of_offsets(offsets).permute(0, 3, 1, 2), (num_prefixes, 0, num_prefixes, 0))
+
+    def row(self, furthest: int) -> Tensor:
+        """(heads, 2 * furthest + 1): the bias before the gates for each offset from -furthest on."""
+        return self._of_offsets(torch.arange(-furthest, furthest + 1, device=self.table.device)).T
+
+    def _of_offsets(self, offsets: Tensor) -> Tensor:
+        return F.embedding(offset_buckets(offsets, self.num_buckets, self.max_distance), self.table)
 
 
 class PositionGate(nn.Module):
@@ -69,6 +75,10 @@ class PositionGate(nn.Module):
         Returns:
             The query as it was, and (batch, heads, frames, frames) to add to the logits.
         """
+        return query, scaled_rows(self.logged_gate(x), position, query.dtype)
+
+    def logged_gate(self, x: Tensor) -> Tensor:
+        """`gate`, whose mean stays in `last`."""
         gate = self.gate(x)
         self.last = gate.detach().float().mean((1, 3))
-        return query, scaled_rows(gate, position, query.dtype)
+        return gate
