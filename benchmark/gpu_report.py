@@ -10,6 +10,8 @@ TRAINED = {
     "default_attention": "this toolkit, eager, attention as PyTorch chooses",
     "recomputed": "this toolkit, eager, `recompute_blocks: true`",
     "narrow_norms": "this toolkit, eager, `norm_output: autocast`",
+    "gated_bias": "this toolkit, eager, WavLM's positions, `attention_kernel: sdpa`",
+    "gated_kernel": "this toolkit, eager, WavLM's positions, `attention_kernel: triton`",
     "transformers": "transformers",
     "torchaudio": "torchaudio",
 }
@@ -38,6 +40,7 @@ def as_markdown(results: Reported) -> str:
         *profile_lines(results.sections.get("profile")),
         *kernel_lines("Convolutions", "convolution", "layout", results.sections.get("convolutions")),
         *kernel_lines("Attention", "mask", "back end", results.sections.get("attention")),
+        *kernel_lines("Attention with positions", "positions", "kernel", results.sections.get("positions")),
         *other_lines(results.sections),
     ]
     if results.failed:
@@ -56,7 +59,7 @@ def training_lines(sections: dict[str, Any]) -> list[str]:
             f"{ceiling['gflops_per_second_of_audio']:.1f} GFLOP. Updates launched without waiting for the device: "
             f"{ceiling['launched_without_synchronising']}.",
         ]
-    rows = [(title, sections[name]) for name, title in TRAINED.items() if name in sections]
+    rows = [(title, sections[name]) for name, title in TRAINED.items() if sections.get(name)]
     if rows:
         lines += ["", "| | s of audio per s | ms per update | share of the ceiling | peak memory (GB) |"]
         lines += ["|---|--:|--:|--:|--:|"]

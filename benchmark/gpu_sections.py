@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import torch
 from gpu_kernels import time_attention, time_convolutions
+from gpu_positions import time_positions
 from gpu_profile import profile_update
 from gpu_recovery import kill_and_resume, nonfinite_step
 from gpu_timing import synchronize
@@ -46,6 +47,11 @@ def convolutions_section(bench: Bench) -> JSON:
 def attention_section(bench: Bench) -> JSON:
     """Back ends of attention, without and with a mask."""
     return [asdict(row) for row in time_attention(bench.size, bench.device)]
+
+
+def positions_section(bench: Bench) -> JSON:
+    """Attention with biases of positions as tensors, and with them made inside our kernel."""
+    return [asdict(row) for row in time_positions(bench.size, bench.device)]
 
 
 def ceiling_section(bench: Bench) -> JSON:
@@ -94,6 +100,18 @@ def recomputed_section(bench: Bench) -> JSON:
 def narrow_norms_section(bench: Bench) -> JSON:
     """Eager updates whose LayerNorms and residual are in bf16."""
     return _speed(bench, encoder_conf={"norm_output": "autocast"})
+
+
+def gated_bias_section(bench: Bench) -> JSON:
+    """Eager updates with WavLM's positions as tensors."""
+    return _speed(bench, encoder_conf={"attention_position": "gated_relative"})
+
+
+def gated_kernel_section(bench: Bench) -> JSON:
+    """The same with our kernel; nothing where it does not run."""
+    if bench.device.type != "cuda":
+        return None
+    return _speed(bench, encoder_conf={"attention_position": "gated_relative", "attention_kernel": "triton"})
 
 
 def _speed(bench: Bench, **changes: object) -> JSON:
@@ -163,6 +181,7 @@ SECTIONS: dict[str, Callable[[Bench], JSON]] = {
     "profile": profile_section,
     "convolutions": convolutions_section,
     "attention": attention_section,
+    "positions": positions_section,
     "ceiling": ceiling_section,
     "eager": eager_section,
     "compiled": compiled_section,
@@ -172,6 +191,8 @@ SECTIONS: dict[str, Callable[[Bench], JSON]] = {
     "default_attention": default_attention_section,
     "recomputed": recomputed_section,
     "narrow_norms": narrow_norms_section,
+    "gated_bias": gated_bias_section,
+    "gated_kernel": gated_kernel_section,
     "nonfinite": nonfinite_section,
     "torchaudio": torchaudio_section,
     "units": units_section,

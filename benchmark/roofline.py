@@ -25,6 +25,8 @@ class Machine:
     bf16_flops: float  # per s, of a product of 8192 x 8192 matrices
     fp32_flops: float  # per s, without TF32
     bytes_per_second: float  # of a copy, reads and writes counted
+    # Not measured: 132 multiprocessors start 4 instructions of a warp per cycle of 1.7 GHz.
+    instructions_per_second: float = 132 * 4 * 1.7e9
 
 
 H200 = Machine("H200", 788e12, 52e12, 4.3e12)
@@ -43,16 +45,17 @@ class Shares:
     norm: float  # of the bytes
     pointwise: float  # of the bytes, and of those of everything else
     launch: float
+    instructions: float = 0.6
 
 
-HOPED = Shares(0.72, 0.60, 0.45, 0.50, 0.08, 0.10, 0.75, 0.88, 2.5e-6)
-SOBER = Shares(0.60, 0.45, 0.33, 0.30, 0.01, 0.03, 0.55, 0.75, 4.0e-6)
+HOPED = Shares(0.72, 0.60, 0.45, 0.50, 0.08, 0.10, 0.75, 0.88, 2.5e-6, 0.75)
+SOBER = Shares(0.60, 0.45, 0.33, 0.30, 0.01, 0.03, 0.55, 0.75, 4.0e-6, 0.50)
 
 
 def kind(kernel: Kernel) -> Kind:
     """What limits it."""
     name = kernel.name
-    if "scaled_dot_product" in name or "flex_attention" in name:
+    if "scaled_dot_product" in name or "own_attention" in name or "flex_attention" in name:
         return "attention_backward" if "backward" in name else "attention"
     if name.startswith("convolution"):
         if kernel.groups > 1:
@@ -73,6 +76,7 @@ def kernel_seconds(kernel: Kernel, shares: Shares, machine: Machine = H200) -> f
         # Without tensor cores plain products reach 0.8 of the ceiling; other kinds lose as much as they do in bf16.
         rate = machine.bf16_flops * share if half else machine.fp32_flops * 0.8 * min(1.0, share / shares.gemm)
         arithmetic = kernel.flops / rate
+    arithmetic = max(arithmetic, kernel.instructions / (machine.instructions_per_second * shares.instructions))
     # cuDNN computes bf16 convolutions with the channels innermost: it converts tensors there and back.
     moved = kernel.bytes * (2 if what in ("conv", "conv_grouped") else 1)
     share = shares.norm if what == "norm" else shares.pointwise

@@ -22,7 +22,7 @@ from torch._inductor.fx_passes import joint_graph
 from torch._inductor.graph import GraphLowering
 from torch._inductor.virtualized import V
 from torch.fx import GraphModule, Node, map_arg
-from traced_kernels import Kernel, count_flops
+from traced_kernels import Kernel, count_flops, own_kernels
 
 Compiled = Callable[..., Any]
 
@@ -70,6 +70,13 @@ class FusedTrace:
         origins = [origin for node in nodes for origin in node.get_origins()]
         if type(scheduled).__name__ != "ExternKernelSchedulerNode":
             self.kernels.append(Kernel("fused", 0, moved, "bfloat16"))
+        elif ours := [origin for origin in origins if getattr(origin.target, "namespace", "") == "espnet2"]:
+            if type(nodes[0]).__name__ != "MultiOutput":
+                name, values = (
+                    ours[0].target._schema.name.split("::")[1],
+                    map_arg(ours[0].args, lambda x: x.meta["val"]),
+                )
+                self.kernels += own_kernels(name, values, ours[0].meta["val"])
         elif moved:  # else: another output of a call that was counted
             self.kernels.append(_library_call(nodes[0], origins, moved))
 

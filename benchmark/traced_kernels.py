@@ -1,11 +1,12 @@
 """A function on fake tensors in; every kernel that a device would run for it, with its FLOPs and bytes, out."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import torch
 from gpu_flops import convolution_backward_flops
+from own_kernels import launched
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -31,6 +32,7 @@ class Kernel:
     dtype: str  # of its first floating-point input
     groups: int = 1  # of a convolution
     narrow: bool = False  # a convolution of one channel
+    instructions: int = 0  # of warps, where they may limit it: our own attention
 
 
 class KernelRecord(TorchDispatchMode):
@@ -51,6 +53,8 @@ class KernelRecord(TorchDispatchMode):
         result = func(*args, **kwargs)
         name = func._schema.name.split("::")[1]
         inputs, outputs = _tensors((args, kwargs)), _tensors(result)
+        if func.namespace == "espnet2":
+            self.kernels += own_kernels(name, args, result)
         if name not in FREE and func.namespace == "aten" and (inputs or outputs):
             dtype = next((str(x.dtype).removeprefix("torch.") for x in inputs if x.is_floating_point()), "none")
             groups = args[{"convolution": 8, "convolution_backward": 9}[name]] if name.startswith("convol") else 1
@@ -77,6 +81,22 @@ def count_flops(func: torch._ops.OpOverload, args: Iterable[object], kwargs: Map
         packet = getattr(torch.ops.aten, name.rstrip("_"), packet)
     count = flop_registry.get(packet)
     return int(count(*args, **kwargs, out_val=out)) if count else 0
+
+
+def own_kernels(name: str, args: Sequence[object], result: object) -> list[Kernel]:
+    """What one call of an operator of `espnet2.ssl.kernels` launches."""
+    return [
+        Kernel(
+            launch.name,
+            launch.flops,
+            sum(map(tensor_bytes, launch.tensors)),
+            launch.dtype,
+            1,
+            False,
+            launch.instructions,
+        )
+        for launch in launched(name, args, result)
+    ]
 
 
 def tensor_bytes(x: Tensor) -> int:

@@ -14,6 +14,7 @@ from torch.utils import _foreach_utils
 from espnet2.data.batch import Batch
 from espnet2.ssl.encoder.stack import BlockStack
 from espnet2.ssl.model import SSLModel
+from espnet2.ssl.modules import position_kernel
 from espnet2.ssl.modules.formulation import formulated_for_cuda
 from espnet2.ssl.modules.lengths import valid_frames
 from espnet2.train.config import TrainConfig
@@ -89,6 +90,7 @@ def tracing(*, for_cuda: bool = True) -> Iterator[None]:
     with ExitStack() as patches:
         for context in (FakeTensorMode(allow_non_fake_inputs=True), as_cuda(), formulated_for_cuda(for_cuda)):
             patches.enter_context(context)
+        patches.enter_context(mock.patch.object(position_kernel, "runs_kernel", lambda device: for_cuda))
         patches.enter_context(mock.patch.object(BlockStack, "set_layerdrop"))  # it reads the host; no block is dropped
         patches.enter_context(mock.patch.object(_foreach_utils, "_foreach_supported_types", supported))
         for module in users:

@@ -42,7 +42,11 @@ def test_tiny_run_fills_the_report(root, tmp_path):
     sections = report["sections"]
     compiled = {"compiled", "one_graph"}
     assert set(sections) == set(SECTIONS) - compiled == set(report["section_seconds"]) and not report["failed"]
-    trained = set(TRAINED) - compiled
+    assert sections["gated_kernel"] is None  # it runs on CUDA only
+    assert [row["error"] for row in sections["positions"] if row["how"] == "triton"] == 2 * [
+        "Triton's kernels are for CUDA, not for cpu"
+    ]
+    trained = set(TRAINED) - compiled - {"gated_kernel"}
     assert all(sections[name]["audio_per_second"] > 0 for name in trained)
     assert sections["ceiling"]["matmul_tflops"] > 0 and sections["ceiling"]["gflops_per_second_of_audio"] > 0
     assert sections["nonfinite"] == {"noticed": True, "weights_unchanged": True, "next_update_finite": True}

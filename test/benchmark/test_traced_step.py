@@ -11,6 +11,7 @@ from traced_model import Shape
 from traced_step import BASE, eager_kernels, graph_kernels, row, traced_config
 
 from espnet2.ssl.encoder.transformer import TransformerEncoder
+from espnet2.ssl.kernels.attention import attend
 from espnet2.train.traced_autocast import as_cuda
 from espnet2.train.traced_update import tracing
 
@@ -70,6 +71,44 @@ def test_attention_is_one_kernel_and_a_mask_is_copied_where_its_rows_are_not_ali
             "_scaled_dot_product_efficient_attention_backward",
         ]
         assert ("constant_pad_nd" in names) == bool(frames % 8)
+
+
+def test_our_attention_by_hand():
+    """Two rows, three heads of 8, 100 frames: four tiles of 64 x 64."""
+    heads = 2 * 3 * 100 * 8
+    with tracing():
+        query, key, value = (torch.empty(2, 3, 100, 8, dtype=torch.bfloat16, requires_grad=True) for _ in range(3))
+        weight = torch.empty(2, 3, 100, requires_grad=True)
+        row = torch.empty(3, 2 * 164 + 1, requires_grad=True)
+        inputs, gradient = (query, key, value, weight, row), torch.empty_like(query)
+        kernels = record(lambda: attend(*inputs, None, None, None, 0, 0.0)[0].backward(gradient))
+    ours = [kernel for kernel in kernels if kernel.name in ("own_attention", "own_attention_backward", "sum_diagonals")]
+    assert [kernel.flops for kernel in ours] == [100 * 2 * heads * count for count in (2, 3, 0, 4)]
+    # One float32 value of each query: of weight and logarithms; then of delta and the gradient of weight, too.
+    forward, queries, diagonals, keys = (kernel.bytes for kernel in ours)
+    assert forward == 2 * 4 * heads + 4 * (2 * 600 + row.numel())
+    slots = 2 * 3 * 2 * 3 * 64
+    assert queries == 2 * 6 * heads + 4 * (4 * 600 + row.numel() + slots)
+    assert diagonals == 4 * (slots + row.numel())
+    assert keys == 2 * 6 * heads + 4 * (3 * 600 + row.numel())
+    assert [kernel.instructions for kernel in ours] == [6 * 4 * 4 * count for count in (850, 1346, 0, 1033)]
+    assert [kind(kernel) for kernel in ours] == [
+        "attention",
+        *["attention_backward", "pointwise", "attention_backward"],
+    ]
+
+
+@pytest.mark.parametrize("objective", ["wavlm", "data2vec2", "speechflow"])
+def test_no_tensor_of_all_pairs_is_left(objective):
+    """Whose biases the kernel makes: an update of more frames moves as many bytes per frame."""
+
+    def per_second(kernel, seconds):
+        config = tiny_config(objective, encoder_conf={"attention_kernel": kernel})
+        kernels = eager_kernels(config, Shape(2, seconds))
+        return sum(kernel.bytes for kernel in kernels if "adam" not in kernel.name) / seconds
+
+    growth = {kernel: per_second(kernel, 32.0) - per_second(kernel, 16.0) for kernel in ("sdpa", "triton")}
+    assert growth["triton"] < 0.1 * growth["sdpa"]
 
 
 def test_bytes_and_flops_by_hand():
