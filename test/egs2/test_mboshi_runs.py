@@ -24,7 +24,7 @@ def program() -> ModuleType:
 
 
 def unit_row(system: str, title: str, layer: int | None, pnmi: float, *, best: bool = False) -> dict:
-    figures = {"pnmi": pnmi, "spread": {"pnmi": 0.004}}
+    figures = {"pnmi": pnmi, "phone_purity": pnmi + 0.1, "spread": {"pnmi": 0.004, "phone_purity": 0.002}}
     return {"system": system, "title": title, "layer": layer, "best": best, "seeds": [0, 1, 2], "valid": figures}
 
 
@@ -54,11 +54,11 @@ def test_means_over_seeds_and_their_spread(program, folder: Path, capsys) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("K = 100, 50 frames per second, 195 utterances and 32,341 frames of test. PNMI of each")
     assert lines[2:] == [
-        "| run | seeds | PNMI, layer 1 | PNMI, layer 2 | PNMI, chosen layer | phone probe |",
-        "|---|--:|--:|--:|--:|--:|",
-        "| MFCC | - | - | - | 0.300 ± 0.004 | 50.0 % |",
-        "| iter0 | 2 | 0.365 ± 0.030 | 0.365 ± 0.010 | 0.375 ± 0.010 | 53.0 % ± 2.0 |",
-        "| iter1 km100 | 1 | 0.400 | 0.390 | 0.400 | - |",
+        "| run | seeds | PNMI, layer 1 | PNMI, layer 2 | PNMI, chosen layer | phone purity | phone probe |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        "| MFCC | - | - | - | 0.300 ± 0.004 | 0.400 ± 0.002 | 50.0 % |",
+        "| iter0 | 2 | 0.365 ± 0.030 | 0.365 ± 0.010 | 0.375 ± 0.010 | 0.475 ± 0.010 | 53.0 % ± 2.0 |",
+        "| iter1 km100 | 1 | 0.400 | 0.390 | 0.400 | 0.500 | - |",
     ]
 
 

@@ -20,9 +20,10 @@ from espnet2.utils.show import table_row
 MARKS = "runs"  # name of the part of RESULTS.md that is rewritten
 NAME = re.compile(r"(?P<run>.+)_seed(?P<seed>\d+)")
 BEST = ("abx_within", "probe_phone")  # kinds that are shown of the layer that speaks for its system, or of the mix
+PURITY = "phone_purity"  # of eval/units.json
 BASELINES = ("mfcc", "logmel", "untrained")
 LEGEND = (
-    "PNMI of each layer, then of the layer whose units are best on train; means over the seeds of training, each of "
+    "PNMI of each layer, then PNMI and phone purity of the layer whose units are best on train; means over the seeds of training, each of "
     "{seeds} of k-means, ± largest less smallest training. A line without seeds is one system, "
     "± over the seeds of k-means. ABX is of the chosen layer, the linear phone probe of a learned mix of the layers."
 )
@@ -82,6 +83,10 @@ def lines_of(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Line]:
                     line.figures.setdefault(f"layer {measure.layer}", []).append(figure)
                 if measure.best and measure.kind.key in ("pnmi", *BEST):
                     line.figures.setdefault(measure.kind.key, []).append(figure)
+            for row in parts["units"]["rows"]:
+                if (row["system"], row["title"]) == (system, title) and row["best"] and PURITY in row["valid"]:
+                    figures = row["valid"]
+                    line.figures.setdefault(PURITY, []).append((figures[PURITY], figures.get("spread", {}).get(PURITY)))
     return lines
 
 
@@ -90,7 +95,7 @@ def table(parts: Mapping[str, Mapping[str, Any]]) -> str:
     lines, units = lines_of(parts), parts["units"]
     layers = sorted({column for line in lines.values() for column in line.figures if column.startswith("layer ")})
     heads = {**{layer: f"PNMI, {layer}" for layer in layers}, "pnmi": "PNMI, chosen layer"}
-    heads |= {key: KINDS[key].title for key in BEST}
+    heads |= {PURITY: "phone purity", **{key: KINDS[key].title for key in BEST}}
     columns = [key for key in heads if any(key in line.figures for line in lines.values())]
     valid = units["valid"]
     compared = f"{valid['num_utterances']:,} utterances and {valid['num_frames']:,} frames of {Path(valid['set']).name}"
