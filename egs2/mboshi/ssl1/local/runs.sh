@@ -3,9 +3,9 @@
 # Usage: local/runs.sh [options]      e.g.: local/runs.sh --rows "iter0 iter1" --seeds "0 1"
 # Rows: iter0, iter0_double, iter1, iter1_km100, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
 # hubert_km500, hubert_masks, hubert_speed, hubert_narrow_norms, hubert_long: iter0_double with one thing changed.
-# hubert_of_data2vec2: labels are clusters of data2vec2 of the same seed. Any other: the objective of conf/train_<row>_mini.yaml, for as long as
-# iter0_double takes by the trial that calibration.json keeps, make it on a quiet machine. data2vec2_long, dinosr_fixed,
-# dinosr_slow, w2v_bert_slow, w2v_bert_diverse: an objective with one thing changed.
+# hubert_of_data2vec2: labels are clusters of data2vec2 of the same seed. data2vec2_long, dinosr_fixed, dinosr_moving,
+# w2v_bert_paper: an objective with one thing changed. Any other: the objective of conf/train_<row>_mini.yaml, or of
+# conf/train_<row>.yaml, for as long as iter0_double takes by the trial that calibration.json keeps; time it on a quiet machine.
 # Run from egs2/mboshi/hubert1 after ./run.sh --stop_stage 5 --train_stop_iter 0 and, for the unseen speaker,
 # ./run.sh --stage 3 --stop_stage 4 --valid_set test. What is done is kept: a stopped call goes on where it was, and
 # calls for other rows or seeds may run beside each other with --evaluate false.
@@ -136,16 +136,15 @@ for seed in ${seeds}; do
                 train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ${changes[@]+"${changes[@]}"} ;;
             data2vec2_long)
                 last=$(updates_of data2vec2); train_objective "${row}" "${seed}" data2vec2 "$((2 * last))" ;;
-            dinosr_fixed | dinosr_slow)
+            dinosr_fixed | dinosr_moving)
                 case "${row}" in
                     dinosr_fixed) changes=(--loss dinosr.conf.teacher_fixed=1.0) ;;
-                    dinosr_slow) changes=(--loss dinosr.conf.decay_start=0.999 --loss dinosr.conf.decay_end=0.9999) ;;
+                    dinosr_moving) changes=(--loss dinosr.conf.decay_start=0.99 --loss dinosr.conf.decay_end=0.999) ;;
                 esac
                 last=$(updates_of dinosr); train_objective "${row}" "${seed}" dinosr "${last}" "${changes[@]}" ;;
-            w2v_bert_slow | w2v_bert_diverse)
-                changes=(--optim_conf.lr 5e-4)
-                [ "${row}" = w2v_bert_slow ] || changes=(--loss w2v_bert.conf.diversity_weight=1.0)
-                last=$(updates_of w2v_bert); train_objective "${row}" "${seed}" w2v_bert "${last}" "${changes[@]}" ;;
+            w2v_bert_paper)
+                last=$(updates_of w2v_bert)
+                train_objective "${row}" "${seed}" w2v_bert "${last}" --loss w2v_bert.conf.diversity_weight=0.1 ;;
             # The rate that this recipe's own configs have; MFCC labels have 100 a second, frames of 40 ms take one of four.
             hubert_fast | hubert_mini_conv)
                 changes=(--optim_conf.lr 5e-4)

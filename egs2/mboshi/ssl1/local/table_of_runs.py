@@ -17,7 +17,6 @@ from espnet2.evaluate.spread import with_spread
 from espnet2.utils.errors import UserError, run_main
 from espnet2.utils.show import table_row
 
-MARKS = "runs"  # name of the part of RESULTS.md that is rewritten
 NAME = re.compile(r"(?P<run>.+)_seed(?P<seed>\d+)")
 BEST = ("abx_within", "probe_phone")  # kinds that are shown of the layer that speaks for its system, or of the mix
 PURITY = "phone_purity"  # of eval/units.json
@@ -114,11 +113,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="eval/ with units.json, abx.json and probes.json")
     parser.add_argument("--results", type=Path, help="the part of this page between its marks is rewritten")
+    parser.add_argument("--mark", default="runs", help="name of that part (%(default)s)")
     arguments = parser.parse_args(words)
     text = table(read_parts(arguments.folder))
     print(text, end="")
     if arguments.results:
-        put_between_marks(arguments.results, text, title="HuBERT on Mboshi", name=MARKS)
+        put_between_marks(arguments.results, text, title="HuBERT on Mboshi", name=arguments.mark)
 
 
 if __name__ == "__main__":
