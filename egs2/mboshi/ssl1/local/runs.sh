@@ -2,7 +2,7 @@
 # The runs of RESULTS.md: one training for each row and seed, then one evaluation of all that are done, and their table.
 # Usage: local/runs.sh [options]      e.g.: local/runs.sh --rows "iter0 iter1" --seeds "0 1"
 # Rows: iter0, iter0_double, iter1, iter1_km100, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
-# hubert_km500, hubert_masks, hubert_speed, hubert_narrow_norms, hubert_long: iter0_double with one thing changed.
+# hubert_km500, hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed.
 # hubert_of_data2vec2: labels are clusters of data2vec2 of the same seed. data2vec2_long, dinosr_fixed, dinosr_moving,
 # w2v_bert_paper: an objective with one thing changed. Any other: the objective of conf/train_<row>_mini.yaml, or of
 # conf/train_<row>.yaml, for as long as iter0_double takes by the trial that calibration.json keeps; time it on a quiet machine.
@@ -123,14 +123,13 @@ for seed in ${seeds}; do
             iter2) labels=$(labels_of iter1 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             online) train "${row}" "${seed}" "$(find_config ../ssl1/conf/train_online_hubert_mini.yaml)" "${labels}" "${double}" ;;
             hubert_long) train "${row}" "${seed}" "${hubert}" "${labels}" "$((2 * double))" ;;
-            hubert_mean | hubert_speaker | hubert_smooth | hubert_km500 | hubert_masks | hubert_speed | hubert_narrow_norms)
+            hubert_mean | hubert_speaker | hubert_smooth | hubert_km500 | hubert_masks | hubert_speed)
                 case "${row}" in
                     hubert_mean) labels=$(mfcc_labels_of mean 100 --normalize utterance-mean) ;;
                     hubert_speaker) labels=$(mfcc_labels_of speaker 100 --normalize speaker-mean-variance) ;;
                     hubert_smooth) labels=$(mfcc_labels_of smooth 100 --smooth_frames 5) ;;
                     hubert_km500) labels=$(mfcc_labels_of plain 500) ;;
                     hubert_masks) changes=(--loss hubert.conf.mask_prob=0.8 --loss hubert.conf.mask_span=10) ;;    # the paper's
-                    hubert_narrow_norms) changes=(--encoder_conf.norm_output autocast) ;;
                     hubert_speed) changes=(--augment "speed.factors=[0.9,1.0,1.1]") ;;
                 esac
                 train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ${changes[@]+"${changes[@]}"} ;;
