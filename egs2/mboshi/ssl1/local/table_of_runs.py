@@ -22,8 +22,8 @@ BEST = ("abx_within", "probe_phone")  # kinds that are shown of the layer that s
 PURITY = "phone_purity"  # of eval/units.json
 BASELINES = ("mfcc", "logmel", "untrained")
 LEGEND = (
-    "PNMI of each layer, then PNMI and phone purity of the layer whose units are best on train; means over the seeds of training, each of "
-    "{seeds} of k-means, ± largest less smallest training. A line without seeds is one system, "
+    "PNMI of each layer, then PNMI and phone purity of the layer whose units are best on train; means over the seeds "
+    "of training, each of {seeds} of k-means, ± largest less smallest training. A line without seeds is one system, "
     "± over the seeds of k-means. ABX is of the chosen layer, the linear phone probe of a learned mix of the layers."
 )
 
