@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The runs of RESULTS.md: one training for each row and seed, then one evaluation of all that are done, and their table.
 # Usage: local/runs.sh [options]      e.g.: local/runs.sh --rows "iter0 iter1" --seeds "0 1"
-# Rows: iter0, iter0_double, iter1, iter1_km100, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
+# Rows: iter0, iter0_double, iter1, iter1_km100, iter1_layer1, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
 # hubert_km500, hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed.
 # hubert_of_data2vec2: labels are clusters of data2vec2 of the same seed. data2vec2_long, dinosr_fixed, dinosr_moving,
 # w2v_bert_paper: an objective with one thing changed. Any other: the objective of conf/train_<row>_mini.yaml, or of
@@ -13,8 +13,8 @@ set -euo pipefail
 
 rows="iter0 iter0_double iter1 iter1_km100 iter2 online"
 seeds="0 1 2"             # of training; k-means of a model's layers has the same
-updates=1900              # of an iteration; iter0_double, online and the changed ones have twice as many
-minutes=3.2               # of one core, for an objective: what 3,800 updates of HuBERT took where these runs were made
+updates=1125              # of an iteration; iter0_double, online and the changed ones have twice as many
+minutes=3.2               # of one core, for an objective: what 2,250 updates of HuBERT took where these runs were made
 num_threads=1             # of each training
 num_workers=1             # loader processes of each
 evaluate=true             # false: train only
@@ -52,6 +52,7 @@ for seed in ${seeds}; do
             iter0_double) train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ;;
             iter1) labels=$(labels_of iter0 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             iter1_km100) labels=$(labels_of iter0 "${seed}" 100); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            iter1_layer1) labels=$(labels_of iter0 "${seed}" 500 1); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             hubert_of_data2vec2)
                 labels=$(labels_of data2vec2 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             iter2) labels=$(labels_of iter1 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;

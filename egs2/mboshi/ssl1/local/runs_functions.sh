@@ -57,11 +57,14 @@ mfcc_labels_of() {
     echo "${kmeans}/labels"
 }
 
-# labels_of <row of the model> <seed> <clusters>: clusters of its three layers joined, whitened and smoothed.
+# labels_of <row of the model> <seed> <clusters> [<layer>]: clusters of one layer as it is, or of its three layers joined,
+# whitened and smoothed.
 labels_of() {
-    local model=${expdir}/runs/$1_seed$2 kmeans=${expdir}/kmeans/runs_$1_seed$2_l1+2+3_km$3
+    local model=${expdir}/runs/$1_seed$2 layer=${4:-1+2+3} changes=()
+    local kmeans=${expdir}/kmeans/runs_$1_seed$2_l${layer}_km$3
+    [ -n "${4:-}" ] || changes=(--whiten_dim 64 --smooth_frames 3)
     [ -e "${model}/train.done" ] || die "${model} is not trained: local/runs.sh --rows $1 --seeds $2"
-    scripts/km/learn_kmeans.sh --feature espnet_hubert --layer 1+2+3 --whiten_dim 64 --smooth_frames 3 --model "${model}" \
+    scripts/km/learn_kmeans.sh --feature espnet_hubert --layer "${layer}" ${changes[@]+"${changes[@]}"} --model "${model}" \
         --num_clusters "$3" --portion 0.5 --seed "$2" --nj 1 --python "${python}" "${dumpdir}/train" "${kmeans}" >&2
     for dset in train dev; do
         scripts/km/dump_labels.sh --nj 1 --python "${python}" "${kmeans}" "${dumpdir}/${dset}" >&2
