@@ -212,6 +212,17 @@ def describe_order(data: TrainingData) -> str:
     return sampler.buffer.describe(float(sampler.lengths[sampler.rows].mean()) / rate) if sampler.buffer else ""
 
 
+def quadratic_share(config: SSLConfig, audio_per_update: float, full_seconds: float) -> list[str]:
+    """A line where `quadratic_seconds` leaves less than half of an update's `batch_bins` for audio."""
+    share = audio_per_update / full_seconds
+    if config.quadratic_seconds is None or share >= 0.5:
+        return []
+    return [
+        f"warning: quadratic_seconds {config.quadratic_seconds:g} leaves {share:.1%} of batch_bins for audio: "
+        f"{config.quadratic_seconds:g} s count twice. Make it larger, or leave it out"
+    ]
+
+
 def describe(
     config: SSLConfig, inputs: Inputs, data: TrainingData, steps: StepPlan, ranks: Ranks, model: SSLModel
 ) -> list[str]:
@@ -242,6 +253,7 @@ def describe(
         f"one update: {steps.micro_batches} micro-batches of at most {steps.shard_samples / rate:.1f} s, about "
         f"{audio_per_update:.0f} s of audio; padding {100 * plan.padding_share(data.sampler.lengths):.1f} %; "
         f"{len(plan):,} micro-batches per epoch",
+        *quadratic_share(config, audio_per_update, steps.micro_batches * steps.shard_samples / rate),
         f"machine: {describe_device(ranks.device)}, {ranks.world_size} x {mode}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
         *describe_factors(model, config.optim_conf.layer_decay),

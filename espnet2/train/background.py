@@ -36,6 +36,8 @@ class HostCopy:
 
     def _copied(self, tensor: Tensor) -> Tensor:
         tensor = tensor.detach()
+        if type(tensor) is not Tensor:  # a shard, whose type knows of the others: not by way of page-locked memory
+            return tensor.to("cpu", copy=True)
         if not tensor.is_cuda:
             return tensor.clone()
         kept = self._buffers[self._used] if self._used < len(self._buffers) else None

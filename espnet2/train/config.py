@@ -182,7 +182,7 @@ class TrainConfig(Config):
     )
     save_in_background: bool | Literal["auto"] = Field(
         "auto",
-        description="train on while a checkpoint is written from a copy on the host; auto: on a GPU, without fsdp",
+        description="train on while a checkpoint is written from a copy on the host; auto: on a GPU",
         json_schema_extra=_FREE,
     )
     keep_nbest_models: int = Field(

@@ -32,15 +32,23 @@ class Ranks:
     local_world_size: int
     device: torch.device
     network: str = ""  # what the self-test measured, for the log
+    group: dist.ProcessGroup | None = None  # of the collectives below; None: the one that all of PyTorch uses
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
+    def beside(self) -> "Ranks":
+        """The same ranks for another thread, whose collectives must not meet those of this one; all call it alike.
+
+        Objects travel by gloo, over the host: the device has none of this thread's work in its queue.
+        """
+        return replace(self, group=dist.new_group(backend="gloo")) if self.world_size > 1 else self
+
     def all_sum(self, tensor: Tensor) -> Tensor:
         """Sum over ranks, in place, on the device of the process group."""
         if self.world_size > 1:
-            dist.all_reduce(tensor)
+            dist.all_reduce(tensor, group=self.group)
         return tensor
 
     def gather(self, value: Value) -> list[Value]:
@@ -48,20 +56,20 @@ class Ranks:
         if self.world_size == 1:
             return [value]
         values = [value] * self.world_size  # to be overwritten
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.group)
         return values
 
     def from_first(self, value: Value) -> Value:
         """Rank 0's value, on every rank."""
         values = [value]
         if self.world_size > 1:
-            dist.broadcast_object_list(values, src=0)
+            dist.broadcast_object_list(values, src=0, group=self.group)
         return values[0]
 
     def barrier(self) -> None:
         """Wait for all ranks."""
         if self.world_size > 1:
-            dist.barrier()
+            dist.barrier(group=self.group)
 
 
 SINGLE = Ranks(0, 0, 1, 1, torch.device("cpu"))

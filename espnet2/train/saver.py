@@ -1,8 +1,11 @@
 """Where a training stands in, checkpoints out: written before the next update, or beside those that follow."""
 
+from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
+from torch.optim.optimizer import StateDict
 
 from espnet2.train.background import Background, HostCopy
 from espnet2.train.best import BestCheckpoints
@@ -11,7 +14,7 @@ from espnet2.train.config import TrainConfig
 from espnet2.train.distributed import Ranks
 from espnet2.train.identity import Identity
 from espnet2.train.meter import Meter
-from espnet2.train.saving import save_checkpoint, small_state
+from espnet2.train.saving import SavedStates, save_states, states_of
 from espnet2.train.state import TrainingJson, TrainState, Validation
 from espnet2.train.updater import Updater
 from espnet2.utils.errors import UserError
@@ -30,7 +33,8 @@ class Saver:
         self.folder, self.updater, self.ranks, self.identity = folder, updater, ranks, identity
         self.best = BestCheckpoints(folder, config)
         chosen = ranks.device.type == "cuda" if config.save_in_background == "auto" else config.save_in_background
-        self.in_background = chosen and not updater.replica.sharded  # FSDP2: all ranks write, and wait for each other
+        self.in_background = bool(chosen)
+        self._writers = _background_writers(ranks, updater) if chosen else ranks
         self._background, self._copy = Background(), HostCopy()
 
     @property
@@ -51,21 +55,14 @@ class Saver:
             "num_threads": torch.get_num_threads(),
             "precision": self.updater.precision.name,
         }
-        validations = state.validations
+        write = partial(self._write, state.update, training, state.validations)
         if not self.in_background:
-            save_checkpoint(
-                self.folder,
-                self.updater,
-                self.ranks,
-                state.update,
-                training,
-                before=lambda: self.best.prune(validations),
-                after=lambda: self.best.link(validations),
-            )
+            write(states_of(self.updater))
             return
         self.wait()
-        if self.ranks.is_first:
-            self._begin(state.update, training, validations)
+        if self._writers is not None:
+            states = self._copied(states_of(self.updater))
+            self._background.start(lambda: (self._copy.wait(), write(states)))
 
     def wait(self) -> None:
         """Until the last checkpoint is whole.
@@ -88,19 +85,32 @@ class Saver:
         if self.ranks.is_first:
             self.best.complete(validations)
 
-    def _begin(self, update: int, training: TrainingJson, validations: tuple[Validation, ...]) -> None:
-        small = small_state(self.updater, with_optimizer=True)
-        copied = self._copy.of({"model": self.updater.model.state_dict(), "optimizer": small})
+    def close(self) -> None:
+        """When the run ends, by an error too: the thread is done before the process group goes, which it speaks by."""
+        self._background.wait()
 
-        def write() -> None:
-            self._copy.wait()
-            self.best.prune(validations)
-            self.folder.save(
-                update,
-                cast(dict[str, torch.Tensor], copied["model"]),
-                cast(OptimizerStates, copied["optimizer"]),
-                training,
-            )
-            self.best.link(validations)
+    def _copied(self, states: SavedStates) -> SavedStates:
+        copied = self._copy.of({"weights": states.weights, "small": states.small})
+        weights, small = cast(dict[str, StateDict], copied["weights"]), cast(OptimizerStates, copied["small"])
+        return SavedStates(states.sharded, weights, small)
 
-        self._background.start(write)
+    def _write(
+        self, update: int, training: TrainingJson, validations: tuple[Validation, ...], states: SavedStates
+    ) -> None:
+        assert self._writers is not None
+        save_states(
+            states,
+            self.folder,
+            self._writers,
+            update,
+            training,
+            before=lambda: self.best.prune(validations),
+            after=lambda: self.best.link(validations),
+        )
+
+
+def _background_writers(ranks: Ranks, updater: Updater) -> Ranks | None:
+    """Whose threads write: all ranks of a sharded run, which speak by a group of their own; else the first alone."""
+    if updater.replica.sharded:
+        return ranks.beside()
+    return replace(ranks, world_size=1) if ranks.is_first else None

@@ -1,6 +1,13 @@
-"""Saving a training and putting it back; any checkpoint resumes plain, DDP and FSDP2 runs alike."""
+"""Saving a training and putting it back; any checkpoint resumes plain, DDP and FSDP2 runs alike.
+
+A save has two halves: `states_of` takes what there is on the device, `save_states` writes it out. Between the two the
+training may go on if the states were copied.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch.optim.optimizer import StateDict
 
 from espnet2.train.checkpoint import Checkpoint, CheckpointFolder, OptimizerStates
 from espnet2.train.distributed import Ranks
@@ -9,9 +16,35 @@ from espnet2.train.updater import Updater
 from espnet2.utils.errors import UserError
 
 
-def save_checkpoint(
+@dataclass(frozen=True)
+class SavedStates:
+    """What this rank brings into a checkpoint.
+
+    Args:
+        weights: model and optimizer as `sharded.collect` names them, what this rank holds of them; or those of a
+            run that is not sharded, on the first rank only.
+        small: contents of optimizer.pt.
+    """
+
+    sharded: bool
+    weights: dict[str, StateDict]
+    small: OptimizerStates
+
+
+def states_of(updater: Updater) -> SavedStates:
+    """Weights and optimizer as they are now; not copied."""
+    if not updater.replica.sharded:
+        return SavedStates(False, {"model": updater.model.state_dict()}, small_state(updater, with_optimizer=True))
+    from espnet2.train.sharded import collect
+
+    with_optimizer = bool(updater.optimizer.state)  # none before the first finite update
+    weights = collect(updater.model, updater.optimizer, with_optimizer=with_optimizer)
+    return SavedStates(True, weights, small_state(updater, with_optimizer=False, sharded=with_optimizer))
+
+
+def save_states(
+    states: SavedStates,
     folder: CheckpointFolder,
-    updater: Updater,
     ranks: Ranks,
     update: int,
     training: TrainingJson,
@@ -28,13 +61,13 @@ def save_checkpoint(
     Raises:
         UserError: on every rank, so that none waits for the others.
     """
-    if updater.replica.sharded:
-        _save_sharded(folder, updater, ranks, update, training, before, after)
+    if states.sharded:
+        _save_sharded(states, folder, ranks, update, training, before, after)
         return
 
     def save() -> None:
         before()
-        folder.save(update, updater.model.state_dict(), small_state(updater, with_optimizer=True), training)
+        folder.save(update, states.weights["model"], states.small, training)
         after()
 
     _on_first(ranks, save)
@@ -59,8 +92,8 @@ def restore_states(updater: Updater, checkpoint: Checkpoint) -> None:
 
 
 def _save_sharded(
+    states: SavedStates,
     folder: CheckpointFolder,
-    updater: Updater,
     ranks: Ranks,
     update: int,
     training: TrainingJson,
@@ -68,20 +101,17 @@ def _save_sharded(
     after: Callable[[], object],
 ) -> None:
     """Each rank writes what it holds; the first makes one file of the weights and completes the checkpoint."""
-    from espnet2.train.sharded import collect, num_bytes, own_parts, write_model_file, write_parts
-
-    with_optimizer = bool(updater.optimizer.state)  # none before the first finite update
-    states = collect(updater.model, updater.optimizer, with_optimizer=with_optimizer)
+    from espnet2.train.sharded import num_bytes, own_parts, write_model_file, write_parts
 
     def begin() -> None:
         before()
-        folder.begin(update, num_bytes(states))
+        folder.begin(update, num_bytes(states.weights))
 
     _on_first(ranks, begin)
     written: dict[str, tuple[int, str]] = {}
     failure = None
     try:
-        write_parts(states, folder.parts(update))
+        write_parts(states.weights, folder.parts(update), ranks.group)
         written = folder.describe_files(update, own_parts(folder.parts(update), ranks.rank))
     except Exception as error:  # whatever it is, all ranks have to learn of it
         failure = str(error) or type(error).__name__
@@ -93,7 +123,7 @@ def _save_sharded(
         files = {name: value for part, _ in gathered for name, value in part.items()}
         with folder.completing(update):
             write_model_file(folder.parts(update), folder.model_file(update))
-        folder.finish(update, small_state(updater, with_optimizer=False, sharded=with_optimizer), training, files)
+        folder.finish(update, states.small, training, files)
         after()
 
     _on_first(ranks, complete)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
@@ -47,14 +48,17 @@ def collect(model: nn.Module, optimizer: Optimizer, *, with_optimizer: bool) -> 
     return states
 
 
-def write_parts(states: dict[str, StateDict], folder: Path) -> None:
+def write_parts(states: dict[str, StateDict], folder: Path, group: dist.ProcessGroup | None = None) -> None:
     """Write this rank's part; all ranks call it, and each returns when all have written and flushed theirs.
+
+    Args:
+        group: by which they speak; a thread needs one of its own.
 
     Raises:
         OSError: on every rank, if any of them cannot write.
     """
     try:
-        dcp.save(states, storage_writer=dcp.FileSystemWriter(folder, sync_files=True))
+        dcp.save(states, storage_writer=dcp.FileSystemWriter(folder, sync_files=True), process_group=group)
     except dcp.CheckpointException as error:  # of every rank's failures, with tracebacks; not an Exception
         rank, (reason, _) = next(iter(error.failures.items()))
         raise OSError(f"rank {rank}: {reason}") from error

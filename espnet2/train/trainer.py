@@ -101,7 +101,7 @@ class Trainer:
         """Train; True when the run is complete, False when a signal ended it early."""
         self.model.train()
         # Closed also by an error: loader processes are deaf to SIGTERM, and Python's exit would wait for them.
-        with closing(self._batches()) as batches:
+        with closing(self._batches()) as batches, closing(self.saver):
             upcoming = self._fetch(batches) if not self._is_finished() else []
             while not self._is_finished():
                 upcoming, must_stop = self._update(upcoming, batches)

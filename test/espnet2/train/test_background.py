@@ -69,11 +69,11 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(corpus, unbroken, late):
     assert not list((output / "checkpoints").glob(".partial*"))
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_a_full_disk_is_told_at_the_next_update(corpus, ranks):
-    output = corpus[0] / f"full{ranks}"
-    line = words(corpus, output.name, "--save_interval_updates", "6", "--valid_interval_updates", "40")
-    log = corpus[0] / f"full{ranks}"
+@pytest.mark.parametrize(("ranks", "options"), [(1, []), (2, []), (2, ["--fsdp", "true"])])
+def test_a_full_disk_is_told_at_the_next_update(corpus, ranks, options):
+    output = corpus[0] / f"full{ranks}{len(options)}"
+    line = words(corpus, output.name, "--save_interval_updates", "6", "--valid_interval_updates", "40", *options)
+    log = corpus[0] / output.name
     statuses = run_ranks(line, ranks, log=log, prepare=partial(fill_disk, 2))
     assert statuses == [2] * ranks
     text = log.with_suffix(".0.log").read_text()
@@ -82,6 +82,51 @@ def test_a_full_disk_is_told_at_the_next_update(corpus, ranks):
     assert 12 <= last <= 25  # not at the end of the run; writing takes some updates
     assert find_damage(output / "checkpoints/update_6") is None
     assert not list((output / "checkpoints").glob("update_12"))
+
+
+FSDP = ["--fsdp", "true"]
+
+
+@pytest.fixture(scope="module")
+def unbroken_shards(corpus):
+    line = words(corpus, "unbroken_shards", *FSDP, "--save_in_background", "false")
+    assert run_ranks(line, 2, log=corpus[0] / "unbroken_shards") == [0, 0]
+    return corpus[0] / "unbroken_shards"
+
+
+def assert_same_shards(first, second):
+    """Weights, and the parts that hold weights and optimizer of each rank."""
+    ours, theirs = (path / "checkpoints/latest" for path in (first, second))
+    assert find_damage(ours) is None
+    parts = sorted(path.name for path in (ours / "state/parts").glob("__*"))
+    assert {name[:4] for name in parts} == {"__0_", "__1_"}
+    for name in ("model.safetensors", *(f"state/parts/{name}" for name in parts)):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+
+
+def test_updates_of_a_sharded_run_go_on_while_a_checkpoint_is_written(corpus, unbroken_shards):
+    log = corpus[0] / "slow_shards"
+    line = words(corpus, "slow_shards", *FSDP)
+    assert run_ranks(line, 2, log=log, prepare=partial(slow_saves, 0.3)) == [0, 0]
+    assert_same_shards(corpus[0] / "slow_shards", unbroken_shards)
+    text = log.with_suffix(".0.log").read_text()
+    steps = [int(line.rpartition(" ")[2]) for line in text.splitlines() if "steps beside a save" in line]
+    assert len(steps) == RUN["max_update"] // RUN["save_interval_updates"] and max(steps) > 0
+
+
+def test_a_sharded_run_that_was_killed_beside_a_save_goes_on(corpus, unbroken_shards):
+    output = corpus[0] / "killed_shards"
+    line, draw = words(corpus, output.name, *FSDP), random.Random(0)
+    kills = 0
+    for _ in range(NUM_KILLS // 2):
+        prepare = partial(slow_and_kill, 0.2, draw.randint(10, 60))
+        statuses = run_ranks(line, 2, log=corpus[0] / "killed_shards", prepare=prepare)
+        kills += -signal.SIGKILL in statuses
+        checkpoints = list((output / "checkpoints").glob("update_*"))
+        assert all(find_damage(path) is None for path in checkpoints if (path / "state").exists())
+    assert kills > 1
+    assert run_ranks(line, 2, log=corpus[0] / "killed_shards") == [0, 0]
+    assert_same_shards(output, unbroken_shards)
 
 
 def test_a_stop_waits_for_the_checkpoint(corpus, unbroken):
