@@ -62,7 +62,12 @@ class Saver:
         self.wait()
         if self._writers is not None:
             states = self._copied(states_of(self.updater))
-            self._background.start(lambda: (self._copy.wait(), write(states)))
+
+            def write_copies() -> None:
+                self._copy.wait()
+                write(states)
+
+            self._background.start(write_copies)
 
     def wait(self) -> None:
         """Until the last checkpoint is whole.
