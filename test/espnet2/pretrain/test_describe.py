@@ -2,8 +2,8 @@
 
 import pytest
 
-from espnet2.tasks.config import SSLConfig
 from espnet2.pretrain.session import quadratic_share
+from espnet2.tasks.config import SSLConfig
 
 
 def config(**options):
