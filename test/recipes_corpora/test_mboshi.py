@@ -288,6 +288,6 @@ def test_runs_are_trained_once_and_say_what_they_lack(corpus_recipe, tmp_path: P
         "hubert_masks, seed 3: 2 updates" in changed
         and "mask_span: 10" in (runs / "hubert_masks_seed3/config.yaml").read_text()
     )
-    assert "unknown 'iter9': no row of this script, and no conf/train_iter9_mini.yaml" in refuse(
+    assert "unknown 'iter9': no row of this script, no conf/train_iter9_mini.yaml" in refuse(
         hubert1, "local/runs.sh", "--rows", "iter9"
     )
