@@ -30,7 +30,7 @@ NO_CURVE = set(
     "quadratic_seconds read_late fsdp_ranks save_in_background".split()
 )
 HOW_TRAINED = {"dropout", "attention_dropout", "activation_dropout", "layerdrop", "feature_grad_mult"}
-HOW_TRAINED |= {"recompute_blocks", "norm_output"}  # the same weights fit either way
+HOW_TRAINED |= {"recompute_blocks", "norm_output", "attention_kernel"}  # the same weights fit either way
 
 RUNS = (TrainConfig, SSLConfig, FinetuneConfig)
 PARTS = [frontend_class(name).Config for name in frontend_names()]
