@@ -21,8 +21,8 @@ class SavedStates:
     """What this rank brings into a checkpoint.
 
     Args:
-        weights: model and optimizer as `sharded.collect` names them, what this rank holds of them; or those of a
-            run that is not sharded, on the first rank only.
+        weights: model and optimizer as `sharded.collect` names them, what this rank holds of them; or the whole
+            model of a run that is not sharded, which the first rank writes.
         small: contents of optimizer.pt.
     """
 
