@@ -149,6 +149,10 @@ class Pretraining(PreparedRun):
         described = describe(self.config, self.inputs, self.data, self.steps, self.ranks, self.model)
         return [*described, *self.notes]
 
+    def warnings(self) -> list[str]:
+        full_seconds = self.steps.micro_batches * self.steps.shard_samples / self.inputs.train.sample_rate
+        return quadratic_share(self.config, mean_update_seconds(self.data, self.steps), full_seconds)
+
     def describe_stop(self, update: int, seconds: float) -> str:
         return f"saved at update {update} after {format_seconds(seconds)}; to go on: {self.directory}/run.sh"
 
@@ -218,7 +222,7 @@ def quadratic_share(config: SSLConfig, audio_per_update: float, full_seconds: fl
     if config.quadratic_seconds is None or share >= 0.5:
         return []
     return [
-        f"warning: quadratic_seconds {config.quadratic_seconds:g} leaves {share:.1%} of batch_bins for audio: "
+        f"quadratic_seconds {config.quadratic_seconds:g} leaves {share:.1%} of batch_bins for audio: "
         f"{config.quadratic_seconds:g} s count twice. Make it larger, or leave it out"
     ]
 
@@ -253,7 +257,6 @@ def describe(
         f"one update: {steps.micro_batches} micro-batches of at most {steps.shard_samples / rate:.1f} s, about "
         f"{audio_per_update:.0f} s of audio; padding {100 * plan.padding_share(data.sampler.lengths):.1f} %; "
         f"{len(plan):,} micro-batches per epoch",
-        *quadratic_share(config, audio_per_update, steps.micro_batches * steps.shard_samples / rate),
         f"machine: {describe_device(ranks.device)}, {ranks.world_size} x {mode}, "
         f"{torch.get_num_threads()} threads, {config.num_workers} loader processes, PyTorch {torch.__version__}",
         *describe_factors(model, config.optim_conf.layer_decay),

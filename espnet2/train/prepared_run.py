@@ -64,6 +64,10 @@ class PreparedRun(ABC):
     def describe(self) -> Sequence[str]:
         """The first lines of the log; asked for after a checkpoint has set the number of threads."""
 
+    def warnings(self) -> Sequence[str]:
+        """Settings that are at odds with the data; logged behind the first lines, and shown by the report."""
+        return []
+
     @abstractmethod
     def describe_stop(self, update: int, seconds: float) -> str:
         """Where a stop signal ended the run, and how to go on.
@@ -101,8 +105,8 @@ def finish_run(run: PreparedRun, ranks: Ranks, stop: StopSignals) -> bool:
             if compile_choice(run.config, ranks.device, ranks.world_size) is not Compiled.NOTHING:
                 lines.append(INEXACT_RESUME)
         reporter.start(lines, update=trainer.state.update, max_update=run.max_update)
-        if warning:
-            reporter.warn(warning)
+        for text in [*run.warnings(), *([warning] if warning else [])]:
+            reporter.warn(text)
         started = time.monotonic()
         if not trainer.run():
             where = run.describe_stop(trainer.state.update, time.monotonic() - started)
