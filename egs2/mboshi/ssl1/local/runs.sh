@@ -9,18 +9,24 @@
 # Run from egs2/mboshi/hubert1 after ./run.sh --stop_stage 5 --train_stop_iter 0 and, for the unseen speaker,
 # ./run.sh --stage 3 --stop_stage 4 --valid_set test. What is done is kept: a stopped call goes on where it was, and
 # calls for other rows or seeds may run beside each other with --evaluate false.
+# Models trained on several sets (--train_set) are evaluated on Mboshi, too; --eval_valid_set names another corpus.
 set -euo pipefail
 
 rows="iter0 iter0_double iter1 iter1_km100 iter2 online"
 seeds="0 1 2"             # of training; k-means of a model's layers has the same
+train_set=train           # of the trainings and their labels; several: "train debian_voices"
 updates=1125              # of an iteration; iter0_double, online and the changed ones have twice as many
-minutes=3.2               # of one core, for an objective: what 2,250 updates of HuBERT took where these runs were made
+minutes=3.2               # of one core, for an objective: what 2,250 updates of HuBERT took where RESULTS.md was measured
 num_threads=1             # of each training
 num_workers=1             # loader processes of each
 evaluate=true             # false: train only
 parts="units abx probes"  # of the evaluation
 eval_seeds="0 1 2"        # of its k-means and probes
 max_train_frames=100000   # that its k-means and probes learn on
+eval_train_set=           # dump/<set> of those; empty: dumpdir/train
+eval_valid_set=           # dump/<set> that the figures come from; empty: dumpdir/test
+mark=runs                 # of the table in RESULTS.md; the evaluation is expdir/<mark>/eval
+mfcc_kmeans=iter0_mfcc_km100    # whose labels iteration 0 has: folder of expdir/kmeans
 dumpdir=dump
 expdir=exp
 python=python3
@@ -28,15 +34,16 @@ overrides=                # of every training's config
 
 . utils/log.sh
 . utils/parse_options.sh
+. scripts/common/checks.sh     # paths
 . scripts/common/configs.sh
 # shellcheck source=/dev/null
 . ./path.sh
 [ $# -eq 0 ] || die "unexpected argument '$1': every option is written --name value; see $0 --help"
 
-mfcc_labels=${expdir}/kmeans/iter0_mfcc_km100/labels
-for dset in train dev; do
+mfcc_labels=${expdir}/kmeans/${mfcc_kmeans}/labels
+for dset in ${train_set} dev; do
     [ -e "${mfcc_labels}/${dset}/labels.json" ] ||
-        die "${mfcc_labels}/${dset} is missing: ./run.sh --stop_stage 5 --train_stop_iter 0 --dumpdir ${dumpdir} --expdir ${expdir}"
+        die "${mfcc_labels}/${dset} is missing: ./run.sh --stop_stage 5 --train_stop_iter 0 --train_set \"${train_set}\" --dumpdir ${dumpdir} --expdir ${expdir}"
 done
 
 . local/runs_functions.sh
@@ -79,10 +86,8 @@ for seed in ${seeds}; do
             w2v_bert_paper)
                 last=$(updates_of w2v_bert)
                 train_objective "${row}" "${seed}" w2v_bert "${last}" --loss w2v_bert.conf.diversity_weight=0.1 ;;
-            # The rate that this recipe's own configs have; MFCC labels have 100 a second, frames of 40 ms take one of four.
-            hubert_fast | hubert_mini_conv)
-                changes=(--optim_conf.lr 5e-4)
-                [ "${row}" = hubert_mini_conv ] || changes+=(--allow_rate_reduction true)
+            hubert_fast)    # MFCC labels have 100 a second, frames of 40 ms take one of four
+                changes=(--allow_rate_reduction true)
                 last=$(updates_of "${row}" "${changes[@]}")
                 train_objective "${row}" "${seed}" "${row}" "${last}" "${changes[@]}" ;;
             *) last=$(updates_of "${row}"); train_objective "${row}" "${seed}" "${row}" "${last}" ;;
@@ -95,8 +100,9 @@ models=()
 for done_file in "${expdir}"/runs/*_seed*/train.done; do models+=("$(dirname "${done_file}")"); done
 beside=()
 for model in "${models[@]:1}"; do beside+=("$(basename "${model}")=${model}"); done
-log "${#models[@]} models on ${dumpdir}/test: ${expdir}/runs/eval"
-"${python}" -m espnet2.bin.ssl_evaluate --train_set "${dumpdir}/train" --valid_set "${dumpdir}/test" \
-    --max_train_frames "${max_train_frames}" --seeds "${eval_seeds}" --parts "${parts}" --output "${expdir}/runs" \
+valid_set=${eval_valid_set:-${dumpdir}/test}
+log "${#models[@]} models on ${valid_set}: ${expdir}/${mark}/eval"
+"${python}" -m espnet2.bin.ssl_evaluate --train_set "${eval_train_set:-${dumpdir}/train}" --valid_set "${valid_set}" \
+    --max_train_frames "${max_train_frames}" --seeds "${eval_seeds}" --parts "${parts}" --output "${expdir}/${mark}" \
     ${beside[@]+--beside "${beside[@]}"} -- "${models[0]}" > /dev/null
-"${python}" local/table_of_runs.py "${expdir}/runs/eval" --results RESULTS.md
+"${python}" local/table_of_runs.py "${expdir}/${mark}/eval" --results RESULTS.md --mark "${mark}"

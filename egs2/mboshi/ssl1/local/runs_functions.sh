@@ -17,7 +17,9 @@ train() {
 
 # sets_of <labels>: the data options of a training.
 sets_of() {
-    echo --train_sets "${dumpdir}/train" --valid_sets "${dumpdir}/dev" --train_labels "$1/train" --valid_labels "$1/dev"
+    # shellcheck disable=SC2046
+    echo --train_sets $(paths "${dumpdir}" "${train_set}") --valid_sets "${dumpdir}/dev" \
+        --train_labels $(paths "$1" "${train_set}") --valid_labels "$1/dev"
 }
 
 # updates_of <objective> [<override>...]: as many as fit into the minutes; every seed has the number of the first.
@@ -25,7 +27,7 @@ updates_of() {
     local config name=$1
     shift
     config=$(config_of "${name}")
-    scripts/audio/mel_statistics.sh --nj 1 --python "${python}" "${config}" "${dumpdir}/train" >&2
+    scripts/audio/mel_statistics.sh --nj 1 --python "${python}" "${config}" "$(paths "${dumpdir}" "${train_set}")" >&2
     # shellcheck disable=SC2046
     "${python}" -m espnet2.bin.ssl_time_training --config "${config}" $(sets_of "${mfcc_labels}") --name "${name}" \
         --minutes "${minutes}" --clock core --file "${expdir}/runs/calibration.json" --num_threads 1 --num_workers 0 "$@"
@@ -50,8 +52,8 @@ mfcc_labels_of() {
     local kmeans=${expdir}/kmeans/runs_mfcc_$1_km$2 clusters=$2
     shift 2
     scripts/km/learn_kmeans.sh --feature mfcc --num_clusters "${clusters}" --nj 1 --python "${python}" "$@" \
-        "${dumpdir}/train" "${kmeans}" >&2
-    for dset in train dev; do
+        "$(paths "${dumpdir}" "${train_set}")" "${kmeans}" >&2
+    for dset in ${train_set} dev; do
         scripts/km/dump_labels.sh --nj 1 --python "${python}" "${kmeans}" "${dumpdir}/${dset}" >&2
     done
     echo "${kmeans}/labels"
@@ -65,8 +67,8 @@ labels_of() {
     [ -n "${4:-}" ] || changes=(--whiten_dim 64 --smooth_frames 3)
     [ -e "${model}/train.done" ] || die "${model} is not trained: local/runs.sh --rows $1 --seeds $2"
     scripts/km/learn_kmeans.sh --feature espnet_hubert --layer "${layer}" ${changes[@]+"${changes[@]}"} --model "${model}" \
-        --num_clusters "$3" --portion 0.5 --seed "$2" --nj 1 --python "${python}" "${dumpdir}/train" "${kmeans}" >&2
-    for dset in train dev; do
+        --num_clusters "$3" --portion 0.5 --seed "$2" --nj 1 --python "${python}" "$(paths "${dumpdir}" "${train_set}")" "${kmeans}" >&2
+    for dset in ${train_set} dev; do
         scripts/km/dump_labels.sh --nj 1 --python "${python}" "${kmeans}" "${dumpdir}/${dset}" >&2
     done
     echo "${kmeans}/labels"
