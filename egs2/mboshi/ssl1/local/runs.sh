@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The runs of RESULTS.md: one training for each row and seed, then one evaluation of all that are done, and their table.
 # Usage: local/runs.sh [options]      e.g.: local/runs.sh --rows "iter0 iter1" --seeds "0 1"
-# Rows: iter0, iter0_double, iter1, iter1_km100, iter1_layer1, iter2: HuBERT and its iterations. hubert_mean, hubert_speaker, hubert_smooth,
-# hubert_km500, hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed.
+# Rows: iter0, iter0_double, iter1, iter1_km100, iter1_layer1, iter2: HuBERT and its iterations. iter0_warm, iter1_warm: on
+# the labels of iter0 or of iter1, from the weights of iter0. hubert_mean, hubert_speaker, hubert_smooth, hubert_km500,
+# hubert_masks, hubert_speed, hubert_long: iter0_double with one thing changed.
 # hubert_of_data2vec2: labels are clusters of data2vec2 of the same seed. data2vec2_long, dinosr_fixed, dinosr_moving,
 # w2v_bert_paper: an objective with one thing changed. Any other: the objective of conf/train_<row>_mini.yaml, or of
 # conf/train_<row>.yaml, for as long as iter0_double takes by the trial that calibration.json keeps; time it on a quiet machine.
@@ -58,6 +59,10 @@ for seed in ${seeds}; do
             iter0) train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             iter0_double) train "${row}" "${seed}" "${hubert}" "${labels}" "${double}" ;;
             iter1) labels=$(labels_of iter0 "${seed}" 500); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
+            iter0_warm) train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" --init_from "${expdir}/runs/iter0_seed${seed}" ;;
+            iter1_warm)
+                labels=$(labels_of iter0 "${seed}" 500)
+                train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" --init_from "${expdir}/runs/iter0_seed${seed}" ;;
             iter1_km100) labels=$(labels_of iter0 "${seed}" 100); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             iter1_layer1) labels=$(labels_of iter0 "${seed}" 500 1); train "${row}" "${seed}" "${hubert}" "${labels}" "${updates}" ;;
             hubert_of_data2vec2)
@@ -86,8 +91,9 @@ for seed in ${seeds}; do
             w2v_bert_paper)
                 last=$(updates_of w2v_bert)
                 train_objective "${row}" "${seed}" w2v_bert "${last}" --loss w2v_bert.conf.diversity_weight=0.1 ;;
-            hubert_fast)    # MFCC labels have 100 a second, frames of 40 ms take one of four
-                changes=(--allow_rate_reduction true)
+            hubert_fast | hubert_mini_conv)
+                changes=(--allow_rate_reduction true)    # MFCC labels have 100 a second, frames of 40 ms take one of four
+                [ "${row}" = hubert_fast ] || changes=(--optim_conf.lr 5e-4)    # as the other configs of HuBERT have
                 last=$(updates_of "${row}" "${changes[@]}")
                 train_objective "${row}" "${seed}" "${row}" "${last}" "${changes[@]}" ;;
             *) last=$(updates_of "${row}"); train_objective "${row}" "${seed}" "${row}" "${last}" ;;

@@ -8,18 +8,18 @@ train() {
     [ ! -e "${exp}/train.done" ] || return 0
     log "${row}, seed ${seed}: ${last} updates on ${labels#"${expdir}/"}; log in ${exp}/log.txt"
     mkdir -p "${exp}"
-    # shellcheck disable=SC2046,SC2086
-    "${python}" -m espnet2.bin.ssl_train --config "${config}" $(sets_of "${labels}") --output_dir "${exp}" --seed "${seed}" \
+    take_sets "${labels}"
+    # shellcheck disable=SC2086
+    "${python}" -m espnet2.bin.ssl_train --config "${config}" "${sets[@]}" --output_dir "${exp}" --seed "${seed}" \
         --max_update "${last}" --num_threads "${num_threads}" --num_workers "${num_workers}" "$@" ${overrides} \
         >> "${exp}/log.txt" 2>&1 || die "$(tail -n 1 "${exp}/log.txt") (${exp}/log.txt)"
     [ -e "${exp}/train.done" ] || die "${exp}: the training did not end; the same command goes on with it"
 }
 
-# sets_of <labels>: the data options of a training.
-sets_of() {
-    # shellcheck disable=SC2046
-    echo --train_sets $(paths "${dumpdir}" "${train_set}") --valid_sets "${dumpdir}/dev" \
-        --train_labels $(paths "$1" "${train_set}") --valid_labels "$1/dev"
+# take_sets <labels>: the data options of a training, as the array sets.
+take_sets() {
+    sets=(--train_sets "$(paths "${dumpdir}" "${train_set}")" --valid_sets "${dumpdir}/dev"
+        --train_labels "$(paths "$1" "${train_set}")" --valid_labels "$1/dev")
 }
 
 # updates_of <objective> [<override>...]: as many as fit into the minutes; every seed has the number of the first.
@@ -28,8 +28,8 @@ updates_of() {
     shift
     config=$(config_of "${name}")
     scripts/audio/mel_statistics.sh --nj 1 --python "${python}" "${config}" "$(paths "${dumpdir}" "${train_set}")" >&2
-    # shellcheck disable=SC2046
-    "${python}" -m espnet2.bin.ssl_time_training --config "${config}" $(sets_of "${mfcc_labels}") --name "${name}" \
+    take_sets "${mfcc_labels}"
+    "${python}" -m espnet2.bin.ssl_time_training --config "${config}" "${sets[@]}" --name "${name}" \
         --minutes "${minutes}" --clock core --file "${expdir}/runs/calibration.json" --num_threads 1 --num_workers 0 "$@"
 }
 
