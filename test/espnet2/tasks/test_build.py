@@ -50,7 +50,7 @@ def test_mini_is_the_trial_that_worked(root):
     model = build(config, 100)
     assert model.frontend.geometry.layers == ((400, 160), (2, 2))
     assert (model.encoder.dim, model.encoder.num_layers) == (192, 3)
-    assert config.optim_conf.lr == 1.5e-3 and config.batch_bins == 160_000
+    assert config.optim_conf.lr == 5.0e-4 and config.batch_bins == 160_000
     assert model.first.draw.mask_span == 5
     assert model(noise_batch(model))["hubert"].terms[0].total.isfinite()
 
