@@ -82,7 +82,7 @@ def test_a_page_holds_what_cells_left_behind(programs: dict[str, ModuleType]) ->
 
 
 def test_a_parameter_that_is_none_is_refused(programs: dict[str, ModuleType]) -> None:
-    with pytest.raises(ValueError, match=r"no_such: no parameter; known are data_options, expdir, num_units"):
+    with pytest.raises(ValueError, match=r"no_such: no parameter; known are data_options, expdir, learning_rate"):
         programs["notebook"].execute(FIRST_MODEL, {"no_such": 1})
 
 
