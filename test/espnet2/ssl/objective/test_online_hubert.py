@@ -205,8 +205,7 @@ def kill_teacher(model: SSLModel) -> None:
         parameter.zero_()
 
 
-def test_mini_configs_build_with_a_cheap_teacher() -> None:
-    for conf in (ROOT / "egs2/TEMPLATE/ssl1/conf", ROOT / "egs2/mboshi/ssl1/conf"):
-        config = load_config(conf / "train_online_hubert_mini.yaml", ["--loss", "online_hubert.conf.num_classes=100"])
-        model = build(config)
-        assert entry(model).num_codes == 500 and entry(model).codebooks.sums.shape == (1, 500, 192)
+def test_the_mini_config_builds_with_a_cheap_teacher() -> None:
+    conf = ROOT / "egs2/TEMPLATE/ssl1/conf/train_online_hubert_mini.yaml"
+    model = build(load_config(conf, ["--loss", "online_hubert.conf.num_classes=100"]))
+    assert entry(model).num_codes == 500 and entry(model).codebooks.sums.shape == (1, 500, 192)
